@@ -22,9 +22,9 @@ command -v ffmpeg >/dev/null || { echo "generate.sh: ffmpeg is not installed" >&
 
 ff() { ffmpeg -hide_banner -loglevel error -nostdin -y -threads 1 -filter_threads 1 "$@"; }
 
-# An AAC encoder puts one frame of 1024 samples before the sound; what it is given
-# is one frame shorter than the picture, so that no stub of a segment ends the list.
-sound() { awk "BEGIN { print $1 - 1024 / 48000 }"; }
+# An AAC encoder puts one frame (1024 samples, 21.3 ms) before the sound; what it
+# is given is that much shorter, so that no stub of a segment ends the list.
+sound() { awk "BEGIN { printf \"%.3f\", $1 - 0.022 }"; }
 
 # Two tones that beat slowly, left and right apart: audible, and small.
 tones() { echo "aevalsrc='0.2*sin(2*PI*220*t)*(0.6+0.4*sin(PI*t))|0.2*sin(2*PI*330*t)*(0.6+0.4*cos(PI*t))':s=48000:d=$(sound "$1")"; }
