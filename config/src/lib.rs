@@ -1,0 +1,60 @@
+//! Every setting of every role: typed, bounded, explained.
+//!
+//! In the order in which a file becomes a configuration:
+//!
+//! - [`load`](mod@load) is the only door to files and the environment; it picks the role and returns
+//!   either a whole configuration or every error it could find;
+//! - `reader` walks the parsed document table by table, key by key, and remembers where each one stands;
+//!   `position` turns byte offsets into lines and columns, `nearest` guesses what a misspelt key meant,
+//!   `error` is what the operator sees;
+//! - `byte_size`, `span` and `secret` are the values that plain TOML does not have;
+//! - `node`, `listen`, `limits`, `admin`, `log`, `cache`, `upstream`, `service`, `source`, `lifetimes`,
+//!   `sessions`, `routing` and `store` hold one table each: the struct, its defaults, its bounds;
+//! - `edge`, `origin` and `selector` put the tables of one role together and check what spans several.
+//!
+//! This crate knows no socket, no runtime and no other crate of the project. Beside it stand the samples
+//! `edge.toml`, `origin.toml` and `selector.toml`; a test keeps them complete and true.
+
+mod admin;
+mod byte_size;
+mod cache;
+mod edge;
+mod error;
+mod lifetimes;
+mod limits;
+mod listen;
+pub mod load;
+mod log;
+mod node;
+mod origin;
+mod routing;
+mod secret;
+mod selector;
+mod service;
+mod sessions;
+mod source;
+mod span;
+mod store;
+mod upstream;
+
+pub use admin::AdminConfig;
+pub use byte_size::ByteSize;
+pub use cache::{CacheConfig, DiskConfig};
+pub use edge::EdgeConfig;
+pub use error::ConfigError;
+pub use lifetimes::LifetimesConfig;
+pub use limits::Limits;
+pub use listen::{ListenConfig, TlsConfig};
+pub use load::Role;
+pub use log::{LogConfig, LogFormat};
+pub use node::{NodeConfig, SelectorRef};
+pub use origin::OriginConfig;
+pub use routing::RoutingConfig;
+pub use secret::Secret;
+pub use selector::{ApiTokenConfig, SelectorConfig};
+pub use service::{Access, NamedSecret, OriginService, SelectorService, ServiceConfig};
+pub use sessions::SessionsConfig;
+pub use source::{S3Source, SourceConfig};
+pub use span::Span;
+pub use store::StoreConfig;
+pub use upstream::UpstreamConfig;

@@ -1,0 +1,64 @@
+//! `[node]` and `[selector]`: who a node is, and to whom it reports.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::{Secret, Span};
+
+/// Identity of an edge or an origin.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Name of the node, unique in the fleet: 1 to 63 characters `a-z`, `0-9`, `-`, since it stands in URLs
+    /// and metrics. Required.
+    pub id: String,
+    /// Name of the place the node stands in, in the form of `id`; nodes of one site share fate. Default
+    /// `default`.
+    pub site: String,
+    /// What viewers (edge) or edges (origin) put before a path: an `http` or `https` URL. Default:
+    /// `http://` and the bound address, which is right only where that address is reachable.
+    pub url: Option<Url>,
+    /// The same for TLS: an `https` URL. Default: none, or `https://` and the bound address if there is an
+    /// https listener.
+    pub tls_url: Option<Url>,
+    /// Folder for the state of the node: feed cursor, unfinished jobs, last keys. Made if missing. Default
+    /// `/var/lib/kromka`.
+    pub data: PathBuf,
+    /// The secret that all nodes and selectors share, 16 to 512 bytes; it authenticates heartbeats, the feed
+    /// and an edge's requests to a shield. Required.
+    pub token: Secret,
+    /// What the node can send, in bits per second, 1000000..1000000000000000, default 1000000000 (1 Gbit/s).
+    /// Load is measured against it, so a wrong value sends viewers to the wrong edge.
+    pub egress_bps: u64,
+}
+
+impl NodeConfig {
+    /// A node with that name and secret and every other setting at its default.
+    pub fn new(id: impl Into<String>, token: Secret) -> Self {
+        Self {
+            id: id.into(),
+            site: "default".to_owned(),
+            url: None,
+            tls_url: None,
+            data: PathBuf::from("/var/lib/kromka"),
+            token,
+            egress_bps: 1_000_000_000,
+        }
+    }
+}
+
+/// The selectors a node reports to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectorRef {
+    /// Base URLs of all selectors, at most 16, default none: a node alone, which gets no keys, purges or
+    /// pre-warm work.
+    pub urls: Vec<Url>,
+    /// Time between two heartbeats, 100ms..60s, default 500ms. Old reports cost more than slow routes.
+    pub heartbeat: Span,
+}
+
+impl Default for SelectorRef {
+    fn default() -> Self {
+        Self { urls: Vec::new(), heartbeat: Span::millis(500) }
+    }
+}

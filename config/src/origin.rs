@@ -1,0 +1,29 @@
+//! The configuration of an origin shield.
+
+use crate::{
+    AdminConfig, CacheConfig, Limits, ListenConfig, LogConfig, NodeConfig, OriginService, SelectorRef,
+    TlsConfig,
+};
+
+/// All settings of `kromka origin`.
+#[derive(Clone, Debug)]
+pub struct OriginConfig {
+    /// `[node]`: who this origin is.
+    pub node: NodeConfig,
+    /// `[listen]`: where edges connect.
+    pub listen: ListenConfig,
+    /// `[tls]`: the certificate of the https listener.
+    pub tls: TlsConfig,
+    /// `[limits]`: what the listeners accept.
+    pub limits: Limits,
+    /// `[admin]`: metrics and health.
+    pub admin: AdminConfig,
+    /// `[cache]`: memory and disk.
+    pub cache: CacheConfig,
+    /// `[selector]`: to whom it reports.
+    pub selector: SelectorRef,
+    /// `[[service]]`: what it publishes and from where, at least one.
+    pub service: Vec<OriginService>,
+    /// `[log]`: what it says about itself.
+    pub log: LogConfig,
+}

@@ -1,0 +1,31 @@
+//! `[sessions]`: how long the tokens live that a selector signs.
+
+use crate::Span;
+
+/// Lifetimes of playback sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionsConfig {
+    /// The token's `iss` claim, 1 to 255 characters without spaces. Default `kromka`.
+    pub issuer: String,
+    /// Time to press play: multivariant playlists are refused after it, 1s..24h, default 5m. It is what makes
+    /// a copied link worthless.
+    pub start: Span,
+    /// Added to the content's length for pauses, 0s..24h, default 15m.
+    pub grace: Span,
+    /// Length that is assumed when the caller gives none, 1s..30d and at most `max`, default 4h.
+    pub duration: Span,
+    /// Longest session, grace included, 1m..30d, default 24h. A key can be retired only after it.
+    pub max: Span,
+}
+
+impl Default for SessionsConfig {
+    fn default() -> Self {
+        Self {
+            issuer: "kromka".to_owned(),
+            start: Span::secs(300),
+            grace: Span::minutes(15),
+            duration: Span::hours(4),
+            max: Span::hours(24),
+        }
+    }
+}
