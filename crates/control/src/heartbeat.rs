@@ -1,0 +1,194 @@
+//! What a node tells every selector, each half second: `POST /v1/nodes/{id}/heartbeat`.
+//!
+//! Nothing is polled: load, receipts (`feed_seq`) and job progress all ride here. Authorized by the token that
+//! nodes and selectors share.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::nodes::{NodeRole, NodeState};
+use crate::operations::{OperationState, Progress};
+
+/// One heartbeat. Unknown fields are tolerated: nodes and selectors are upgraded at different times.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Heartbeat {
+    /// The node's name, unique in the fleet; the same as in the request's path.
+    pub id: String,
+    /// The site (failure domain) it stands in.
+    pub site: String,
+    /// Where those whom it serves reach it: viewers an edge, edges a shield.
+    pub url: String,
+    /// The same over TLS, if it serves TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_url: Option<String>,
+    /// What it is.
+    pub role: NodeRole,
+    /// Changes at every start of the process, so that a restart is seen and `seq` may begin anew.
+    pub boot: String,
+    /// Grows by one per heartbeat within a `boot`; an older one that arrives late is dropped.
+    pub seq: u64,
+    /// The node's clock, unix milliseconds. For display and skew detection, never for ordering.
+    pub t_ms: u64,
+    /// What the node says of itself: `up` or `draining`. `suspect` and `down` are the selector's to conclude.
+    pub state: NodeState,
+    /// The kromka version it runs.
+    pub version: String,
+    /// How busy it is.
+    pub load: Load,
+    /// Sessions begun since the process started; grows only.
+    #[serde(default)]
+    pub sessions_started: u64,
+    /// Mean bytes sent per session, recent; 0 while unknown.
+    #[serde(default)]
+    pub bytes_per_session: u64,
+    /// How its cache does.
+    #[serde(default)]
+    pub cache: CacheLoad,
+    /// The receipt: every feed entry up to this number has been applied.
+    pub feed_seq: u64,
+    /// Which feed `feed_seq` counts in; empty before the first answer.
+    #[serde(default)]
+    pub feed_id: String,
+    /// Unfinished jobs, and finished ones for ten minutes.
+    #[serde(default)]
+    pub jobs: Vec<JobProgress>,
+    /// Distance to clients by prefix.
+    #[serde(default)]
+    pub rtt: Vec<CellRtt>,
+    /// The last heartbeat of an orderly stop: the node is down from now on.
+    #[serde(default)]
+    pub goodbye: bool,
+}
+
+/// What the selector answers a heartbeat with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeartbeatAnswer {
+    /// The newest feed entry's number.
+    pub feed_head: u64,
+    /// How often the selector wants heartbeats, milliseconds. The node keeps it within 100 ms..60 s.
+    pub interval_ms: u64,
+}
+
+/// How busy a node is. Used and limit stand side by side, so that the selector needs no config of the node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Load {
+    /// Bits per second sent, recent mean.
+    pub egress_bps: u64,
+    /// Bits per second that the node may send; 0 = unlimited.
+    pub egress_limit_bps: u64,
+    /// Open viewer connections.
+    pub connections: u64,
+    /// Most connections it accepts; 0 = unlimited.
+    pub connections_limit: u64,
+    /// Requests being answered now.
+    pub inflight: u64,
+    /// Share of all CPUs in use, 0..1.
+    pub cpu: f64,
+    /// Bytes the disk tier holds.
+    pub disk_used: u64,
+    /// Bytes the disk tier may hold.
+    pub disk_limit: u64,
+    /// Median time to the first byte of cached objects, milliseconds.
+    pub ttfb_ms: f64,
+}
+
+impl Load {
+    /// The tightest of egress, connections and CPU as used/limit: 0 idle, 1 full, more when overloaded.
+    ///
+    /// Disk fill does not count: a cache's disk is always full.
+    pub fn utilisation(&self) -> f64 {
+        let share = |used: u64, limit: u64| if limit == 0 { 0.0 } else { used as f64 / limit as f64 };
+        let cpu = if self.cpu.is_finite() { self.cpu.max(0.0) } else { 0.0 };
+        share(self.egress_bps, self.egress_limit_bps)
+            .max(share(self.connections, self.connections_limit))
+            .max(cpu)
+    }
+}
+
+/// How a node's cache does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct CacheLoad {
+    /// Share of requests answered without the source, recent, 0..1.
+    pub hit_ratio: f64,
+    /// Bits per second fetched from the source, recent.
+    pub fill_bps: u64,
+    /// Objects held.
+    pub objects: u64,
+}
+
+/// How one job goes on one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JobProgress {
+    /// The operation it belongs to.
+    pub operation: String,
+    /// Where it stands on this node.
+    pub state: OperationState,
+    /// Objects warmed.
+    #[serde(default)]
+    pub objects_done: u64,
+    /// Objects known so far; grows while playlists are read.
+    #[serde(default)]
+    pub objects_total: u64,
+    /// Bytes of the objects warmed.
+    #[serde(default)]
+    pub bytes_done: u64,
+    /// Bytes known so far: those done plus the sizes that a listing told.
+    #[serde(default)]
+    pub bytes_total: u64,
+    /// Why it failed, naming the first path that did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl JobProgress {
+    /// The counters alone.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            objects_done: self.objects_done,
+            objects_total: self.objects_total,
+            bytes_done: self.bytes_done,
+            bytes_total: self.bytes_total,
+        }
+    }
+}
+
+/// Distance to one client prefix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CellRtt {
+    /// The prefix, for example `203.0.113.0/24`.
+    pub cell: String,
+    /// Samples behind it.
+    pub n: u64,
+    /// Least round trip, milliseconds.
+    pub min_ms: f64,
+    /// Median round trip, milliseconds.
+    pub p50_ms: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn utilisation_is_the_tightest_resource() {
+        let load = Load {
+            egress_bps: 500,
+            egress_limit_bps: 1000,
+            connections: 90,
+            connections_limit: 100,
+            cpu: 0.3,
+            ..Load::default()
+        };
+        assert_eq!(load.utilisation(), 0.9);
+    }
+
+    #[test]
+    fn utilisation_ignores_missing_limits_and_broken_cpu() {
+        let load = Load { egress_bps: 500, connections: 9, cpu: f64::NAN, ..Load::default() };
+        assert_eq!(load.utilisation(), 0.0);
+        let load = Load { cpu: -1.0, ..Load::default() };
+        assert_eq!(load.utilisation(), 0.0);
+    }
+}

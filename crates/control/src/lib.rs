@@ -1,0 +1,43 @@
+//! What nodes and operators say to each other: one conversation per file, and the typed client.
+//!
+//! In the order of the data flow:
+//!
+//! - Operators and backends ask the selector: [`sessions`] (a viewer's right to play), [`sign`] (one file or
+//!   prefix), [`prewarm`] and [`purge`] (work for the fleet), [`operations`] (how that work goes), [`nodes`]
+//!   (the fleet), [`select`] (which edge, and why). [`api`] is the typed client of these; [`validate`] finds
+//!   what is wrong in a request and says where.
+//! - The selector tells its nodes through the [`feed`], a numbered log; nodes tell the selector through the
+//!   [`heartbeat`]: load, what has been applied, how jobs go.
+//! - [`agent`] is the node's side of both: it applies the feed in order and once, keeps the last good state on
+//!   disk, runs warm jobs and reports. A role implements [`Node`] and starts an [`Agent`].
+//!
+//! Requests deny unknown fields, so that a typo gets an error that names it; answers, heartbeats and the feed
+//! tolerate them, so that nodes and selectors of different versions work together.
+//!
+//! This crate must not know how a cache stores, how the selector ranks or persists, nor any HTTP framework.
+
+pub mod agent;
+pub mod feed;
+pub mod heartbeat;
+pub mod nodes;
+pub mod operations;
+pub mod prewarm;
+pub mod purge;
+pub mod select;
+pub mod sessions;
+pub mod sign;
+pub mod validate;
+
+pub use agent::{Agent, AgentError, AgentHandle, AgentOptions, Identity, Node};
+pub use feed::{Feed, FeedEntry, FeedItem, FeedQuery, PurgeOrder, WarmOrder};
+pub use heartbeat::{CacheLoad, CellRtt, Heartbeat, HeartbeatAnswer, JobProgress, Load};
+pub use nodes::{NodeInfo, NodeList, NodeRole, NodeState};
+pub use operations::{
+    NodeProgress, Operation, OperationKind, OperationList, OperationState, PageQuery, Progress,
+};
+pub use prewarm::{PrewarmRequest, Target, Window};
+pub use purge::{PurgeMode, PurgeRequest};
+pub use select::{SelectAnswer, SelectQuery, SelectedEdge, Standing};
+pub use sessions::{SessionAnswer, SessionRequest};
+pub use sign::{SignAnswer, SignRequest};
+pub use validate::{FieldError, MAX_ENTRIES, MAX_ENTRY_CHARS};

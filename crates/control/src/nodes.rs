@@ -1,0 +1,94 @@
+//! The fleet as operators see and steer it.
+//!
+//! `GET /v1/nodes` answers a [`NodeList`]; `POST /v1/nodes/{id}:drain` and `POST /v1/nodes/{id}:resume` answer
+//! 200 with the [`NodeInfo`] as it then is.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::heartbeat::Load;
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeRole {
+    /// Serves viewers.
+    Edge,
+    /// Serves edges: the shield in front of the source.
+    Origin,
+}
+
+impl fmt::Display for NodeRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            NodeRole::Edge => "edge",
+            NodeRole::Origin => "origin",
+        })
+    }
+}
+
+/// How a node is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// Takes new sessions.
+    #[default]
+    Up,
+    /// Finishes what it has, takes nothing new.
+    Draining,
+    /// Heartbeats are late: no new sessions unless nothing else is left. Concluded by the selector.
+    Suspect,
+    /// Heartbeats have stopped, or it said goodbye. Concluded by the selector.
+    Down,
+}
+
+impl fmt::Display for NodeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            NodeState::Up => "up",
+            NodeState::Draining => "draining",
+            NodeState::Suspect => "suspect",
+            NodeState::Down => "down",
+        })
+    }
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NodeInfo {
+    /// Its name.
+    pub id: String,
+    /// What it is.
+    pub role: NodeRole,
+    /// The site it stands in.
+    pub site: String,
+    /// How it is, as the selector sees it.
+    pub state: NodeState,
+    /// Where those whom it serves reach it.
+    pub url: String,
+    /// The same over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_url: Option<String>,
+    /// The last load it reported.
+    #[serde(default)]
+    pub load: Load,
+    /// The last feed entry it has applied.
+    pub feed_seq: u64,
+    /// The kromka version it runs.
+    pub version: String,
+    /// How old the last heartbeat is, milliseconds; absent when none came since the selector started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat_age_ms: Option<u64>,
+}
+
+/// A page of nodes, ordered by id.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NodeList {
+    /// The nodes.
+    pub items: Vec<NodeInfo>,
+    /// Where the next page begins; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
