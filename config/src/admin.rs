@@ -2,6 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::ListenConfig;
+use crate::reader::Table;
+
 /// Where metrics and health answers are served. Viewers never reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminConfig {
@@ -13,5 +16,18 @@ pub struct AdminConfig {
 impl Default for AdminConfig {
     fn default() -> Self {
         Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9100)) }
+    }
+}
+
+impl AdminConfig {
+    pub(crate) fn read(mut table: Table<'_>, public: &ListenConfig) -> Self {
+        let usual = Self::default();
+        let listen = table.address("listen", Some(usual.listen)).unwrap_or(usual.listen);
+        let taken = [public.http, public.https].into_iter().flatten().any(|other| other == listen);
+        if taken && listen.port() != 0 {
+            table.fault("listen", format!("{listen} is taken by [listen]"), "another address or port");
+        }
+        table.close();
+        Self { listen }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::reader::Table;
 use crate::{ByteSize, Span};
 
 /// The tier of an edge or an origin.
@@ -61,5 +62,60 @@ impl Default for CacheConfig {
             queue: Span::secs(5),
             negative: Span::secs(1),
         }
+    }
+}
+
+impl CacheConfig {
+    pub(crate) fn read(mut table: Table<'_>) -> Self {
+        let usual = Self::default();
+        let wait = [Span::millis(100), Span::minutes(5)];
+        let cache = Self {
+            memory: table.size("memory", usual.memory, ByteSize::mib(1), ByteSize::tib(64)),
+            block: table.size("block", usual.block, ByteSize::kib(16), ByteSize::mib(4)),
+            disk: DiskConfig::read(table.table("disk")),
+            object_max: table.size("object_max", usual.object_max, ByteSize::mib(1), ByteSize::tib(16)),
+            fills: table.count("fills", usual.fills, 1, 65_536),
+            read_ahead: table.size("read_ahead", usual.read_ahead, ByteSize::kib(256), ByteSize::gib(4)),
+            finish: table.size("finish", usual.finish, ByteSize(0), ByteSize::tib(1)),
+            first_byte: table.span("first_byte", usual.first_byte, wait[0], wait[1]),
+            stall: table.span("stall", usual.stall, wait[0], wait[1]),
+            queue: table.span("queue", usual.queue, Span::secs(0), Span::minutes(1)),
+            negative: table.span("negative", usual.negative, Span::secs(0), Span::hours(1)),
+        };
+        cache.agree(&table);
+        table.close();
+        cache
+    }
+
+    /// What the settings owe each other.
+    fn agree(&self, table: &Table<'_>) {
+        let block = self.block;
+        if !block.0.is_power_of_two() {
+            let message = format!("{block} is not a power of two");
+            table.fault("block", message, "16KiB, 32KiB, 64KiB, 128KiB, 256KiB, 512KiB, 1MiB, 2MiB, 4MiB");
+        }
+        let least = ByteSize(block.0.saturating_mul(4));
+        if self.memory < least {
+            let message = format!("{} holds fewer than four blocks of {block}", self.memory);
+            table.fault("memory", message, format!("{least}..64TiB"));
+        }
+        if self.read_ahead < block {
+            let message = format!("{} is less than a block of {block}", self.read_ahead);
+            table.fault("read_ahead", message, format!("{block}..4GiB"));
+        }
+    }
+}
+
+impl DiskConfig {
+    pub(crate) fn read(mut table: Table<'_>) -> Option<Self> {
+        if !table.present() {
+            return None;
+        }
+        let disk = Self {
+            path: table.required_path("path"),
+            size: table.required_size("size", ByteSize::mib(1), ByteSize::tib(1024)),
+        };
+        table.close();
+        Some(disk)
     }
 }

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use crate::reader::Table;
+use crate::service::read_services;
 use crate::{
-    AdminConfig, CacheConfig, Limits, ListenConfig, LogConfig, NodeConfig, SelectorRef, ServiceConfig,
-    TlsConfig, UpstreamConfig,
+    Access, AdminConfig, CacheConfig, Limits, ListenConfig, LogConfig, NodeConfig, SelectorRef,
+    ServiceConfig, TlsConfig, UpstreamConfig,
 };
 
 /// All settings of `kromka edge`.
@@ -33,4 +35,42 @@ pub struct EdgeConfig {
     pub keys: Option<PathBuf>,
     /// `[log]`: what it says about itself.
     pub log: LogConfig,
+}
+
+impl EdgeConfig {
+    pub(crate) fn read(mut root: Table<'_>) -> Self {
+        let listen = ListenConfig::read(root.table("listen"));
+        let edge = Self {
+            node: NodeConfig::read(root.table("node")),
+            tls: TlsConfig::read(root.table("tls"), &listen),
+            limits: Limits::read(root.table("limits")),
+            admin: AdminConfig::read(root.table("admin"), &listen),
+            cache: CacheConfig::read(root.table("cache")),
+            shield: UpstreamConfig::read(root.table("shield")),
+            selector: SelectorRef::read(root.table("selector")),
+            keys: root.path("keys", None),
+            service: read_services(&mut root, |table| ServiceConfig::read(table)),
+            log: LogConfig::read(root.table("log")),
+            listen,
+        };
+        edge.tokens_can_be_verified(&root);
+        root.close();
+        edge
+    }
+
+    /// A service that wants tokens needs somebody's key for them, or it refuses every viewer.
+    fn tokens_can_be_verified(&self, root: &Table<'_>) {
+        let keys = root.has("keys") || !self.selector.urls.is_empty();
+        for (index, service) in self.service.iter().enumerate() {
+            if service.access == Access::Token && service.secrets.is_empty() && !keys {
+                root.fault_in(
+                    "service",
+                    index,
+                    "access",
+                    "wants tokens, but no key can verify them",
+                    "selector.urls, keys, secrets of the service, or access = \"public\"",
+                );
+            }
+        }
+    }
 }

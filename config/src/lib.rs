@@ -25,8 +25,11 @@ mod limits;
 mod listen;
 pub mod load;
 mod log;
+mod nearest;
 mod node;
 mod origin;
+mod position;
+mod reader;
 mod routing;
 mod secret;
 mod selector;
@@ -45,7 +48,9 @@ pub use error::ConfigError;
 pub use lifetimes::LifetimesConfig;
 pub use limits::Limits;
 pub use listen::{ListenConfig, TlsConfig};
-pub use load::Role;
+pub use load::{
+    Role, check, load_edge, load_origin, load_selector, parse_edge, parse_origin, parse_selector,
+};
 pub use log::{LogConfig, LogFormat};
 pub use node::{NodeConfig, SelectorRef};
 pub use origin::OriginConfig;

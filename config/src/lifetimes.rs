@@ -1,6 +1,7 @@
 //! `service.lifetimes`: how long objects stay fresh where nothing else says so.
 
 use crate::Span;
+use crate::reader::Table;
 
 /// Lifetimes by kind of object; a live playlist takes its own from its target duration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,5 +28,21 @@ impl Default for LifetimesConfig {
             missing: Span::secs(1),
             honour_source: true,
         }
+    }
+}
+
+impl LifetimesConfig {
+    pub(crate) fn read(mut table: Table<'_>) -> Self {
+        let usual = Self::default();
+        let never = Span::secs(0);
+        let lifetimes = Self {
+            segment: table.span("segment", usual.segment, never, Span::days(3650)),
+            multivariant: table.span("multivariant", usual.multivariant, never, Span::days(365)),
+            other: table.span("other", usual.other, never, Span::days(3650)),
+            missing: table.span("missing", usual.missing, never, Span::hours(1)),
+            honour_source: table.switch("honour_source", usual.honour_source),
+        };
+        table.close();
+        lifetimes
     }
 }

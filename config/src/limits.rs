@@ -1,5 +1,6 @@
 //! `[limits]`: what one listener accepts, so that no client can take more than its share.
 
+use crate::reader::Table;
 use crate::{ByteSize, Span};
 
 /// Bounds of the public listeners; they hold for each listener apart.
@@ -41,5 +42,33 @@ impl Default for Limits {
             streams: 128,
             drain: Span::secs(30),
         }
+    }
+}
+
+impl Limits {
+    pub(crate) fn read(mut table: Table<'_>) -> Self {
+        let usual = Self::default();
+        let size = ByteSize::kib;
+        let limits = Self {
+            connections: table.count("connections", usual.connections, 1, 1_000_000),
+            header_bytes: table.size("header_bytes", usual.header_bytes, size(8), size(256)),
+            url_bytes: table.size("url_bytes", usual.url_bytes, size(1), size(64)),
+            header_timeout: table.span(
+                "header_timeout",
+                usual.header_timeout,
+                Span::millis(100),
+                Span::minutes(5),
+            ),
+            idle_timeout: table.span("idle_timeout", usual.idle_timeout, Span::secs(1), Span::hours(1)),
+            send_timeout: table.span("send_timeout", usual.send_timeout, Span::secs(1), Span::minutes(10)),
+            streams: table.count("streams", usual.streams, 1, 1000),
+            drain: table.span("drain", usual.drain, Span::secs(0), Span::hours(1)),
+        };
+        if limits.url_bytes > limits.header_bytes {
+            let message = format!("{} is more than header_bytes", limits.url_bytes);
+            table.fault("url_bytes", message, format!("{}..{}", size(1), limits.header_bytes));
+        }
+        table.close();
+        limits
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use crate::reader::{NAME, SecretRule, Table};
 use crate::{Secret, Span};
 
 /// Identity of an edge or an origin.
@@ -60,5 +61,36 @@ pub struct SelectorRef {
 impl Default for SelectorRef {
     fn default() -> Self {
         Self { urls: Vec::new(), heartbeat: Span::millis(500) }
+    }
+}
+
+impl NodeConfig {
+    pub(crate) fn read(mut table: Table<'_>) -> Self {
+        let id = table.text("id", None, NAME);
+        let id = table.required("id", id, NAME.allowed, String::new());
+        let usual = Self::new(id, Secret::new(""));
+        let node = Self {
+            site: table.text("site", Some(&usual.site), NAME).unwrap_or(usual.site),
+            url: table.url("url"),
+            tls_url: table.tls_url("tls_url"),
+            data: table.path("data", usual.data.to_str()).unwrap_or(usual.data),
+            token: table.required_secret("token", SecretRule::Bearer),
+            egress_bps: table.integer("egress_bps", usual.egress_bps, 1_000_000, 1_000_000_000_000_000),
+            id: usual.id,
+        };
+        table.close();
+        node
+    }
+}
+
+impl SelectorRef {
+    pub(crate) fn read(mut table: Table<'_>) -> Self {
+        let usual = Self::default();
+        let selector = Self {
+            urls: table.urls("urls", Some("[]"), 16),
+            heartbeat: table.span("heartbeat", usual.heartbeat, Span::millis(100), Span::secs(60)),
+        };
+        table.close();
+        selector
     }
 }

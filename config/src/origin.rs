@@ -1,5 +1,7 @@
 //! The configuration of an origin shield.
 
+use crate::reader::Table;
+use crate::service::read_services;
 use crate::{
     AdminConfig, CacheConfig, Limits, ListenConfig, LogConfig, NodeConfig, OriginService, SelectorRef,
     TlsConfig,
@@ -26,4 +28,23 @@ pub struct OriginConfig {
     pub service: Vec<OriginService>,
     /// `[log]`: what it says about itself.
     pub log: LogConfig,
+}
+
+impl OriginConfig {
+    pub(crate) fn read(mut root: Table<'_>) -> Self {
+        let listen = ListenConfig::read(root.table("listen"));
+        let origin = Self {
+            node: NodeConfig::read(root.table("node")),
+            tls: TlsConfig::read(root.table("tls"), &listen),
+            limits: Limits::read(root.table("limits")),
+            admin: AdminConfig::read(root.table("admin"), &listen),
+            cache: CacheConfig::read(root.table("cache")),
+            selector: SelectorRef::read(root.table("selector")),
+            service: read_services(&mut root, |table| OriginService::read(table)),
+            log: LogConfig::read(root.table("log")),
+            listen,
+        };
+        root.close();
+        origin
+    }
 }

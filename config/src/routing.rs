@@ -1,6 +1,7 @@
 //! `[routing]`: how a selector judges nodes and ranks them.
 
 use crate::Span;
+use crate::reader::Table;
 
 /// When a node counts as lost, and how distance is weighed against load.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,5 +34,35 @@ impl Default for RoutingConfig {
             spill: 0.15,
             tie_ms: 2,
         }
+    }
+}
+
+impl RoutingConfig {
+    pub(crate) fn read(mut table: Table<'_>) -> Self {
+        let usual = Self::default();
+        let routing = Self {
+            heartbeat: table.span("heartbeat", usual.heartbeat, Span::millis(100), Span::secs(60)),
+            suspect_after: table.span(
+                "suspect_after",
+                usual.suspect_after,
+                Span::millis(200),
+                Span::minutes(10),
+            ),
+            down_after: table.span("down_after", usual.down_after, Span::millis(300), Span::hours(1)),
+            price_ms: table.count("price_ms", usual.price_ms, 0, 1000),
+            spill: table.ratio("spill", usual.spill),
+            tie_ms: table.count("tie_ms", usual.tie_ms, 0, 100),
+        };
+        let Self { heartbeat, suspect_after, down_after, .. } = routing;
+        if suspect_after <= heartbeat {
+            let message = format!("{suspect_after} is not longer than heartbeat, {heartbeat}");
+            table.fault("suspect_after", message, format!("more than {heartbeat}, up to 10m"));
+        }
+        if down_after <= suspect_after {
+            let message = format!("{down_after} is not longer than suspect_after, {suspect_after}");
+            table.fault("down_after", message, format!("more than {suspect_after}, up to 1h"));
+        }
+        table.close();
+        routing
     }
 }

@@ -1,7 +1,11 @@
 //! The configuration of a selector.
 
+use std::collections::BTreeMap;
+
 use url::Url;
 
+use crate::reader::{NAME, SecretRule, Table, TextRule};
+use crate::service::{read_services, unique};
 use crate::{
     AdminConfig, Limits, ListenConfig, LogConfig, RoutingConfig, Secret, SelectorService, SessionsConfig,
     StoreConfig, TlsConfig,
@@ -48,4 +52,56 @@ pub struct ApiTokenConfig {
     /// What it may do: `sessions:write`, `content:write`, `purge:write`, `nodes:write`, `read`. Required, at
     /// least one.
     pub scopes: Vec<String>,
+}
+
+/// The scopes of the control API.
+const SCOPES: [&str; 5] = ["sessions:write", "content:write", "purge:write", "nodes:write", "read"];
+
+const SCOPE: TextRule = TextRule {
+    allowed: "\"sessions:write\", \"content:write\", \"purge:write\", \"nodes:write\", \"read\"",
+    holds: |text| SCOPES.contains(&text),
+};
+
+impl SelectorConfig {
+    pub(crate) fn read(mut root: Table<'_>) -> Self {
+        let listen = ListenConfig::read(root.table("listen"));
+        let selector = Self {
+            tls: TlsConfig::read(root.table("tls"), &listen),
+            limits: Limits::read(root.table("limits")),
+            admin: AdminConfig::read(root.table("admin"), &listen),
+            url: root.url("url"),
+            store: StoreConfig::read(root.table("store")),
+            node_token: root.required_secret("node_token", SecretRule::Bearer),
+            token: ApiTokenConfig::read_all(&mut root),
+            sessions: SessionsConfig::read(root.table("sessions")),
+            routing: RoutingConfig::read(root.table("routing")),
+            service: read_services(&mut root, |table| SelectorService::read(table)),
+            player: root.switch("player", true),
+            log: LogConfig::read(root.table("log")),
+            listen,
+        };
+        root.close();
+        selector
+    }
+}
+
+impl ApiTokenConfig {
+    fn read_all(root: &mut Table<'_>) -> Vec<Self> {
+        let mut lines = BTreeMap::new();
+        let mut tokens = Vec::new();
+        for mut table in root.tables("token", 1024) {
+            let name = table.text("name", None, NAME);
+            let name = table.required("name", name, NAME.allowed, String::new());
+            unique(&mut lines, &table, "name", &name);
+            let secret = table.required_secret("secret", SecretRule::Bearer);
+            let scopes = table.texts("scopes", None, SCOPES.len(), SCOPE);
+            let scopes = table.required("scopes", scopes, SCOPE.allowed, Vec::new());
+            if table.is_empty_list("scopes") {
+                table.fault("scopes", "is empty", SCOPE.allowed);
+            }
+            table.close();
+            tokens.push(Self { name, secret, scopes });
+        }
+        tokens
+    }
 }

@@ -1,13 +1,46 @@
 //! `[[service]]`: one published tree of content, as each role sees it.
 
+use std::collections::BTreeMap;
+
+use url::Url;
+
+use crate::reader::{NAME, SecretRule, Table, TextRule};
 use crate::{LifetimesConfig, Secret, SourceConfig};
+
+/// More services than these belong into more nodes.
+const MAX_SERVICES: usize = 1024;
+
+const KID: TextRule = TextRule {
+    allowed: "1 to 64 characters A-Z, a-z, 0-9, -, _ and .",
+    holds: |text| {
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    },
+};
+
+const ORIGIN: TextRule = TextRule {
+    allowed: "\"*\" or web origins such as \"https://www.example.com\", without a path",
+    holds: |text| text == "*" || Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == text),
+};
+
+const PARAMETER: TextRule = TextRule {
+    allowed: "1 to 64 characters A-Z, a-z, 0-9, -, _, . and ~, and not kt, which is the token",
+    holds: |text| {
+        (1..=64).contains(&text.len())
+            && text != "kt"
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~".contains(&b))
+    },
+};
+
+const PREFIX: &str = "a path that begins with /, such as \"/\" or \"/music\"";
 
 /// A service on an edge.
 #[derive(Clone, Debug)]
 pub struct ServiceConfig {
     /// Name of the service, the same on all roles: 1 to 63 characters `a-z`, `0-9`, `-`. Required.
     pub id: String,
-    /// The paths it owns, beginning with `/`; the longest prefix wins. Default `/`.
+    /// The paths it owns, in whole segments: `/music` owns `/music/a`, not `/musical`. It begins with `/` and is
+    /// kept without a `/` at its end; the longest prefix wins. Default `/`.
     pub prefix: String,
     /// Who may read it. Default `token`.
     pub access: Access,
@@ -91,4 +124,133 @@ impl SelectorService {
     pub fn new(id: impl Into<String>) -> Self {
         Self { id: id.into(), prefix: "/".to_owned(), secrets: Vec::new() }
     }
+}
+
+impl ServiceConfig {
+    pub(crate) fn read(mut table: Table<'_>) -> Self {
+        let (id, prefix) = name_and_prefix(&mut table);
+        let usual = Self::new(id);
+        let service = Self {
+            prefix,
+            access: table.choice(
+                "access",
+                &[("token", Access::Token), ("public", Access::Public)],
+                usual.access,
+            ),
+            secrets: NamedSecret::read_all(&mut table),
+            cors_origins: table.texts("cors_origins", Some(&["*"]), 64, ORIGIN).unwrap_or(usual.cors_origins),
+            query: table.texts("query", Some(&[]), 32, PARAMETER).unwrap_or_default(),
+            id: usual.id,
+        };
+        table.close();
+        service
+    }
+}
+
+impl OriginService {
+    pub(crate) fn read(mut table: Table<'_>) -> Self {
+        let (id, prefix) = name_and_prefix(&mut table);
+        let source = SourceConfig::read(table.table("source"));
+        let lifetimes = LifetimesConfig::read(table.table("lifetimes"));
+        table.close();
+        Self { id, prefix, source, lifetimes }
+    }
+}
+
+impl SelectorService {
+    pub(crate) fn read(mut table: Table<'_>) -> Self {
+        let (id, prefix) = name_and_prefix(&mut table);
+        let secrets = NamedSecret::read_all(&mut table);
+        table.close();
+        Self { id, prefix, secrets }
+    }
+}
+
+impl NamedSecret {
+    fn read_all(table: &mut Table<'_>) -> Vec<Self> {
+        let mut lines = BTreeMap::new();
+        let mut secrets = Vec::new();
+        for mut table in table.tables("secrets", 16) {
+            let kid = table.text("kid", None, KID);
+            let kid = table.required("kid", kid, KID.allowed, String::new());
+            unique(&mut lines, &table, "kid", &kid);
+            let secret = table.required_secret("secret", SecretRule::Hs256);
+            table.close();
+            secrets.push(Self { kid, secret });
+        }
+        secrets
+    }
+}
+
+/// The services of a role: at least one, no id and no prefix twice.
+pub(crate) fn read_services<'d, T>(root: &mut Table<'d>, read: impl Fn(Table<'d>) -> T) -> Vec<T> {
+    if !root.has("service") {
+        root.fault("service", "is required", "at least one [[service]]");
+    }
+    let (mut ids, mut prefixes) = (BTreeMap::new(), BTreeMap::new());
+    let tables = root.tables("service", MAX_SERVICES);
+    if tables.is_empty() && root.is_empty_list("service") {
+        root.fault("service", "is empty", "at least one [[service]]");
+    }
+    let mut services = Vec::new();
+    for table in tables {
+        if let Some(id) = table.raw_text("id") {
+            unique(&mut ids, &table, "id", id);
+        }
+        let prefix = table.raw_text("prefix").unwrap_or("/");
+        unique(&mut prefixes, &table, "prefix", without_final_slash(prefix));
+        services.push(read(table));
+    }
+    services
+}
+
+/// Notes that a value stands in an earlier table as well.
+pub(crate) fn unique(lines: &mut BTreeMap<String, usize>, table: &Table<'_>, key: &str, value: &str) {
+    if let Some(line) = lines.get(value) {
+        table.fault(key, format!("`{}` is taken on line {line}", value.escape_debug()), "a value of its own");
+    } else if !value.is_empty() {
+        lines.insert(value.to_owned(), table.line(key));
+    }
+}
+
+fn name_and_prefix(table: &mut Table<'_>) -> (String, String) {
+    let id = table.text("id", None, NAME);
+    let id = table.required("id", id, NAME.allowed, String::new());
+    let prefix = table.parsed("prefix", Some("\"/\"".to_owned()), PREFIX, |text| {
+        prefix_fault(text).map_or_else(|| Ok(without_final_slash(text).to_owned()), |why| Err(why.to_owned()))
+    });
+    (id, prefix.unwrap_or_else(|| "/".to_owned()))
+}
+
+fn without_final_slash(prefix: &str) -> &str {
+    match prefix.strip_suffix('/') {
+        Some("") | None => prefix,
+        Some(shorter) => shorter,
+    }
+}
+
+/// Why a prefix cannot be the beginning of a request path, which reaches a service decoded and normalised.
+fn prefix_fault(text: &str) -> Option<&'static str> {
+    let mut parts = text.split('/').skip(1).peekable();
+    if !text.starts_with('/') {
+        return Some("does not begin with /");
+    }
+    if text.len() > 1024 {
+        return Some("is longer than 1024 bytes");
+    }
+    if text.starts_with("/~") {
+        return Some("begins with /~, which is where tokens stand");
+    }
+    if text.contains(['?', '#', '%', '\\']) || text.chars().any(char::is_control) {
+        return Some("holds ?, #, %, \\ or a control character");
+    }
+    while let Some(part) = parts.next() {
+        if matches!(part, "." | "..") {
+            return Some("holds . or ..");
+        }
+        if part.is_empty() && parts.peek().is_some() {
+            return Some("holds //");
+        }
+    }
+    None
 }

@@ -1,6 +1,12 @@
 //! `[sessions]`: how long the tokens live that a selector signs.
 
 use crate::Span;
+use crate::reader::{Table, TextRule};
+
+const ISSUER: TextRule = TextRule {
+    allowed: "1 to 255 visible ASCII characters",
+    holds: |text| (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()),
+};
 
 /// Lifetimes of playback sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,5 +33,26 @@ impl Default for SessionsConfig {
             duration: Span::hours(4),
             max: Span::hours(24),
         }
+    }
+}
+
+impl SessionsConfig {
+    pub(crate) fn read(mut table: Table<'_>) -> Self {
+        let usual = Self::default();
+        let sessions = Self {
+            issuer: table.text("issuer", Some(&usual.issuer), ISSUER).unwrap_or(usual.issuer),
+            start: table.span("start", usual.start, Span::secs(1), Span::hours(24)),
+            grace: table.span("grace", usual.grace, Span::secs(0), Span::hours(24)),
+            duration: table.span("duration", usual.duration, Span::secs(1), Span::days(30)),
+            max: table.span("max", usual.max, Span::minutes(1), Span::days(30)),
+        };
+        for (key, value) in [("start", sessions.start), ("duration", sessions.duration)] {
+            if value > sessions.max {
+                let message = format!("{value} is longer than sessions.max");
+                table.fault(key, message, format!("1s..{}", sessions.max));
+            }
+        }
+        table.close();
+        sessions
     }
 }

@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::Span;
+use crate::reader::Table;
 
 /// Where an edge fetches what it does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,5 +21,25 @@ pub struct UpstreamConfig {
 impl Default for UpstreamConfig {
     fn default() -> Self {
         Self { urls: Vec::new(), connect: Span::secs(2), first_byte: Span::secs(10), stall: Span::secs(15) }
+    }
+}
+
+impl UpstreamConfig {
+    pub(crate) fn read(mut table: Table<'_>) -> Self {
+        let usual = Self::default();
+        let wait = [Span::millis(100), Span::minutes(5)];
+        let upstream = Self {
+            urls: table.urls("urls", None, 16),
+            connect: table.span("connect", usual.connect, Span::millis(10), Span::minutes(1)),
+            first_byte: table.span("first_byte", usual.first_byte, wait[0], wait[1]),
+            stall: table.span("stall", usual.stall, wait[0], wait[1]),
+        };
+        if !table.has("urls") {
+            table.fault("urls", "is required", "1 to 16 URLs of the form http://host or https://host");
+        } else if table.is_empty_list("urls") {
+            table.fault("urls", "is empty", "1 to 16 URLs of the form http://host or https://host");
+        }
+        table.close();
+        upstream
     }
 }
