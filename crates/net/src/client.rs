@@ -1,0 +1,314 @@
+//! The one way out: HTTP requests to shields, edges, selectors and sources.
+//!
+//! reqwest does HTTP and pooling; the deadlines are ours, because a segment of 10 GB may take hours while no
+//! single step of it may take more than seconds. Only this file names reqwest.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, Request, Response};
+use http_body::Body as _;
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use crate::client_error::ClientError;
+use crate::error::NetError;
+use crate::problem::Problem;
+
+/// Largest body that [`Client::json`] takes.
+const JSON_LIMIT: usize = 8 << 20;
+/// Largest problem document that is read from an unsuccessful answer.
+const PROBLEM_LIMIT: usize = 64 << 10;
+/// Idle connections kept for each host: as many fills as usually run at once.
+const POOL_PER_HOST: usize = 64;
+/// Idle connections are dropped before the other end's `idle_timeout` (75 s) does it: a request sent into a
+/// closing connection would fail for nothing.
+const POOL_IDLE: Duration = Duration::from_secs(55);
+/// What one HTTP/2 stream may have on its way to us: at 100 ms of round trip 4 MiB still make 330 Mbit/s.
+const H2_STREAM_WINDOW: u32 = 4 << 20;
+/// The same for a whole connection: four streams at full speed.
+const H2_CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// How a [`Client`] waits and whom it trusts.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Longest wait for a connection, TLS included. Default 2 s.
+    pub connect: Duration,
+    /// Longest wait for the header of an answer, from the call, connecting included. Default 10 s.
+    pub first_byte: Duration,
+    /// Longest pause within a body. Default 15 s.
+    pub stall: Duration,
+    /// Certificates in PEM to trust besides the system's. Default none.
+    pub extra_root_pem: Option<String>,
+    /// `User-Agent`. Default `kromka/<version>`.
+    pub user_agent: String,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            first_byte: Duration::from_secs(10),
+            stall: Duration::from_secs(15),
+            extra_root_pem: None,
+            user_agent: concat!("kromka/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// The outbound HTTP client: HTTP/1.1, and HTTP/2 where TLS agrees on it. Cheap to clone, one pool.
+///
+/// It follows no redirect, knows no proxy from the environment, decompresses nothing and keeps no cookie:
+/// what the server sent is what the caller gets.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: reqwest::Client,
+    first_byte: Duration,
+    connect: Duration,
+    stall: Duration,
+}
+
+impl Client {
+    /// Builds the client. Errors: [`NetError::Client`], for example extra roots that are not PEM.
+    pub fn new(options: ClientOptions) -> Result<Self, NetError> {
+        let mut roots = Vec::new();
+        if let Some(pem) = &options.extra_root_pem {
+            roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| {
+                NetError::Client(format!("the extra roots are not PEM: {}", chain(error)))
+            })?;
+            if roots.is_empty() {
+                return Err(NetError::Client("the extra roots hold no PEM certificate".to_owned()));
+            }
+        }
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(&options.user_agent)
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .referer(false)
+                .connect_timeout(options.connect)
+                .pool_idle_timeout(POOL_IDLE)
+                .pool_max_idle_per_host(POOL_PER_HOST)
+                .tcp_nodelay(true)
+                .tcp_keepalive(Duration::from_secs(30))
+                .tcp_user_timeout(options.stall)
+                .http2_initial_stream_window_size(H2_STREAM_WINDOW)
+                .http2_initial_connection_window_size(H2_CONNECTION_WINDOW)
+        };
+        let inner = match builder().tls_certs_merge(roots.clone()).build() {
+            Ok(client) => client,
+            // A container without ca-certificates must still speak plain HTTP to its shield.
+            Err(error) => {
+                tracing::warn!(
+                    "no certificates of the system ({}): https works only with the given roots; install ca-certificates",
+                    chain(error)
+                );
+                builder().tls_certs_only(roots).build().map_err(|error| NetError::Client(chain(error)))?
+            }
+        };
+        Ok(Self { inner, first_byte: options.first_byte, connect: options.connect, stall: options.stall })
+    }
+
+    /// Sends a request to an absolute `http` or `https` URI and waits for the header of the answer.
+    ///
+    /// Any status is `Ok`. The wait ends after `first_byte`; each pause in the body after `stall`.
+    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<ClientBody>, ClientError> {
+        self.send_within(request, self.first_byte).await
+    }
+
+    /// As [`send`](Self::send) with another deadline for the header: long polls wait on purpose.
+    pub async fn send_within(
+        &self,
+        request: Request<Bytes>,
+        first_byte: Duration,
+    ) -> Result<Response<ClientBody>, ClientError> {
+        let authority: Arc<str> = match request.uri().authority() {
+            Some(authority) => authority.as_str().rsplit('@').next().unwrap_or_default().into(),
+            None => return Err(ClientError::Request(format!("{} names no host", request.uri()))),
+        };
+        let request =
+            reqwest::Request::try_from(request).map_err(|error| ClientError::Request(chain(error)))?;
+        let answer = match timeout(first_byte, self.inner.execute(request)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(self.classify(&authority, error)),
+            Err(_) => {
+                return Err(ClientError::TimedOut {
+                    authority: authority.to_string(),
+                    what: "answer",
+                    after: first_byte,
+                });
+            }
+        };
+        let answer: Response<reqwest::Body> = answer.into();
+        Ok(answer.map(|body| ClientBody {
+            body,
+            authority,
+            stall: self.stall,
+            waiting: Box::pin(sleep(self.stall)),
+            armed: false,
+            done: false,
+        }))
+    }
+
+    /// Sends a request and reads the answer as JSON of at most 8 MiB; an empty body reads as `null`.
+    ///
+    /// A status other than 2xx is [`ClientError::Status`], with the server's problem document if it sent
+    /// one.
+    pub async fn json<T: DeserializeOwned>(&self, request: Request<Bytes>) -> Result<T, ClientError> {
+        self.json_within(request, self.first_byte).await
+    }
+
+    /// As [`json`](Self::json) with another deadline for the header.
+    pub async fn json_within<T: DeserializeOwned>(
+        &self,
+        request: Request<Bytes>,
+        first_byte: Duration,
+    ) -> Result<T, ClientError> {
+        let (head, mut body) = self.send_within(request, first_byte).await?.into_parts();
+        if head.status.is_success() {
+            let bytes = body.whole(JSON_LIMIT).await?;
+            let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+            return serde_json::from_slice(text).map_err(|error| ClientError::Json {
+                authority: body.authority.to_string(),
+                message: error.to_string(),
+            });
+        }
+        // The status is the news; a problem document that is missing, too large or cut changes nothing.
+        let problem = match body.whole(PROBLEM_LIMIT).await {
+            Ok(bytes) => serde_json::from_slice::<Problem>(&bytes).ok().map(Box::new),
+            Err(_) => None,
+        };
+        Err(ClientError::Status {
+            authority: body.authority.to_string(),
+            status: head.status,
+            problem,
+            retry_after: retry_after(&head.headers),
+        })
+    }
+
+    fn classify(&self, authority: &str, error: reqwest::Error) -> ClientError {
+        let authority = authority.to_owned();
+        if error.is_timeout() {
+            ClientError::TimedOut { authority, what: "connection", after: self.connect }
+        } else if error.is_builder() {
+            ClientError::Request(chain(error))
+        } else if error.is_connect() {
+            ClientError::Unreachable { authority, message: chain(error) }
+        } else {
+            ClientError::Broken { authority, message: chain(error) }
+        }
+    }
+}
+
+/// The body of an answer, as a stream of its pieces.
+///
+/// Ends with an error, never silently, when the server breaks off before the announced end or pauses longer
+/// than `stall`. Dropping it ends the transfer.
+#[derive(Debug)]
+pub struct ClientBody {
+    body: reqwest::Body,
+    authority: Arc<str>,
+    stall: Duration,
+    waiting: Pin<Box<Sleep>>,
+    armed: bool,
+    done: bool,
+}
+
+impl ClientBody {
+    /// Reads the body to its end; more than `limit` bytes are [`ClientError::TooLarge`].
+    pub async fn whole(&mut self, limit: usize) -> Result<Bytes, ClientError> {
+        let mut all = BytesMut::new();
+        while let Some(piece) = self.next().await {
+            let piece = piece?;
+            if all.len() + piece.len() > limit {
+                return Err(ClientError::TooLarge { authority: self.authority.to_string(), limit });
+            }
+            all.extend_from_slice(&piece);
+        }
+        Ok(all.freeze())
+    }
+
+    /// The length still to come, where the server announced one.
+    pub fn remaining(&self) -> Option<u64> {
+        self.body.size_hint().exact()
+    }
+}
+
+impl Stream for ClientBody {
+    type Item = Result<Bytes, ClientError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.done {
+            return Poll::Ready(None);
+        }
+        loop {
+            match Pin::new(&mut this.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    this.armed = false;
+                    // Trailers carry nothing that kromka uses.
+                    if let Ok(data) = frame.into_data()
+                        && !data.is_empty()
+                    {
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    this.done = true;
+                    return Poll::Ready(Some(Err(ClientError::Broken {
+                        authority: this.authority.to_string(),
+                        message: chain(error),
+                    })));
+                }
+                Poll::Ready(None) => {
+                    this.done = true;
+                    return Poll::Ready(None);
+                }
+                Poll::Pending => {
+                    if !this.armed {
+                        this.armed = true;
+                        this.waiting.as_mut().reset(Instant::now() + this.stall);
+                    }
+                    ready!(this.waiting.as_mut().poll(cx));
+                    this.done = true;
+                    return Poll::Ready(Some(Err(ClientError::TimedOut {
+                        authority: this.authority.to_string(),
+                        what: "more of the body",
+                        after: this.stall,
+                    })));
+                }
+            }
+        }
+    }
+}
+
+/// `Retry-After` in seconds; the date form is left alone (kromka never sends it).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// An error's causes, outermost first. The URL is left out, since its path may carry a token, and so is
+/// reqwest's own "error sending request" where a cause says more.
+fn chain(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut texts: Vec<String> = Vec::new();
+    let mut next = std::error::Error::source(&error);
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+        next = cause.source();
+    }
+    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! One request and its answer, between hyper and the handler.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+
+use crate::activity::Activity;
+use crate::error::BoxError;
+use crate::handler::{Handler, Peer};
+use crate::problem::Problem;
+use crate::stats::{ServerStats, count, uncount};
+
+/// What a connection's exchanges share.
+pub(crate) struct Exchanges<H> {
+    pub(crate) handler: Arc<H>,
+    pub(crate) peer: Peer,
+    pub(crate) activity: Arc<Activity>,
+    pub(crate) stats: Arc<ServerStats>,
+    pub(crate) url_bytes: usize,
+    pub(crate) header_bytes: usize,
+}
+
+impl<H: Handler> Exchanges<H> {
+    /// Carries one request to the handler. Whatever happens there, the client gets an answer.
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Guarded<H::Body>> {
+        let mut open = Open::begin(&self.activity, &self.stats);
+        open.until_close = request.version() == Version::HTTP_10;
+        let response = match self.oversized(&request) {
+            Some(problem) => {
+                count(&self.stats.malformed);
+                problem.response().map(Either::Right)
+            }
+            None => {
+                let handled = async { self.handler.handle(request, self.peer).await };
+                match AssertUnwindSafe(handled).catch_unwind().await {
+                    Ok(response) => response.map(Either::Left),
+                    Err(panic) => {
+                        count(&self.stats.panics);
+                        tracing::error!(reason = reason(&*panic), "a handler panicked; its client got a 500");
+                        internal().response().map(Either::Right)
+                    }
+                }
+            }
+        };
+        response.map(|inner| Guarded { inner, open })
+    }
+
+    fn oversized(&self, request: &Request<Incoming>) -> Option<Problem> {
+        let url = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        if url > self.url_bytes {
+            let problem = Problem::new(StatusCode::URI_TOO_LONG, "url-too-long", "The URL is too long");
+            return Some(problem.detail(format!("at most {} bytes of path and query", self.url_bytes)));
+        }
+        if header_bytes(request.headers()) > self.header_bytes {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            let problem = Problem::new(status, "header-too-large", "The request header is too large");
+            return Some(problem.detail(format!("at most {} bytes of header fields", self.header_bytes)));
+        }
+        None
+    }
+}
+
+/// The size of a header block as HTTP/1.1 writes it: `name: value\r\n`.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+fn internal() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server made a mistake")
+        .detail("it has been logged; the same request may well succeed again")
+}
+
+fn reason(panic: &(dyn std::any::Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "no text",
+    }
+}
+
+/// An exchange in progress; dropping it ends it.
+struct Open {
+    activity: Arc<Activity>,
+    stats: Arc<ServerStats>,
+    sending: bool,
+    /// The body's end may be marked by nothing but the connection's end (HTTP/1.0).
+    until_close: bool,
+}
+
+impl Open {
+    fn begin(activity: &Arc<Activity>, stats: &Arc<ServerStats>) -> Self {
+        activity.begin();
+        count(&stats.requests);
+        count(&stats.in_flight);
+        Self { activity: Arc::clone(activity), stats: Arc::clone(stats), sending: false, until_close: false }
+    }
+
+    fn note(&mut self, sending: bool) {
+        if sending == self.sending {
+            return;
+        }
+        self.sending = sending;
+        if sending {
+            self.activity.ready_to_send();
+        } else {
+            self.activity.waits_for_handler();
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.note(false);
+        self.activity.end();
+        uncount(&self.stats.in_flight);
+        if std::thread::panicking() {
+            count(&self.stats.panics);
+        }
+    }
+}
+
+pin_project! {
+    /// A handler's body under watch.
+    pub(crate) struct Guarded<B> {
+        #[pin]
+        inner: Either<B, Full<Bytes>>,
+        open: Open,
+    }
+}
+
+impl<B> Body for Guarded<B>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.project();
+        let polled = this.inner.poll_frame(cx);
+        match &polled {
+            Poll::Pending => this.open.note(false),
+            Poll::Ready(Some(Err(error))) => {
+                count(&this.open.stats.body_errors);
+                tracing::debug!(%error, "a body broke; its client sees the answer cut");
+                if this.open.until_close {
+                    this.open.activity.reset_on_close();
+                }
+            }
+            Poll::Ready(_) => this.open.note(true),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,36 @@
+//! What a role gives to the server: one function from request to response.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::error::BoxError;
+
+/// Answers requests; one value serves all connections of a listener.
+///
+/// A panic inside becomes a 500 and a counter. A body that ends with an error cuts the HTTP/1.1 connection
+/// or resets the HTTP/2 stream: the client never takes a part for the whole.
+pub trait Handler: Send + Sync + 'static {
+    /// The body of the answers. hyper polls it as it is: no box, no copy.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
+
+    /// Answers one request. The future is dropped when the client goes away first.
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The other end of the connection.
+    pub addr: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+}
