@@ -1,0 +1,33 @@
+//! Pure HLS knowledge: request paths, playlists, lifetimes.
+//!
+//! The parts, in the order a request meets them:
+//!
+//! - [`path`]: what a request target names. The token is taken off, the path is decoded once and
+//!   either clean or refused; the same file writes paths for URLs upstream.
+//! - [`mod@kind`]: what a file is, judged by its name alone, and the media type to send with it.
+//! - `line`: a playlist's text as numbered lines with their byte spans; the header and the bounds.
+//! - [`playlist`]: those lines as a multivariant or a media playlist, or an error that names the line.
+//! - [`children`]: what a playlist refers to on its own origin, for warming a whole tree.
+//! - [`lifetime`]: for how long an answer may be kept, from the playlist's own words.
+//! - [`mod@filter`]: a multivariant playlist without the variants that a viewer's plan leaves out.
+//!
+//! Nothing here does I/O, reads a clock, awaits or knows a role; nothing here judges a token.
+//! Input comes from strangers: it is bounded ([`path::MAX_PATH`], [`playlist::MAX_TEXT`],
+//! [`playlist::MAX_URIS`]) and no text of any kind makes these functions panic.
+
+pub mod children;
+pub mod filter;
+pub mod kind;
+pub mod lifetime;
+mod line;
+pub mod path;
+pub mod playlist;
+
+pub use children::Child;
+pub use filter::filter;
+pub use kind::{Kind, content_type, kind};
+pub use lifetime::{Lifetime, Lifetimes, object_lifetime, playlist_lifetime};
+pub use path::{PathError, RequestPath, encode_path, split, split_plain};
+pub use playlist::{
+    Media, Multivariant, Playlist, PlaylistError, Rendition, RenditionKind, SegmentRef, Variant, parse,
+};

@@ -1,0 +1,125 @@
+//! A playlist's text as a multivariant or a media playlist (RFC 8216, section 4).
+//!
+//! The types keep what caching, warming and plan limits ask for, and URIs as they were written;
+//! whoever needs the bytes keeps the text.
+
+use std::ops::Range;
+
+mod error;
+mod reading;
+
+pub use error::PlaylistError;
+pub(crate) use reading::{pixels, rendition_kind};
+
+/// Longest playlist text, in bytes (4 MiB).
+pub const MAX_TEXT: usize = 4 << 20;
+
+/// Most URIs in one playlist: variants, renditions, I-frame playlists, sections and segments together.
+pub const MAX_URIS: usize = 100_000;
+
+/// A playlist of either kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Playlist {
+    /// Names other playlists.
+    Multivariant(Multivariant),
+    /// Names segments.
+    Media(Media),
+}
+
+/// A playlist of playlists.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Multivariant {
+    /// `EXT-X-STREAM-INF`, in the order written; never empty.
+    pub variants: Vec<Variant>,
+    /// `EXT-X-MEDIA`, in the order written, those without a URI included.
+    pub renditions: Vec<Rendition>,
+    /// `EXT-X-I-FRAME-STREAM-INF`, in the order written.
+    pub i_frames: Vec<Variant>,
+}
+
+/// One version of the content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variant {
+    /// Its media playlist, as written.
+    pub uri: String,
+    /// Peak bits per second.
+    pub bandwidth: u64,
+    /// Width and height in pixels, when given; a dimension beyond `u32` counts as its largest value.
+    pub resolution: Option<(u32, u32)>,
+    /// Codec list, when given.
+    pub codecs: Option<String>,
+    /// The rendition groups it plays with, by kind.
+    pub groups: Vec<(RenditionKind, String)>,
+}
+
+/// One alternative rendition: a language, a camera, subtitles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendition {
+    /// Its media playlist, as written; none where it is carried in the variant itself.
+    pub uri: Option<String>,
+    /// `TYPE`.
+    pub kind: RenditionKind,
+    /// `GROUP-ID`.
+    pub group: String,
+    /// `NAME`.
+    pub name: String,
+    /// `LANGUAGE` (RFC 5646), when given.
+    pub language: Option<String>,
+}
+
+/// What a rendition carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RenditionKind {
+    /// Sound.
+    Audio,
+    /// Pictures.
+    Video,
+    /// Subtitles.
+    Subtitles,
+    /// Closed captions, which never have a URI.
+    ClosedCaptions,
+}
+
+/// A playlist of segments.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Media {
+    /// `EXT-X-TARGETDURATION`, in seconds.
+    pub target_duration: u64,
+    /// Number of the first segment; 0 when not given.
+    pub media_sequence: u64,
+    /// Nothing will be added or taken away: `EXT-X-ENDLIST`, or the type `VOD` (RFC 8216, section 4.3.3.5).
+    pub ended: bool,
+    /// Initialisation sections (`EXT-X-MAP`), as written, in the order written.
+    pub maps: Vec<String>,
+    /// Segments in order of play; never empty.
+    pub segments: Vec<SegmentRef>,
+}
+
+/// One segment, as the playlist refers to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SegmentRef {
+    /// Where it is, as written.
+    pub uri: String,
+    /// `EXTINF`, in seconds; finite and not negative.
+    pub duration: f64,
+    /// The part of the file that it is, when it is not the whole: first byte to one past the last.
+    pub byte_range: Option<Range<u64>>,
+    /// `EXT-X-GAP`: the segment does not exist and must not be asked for.
+    pub gap: bool,
+}
+
+/// Reads a playlist.
+///
+/// Unknown tags, comments and blank lines are passed over. What is read follows RFC 8216: `#EXTM3U`
+/// first, every address after its `EXTINF` or `EXT-X-STREAM-INF`, a target duration in every media
+/// playlist, never both kinds in one.
+///
+/// # Errors
+/// [`PlaylistError`], with the line wherever there is one.
+pub fn parse(text: &str) -> Result<Playlist, PlaylistError> {
+    reading::read(text)
+}
+
+#[cfg(test)]
+mod tests;
