@@ -1,0 +1,60 @@
+//! Weighted rendezvous hashing (highest random weight).
+//!
+//! Every node draws `-capacity / ln(u)` with `u` from a hash of (key, node); the highest draw wins. It needs no
+//! ring, honours capacity, and when a node comes or goes only the keys of that node move. Selectors must agree on
+//! it for ever, so the hash (XXH3, 64 bit) and the draw are pinned by test vectors.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+/// The draw of `node` for `key`: greater wins. `weight` is the node's capacity in any unit common to all nodes;
+/// 0 counts as 1, so that a node which reports no limit can still be chosen.
+pub fn draw(key: &str, node: &str, weight: u64) -> f64 {
+    let seed = xxh3_64_with_seed(node.as_bytes(), 0);
+    let hash = xxh3_64_with_seed(key.as_bytes(), seed);
+    // 53 bits, moved to the middle of their interval: u is never 0 and never 1.
+    let unit = ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+    -(weight.max(1) as f64) / unit.ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn winner(key: &str, nodes: &[(&'static str, u64)]) -> &'static str {
+        nodes
+            .iter()
+            .copied()
+            .max_by(|a, b| draw(key, a.0, a.1).total_cmp(&draw(key, b.0, b.1)))
+            .map_or("", |n| n.0)
+    }
+
+    #[test]
+    fn the_vectors_hold_for_ever() {
+        let nodes = [("edge-1", 1), ("edge-2", 1), ("edge-3", 1)];
+        let keys = ["/stream/demo/", "/stream/1/", "/stream/2/", "/stream/3/", "/stream/4/", "/stream/5/"];
+        let winners: Vec<_> = keys.iter().map(|key| winner(key, &nodes)).collect();
+        assert_eq!(winners, PINNED);
+    }
+
+    const PINNED: [&str; 6] = ["edge-1", "edge-3", "edge-2", "edge-3", "edge-3", "edge-1"];
+
+    #[test]
+    fn shares_follow_capacity() {
+        let nodes = [("small", 1), ("large", 3)];
+        let large = (0..10_000).filter(|n| winner(&format!("/t/{n}/"), &nodes) == "large").count();
+        assert!((7_300..7_700).contains(&large), "{large} of 10000 for three quarters of the capacity");
+    }
+
+    #[test]
+    fn only_the_keys_of_a_lost_node_move() {
+        let all = [("a", 1), ("b", 1), ("c", 1), ("d", 1)];
+        let left = [("a", 1), ("b", 1), ("c", 1)];
+        for n in 0..2_000 {
+            let key = format!("/t/{n}/");
+            let before = winner(&key, &all);
+            if before != "d" {
+                assert_eq!(before, winner(&key, &left));
+            }
+        }
+    }
+}

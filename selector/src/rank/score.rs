@@ -1,0 +1,59 @@
+//! The price of congestion, in milliseconds.
+//!
+//! Waiting grows as `W(rho) = S * rho^3 / (1 - rho)`. Charging each viewer the *marginal* price, the derivative of
+//! `rho * W(rho)`, makes choices that are selfish one by one add up to the best whole (Pigou); charging the plain
+//! delay does not.
+
+/// Above this utilisation the curve is replaced by a straight line, so that the price stays finite and still grows.
+const KNEE: f64 = 0.98;
+
+/// Price per percent of utilisation past the knee, in milliseconds.
+const OVERLOAD_MS_PER_PERCENT: f64 = 20.0;
+
+/// The marginal price in milliseconds of one more viewer at utilisation `rho`, with `scale_ms` the `S` above.
+/// Never decreases in `rho`; a `rho` that is negative or not a number counts as 0 (nothing is known against it).
+pub fn price_ms(rho: f64, scale_ms: f64) -> f64 {
+    if rho.is_nan() || rho <= 0.0 {
+        return 0.0;
+    }
+    if rho <= KNEE {
+        return curve(rho, scale_ms);
+    }
+    curve(KNEE, scale_ms) + (rho.min(100.0) - KNEE) * 100.0 * OVERLOAD_MS_PER_PERCENT
+}
+
+/// d/drho of `S * rho^4 / (1 - rho)`.
+fn curve(rho: f64, scale_ms: f64) -> f64 {
+    let free = 1.0 - rho;
+    scale_ms * (4.0 * rho.powi(3) - 3.0 * rho.powi(4)) / (free * free)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_edge_costs_nothing_and_the_curve_is_the_derivative() {
+        assert_eq!(price_ms(0.0, 10.0), 0.0);
+        assert_eq!(price_ms(f64::NAN, 10.0), 0.0);
+        assert!((price_ms(0.5, 10.0) - 12.5).abs() < 1e-9);
+        let total = |rho: f64| 10.0 * rho.powi(4) / (1.0 - rho);
+        let step = 1e-6;
+        for percent in 1..98 {
+            let rho = f64::from(percent) / 100.0;
+            let slope = (total(rho + step) - total(rho - step)) / (2.0 * step);
+            assert!((price_ms(rho, 10.0) - slope).abs() / slope < 1e-3, "at {rho}");
+        }
+    }
+
+    #[test]
+    fn the_price_never_falls_and_stays_finite() {
+        let mut last = 0.0;
+        for step in 0..3_000 {
+            let price = price_ms(f64::from(step) / 1_000.0, 10.0);
+            assert!(price >= last && price.is_finite(), "at step {step}");
+            last = price;
+        }
+        assert!(price_ms(f64::INFINITY, 10.0).is_finite());
+    }
+}

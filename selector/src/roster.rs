@@ -1,0 +1,360 @@
+//! The roster: every node, as its heartbeats show it.
+//!
+//! Heartbeats come in, an immutable [`Snapshot`] of the edges goes out: it is replaced with every heartbeat and
+//! with every tick, and read without a lock. Silence needs no timer: how old a report is gets judged against `now`
+//! by whoever asks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use kromka_config::RoutingConfig;
+use kromka_control::{Heartbeat, NodeInfo, NodeRole, NodeState};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::{
+    rank::{Assigned, Candidate, Cell, Distances, Settings, Snapshot},
+    store::nodes::StoredNode,
+};
+
+/// Nodes that may be known at once.
+const NODES_MAX: usize = 4_096;
+
+/// Past this silence, in milliseconds, a node no longer counts as part of the fleet: one hour.
+const LEFT_MS: u64 = 3_600_000;
+
+/// Where this process's clock begins, in milliseconds: late enough that silences from before can be expressed.
+const CLOCK_BEGINS_MS: u64 = 1 << 40;
+
+/// What one viewer takes, in bits per second, while an edge serves too few to tell: a 1080p rendition.
+const SESSION_BPS: u64 = 4_000_000;
+
+/// Connections from which on an edge's mean per connection is believed.
+const TELLING_CONNECTIONS: u64 = 8;
+
+/// Capacity in bits per second of an edge that names no limit.
+const UNLIMITED_BPS: u64 = 10_000_000_000;
+
+/// Why a heartbeat was not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The roster is full, and this node is new.
+    Full,
+}
+
+/// What a heartbeat changed that others care about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// The node was not known, came back, said goodbye or moved: worth keeping at once.
+    pub notable: bool,
+    /// It is newer than the one before; an old one that arrives late changes nothing.
+    pub newer: bool,
+}
+
+/// All nodes.
+#[derive(Debug)]
+pub(crate) struct Roster {
+    settings: Arc<Settings>,
+    began: Instant,
+    nodes: Mutex<Nodes>,
+    published: ArcSwap<Snapshot>,
+    receipts: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Nodes {
+    entries: BTreeMap<String, Entry>,
+    distances: Arc<Distances>,
+    version: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    heartbeat: Heartbeat,
+    heard_ms: u64,
+    /// Heard by this process, not only read from the store.
+    heard_here: bool,
+    gone: bool,
+    drained: bool,
+    revision: u64,
+    assigned: Arc<Assigned>,
+}
+
+impl Roster {
+    /// An empty roster.
+    pub(crate) fn new(routing: &RoutingConfig) -> Roster {
+        let settings = Arc::new(Settings {
+            suspect_after_ms: routing.suspect_after.as_millis() as u64,
+            down_after_ms: routing.down_after.as_millis() as u64,
+            price_ms: f64::from(routing.price_ms),
+            spill: routing.spill,
+            tie_ms: f64::from(routing.tie_ms),
+            ..Settings::default()
+        });
+        let snapshot = Snapshot { settings: Arc::clone(&settings), ..Snapshot::default() };
+        Roster {
+            settings,
+            began: Instant::now(),
+            nodes: Mutex::default(),
+            published: ArcSwap::from_pointee(snapshot),
+            receipts: watch::Sender::new(0),
+        }
+    }
+
+    /// Takes up nodes as they were kept. They count as suspect until they are heard: better than nothing just
+    /// after a restart, and down soon if they stay silent. `now_ms` is Unix time.
+    pub(crate) fn restore(&self, stored: Vec<StoredNode>, now_ms: u64) {
+        let mut nodes = self.nodes.lock();
+        for node in stored.into_iter().take(NODES_MAX) {
+            let silent_ms = now_ms.saturating_sub(node.heard_ms).min(CLOCK_BEGINS_MS);
+            let known_ms = if silent_ms > LEFT_MS { silent_ms } else { self.settings.suspect_after_ms + 1 };
+            let entry = Entry {
+                heard_ms: CLOCK_BEGINS_MS - known_ms,
+                heard_here: false,
+                gone: node.gone,
+                drained: node.drained,
+                revision: node.revision,
+                assigned: Arc::default(),
+                heartbeat: node.heartbeat,
+            };
+            nodes.entries.insert(entry.heartbeat.id.clone(), entry);
+        }
+        self.publish(&mut nodes);
+    }
+
+    /// The roster's clock, in milliseconds; it never goes back.
+    pub(crate) fn now_ms(&self) -> u64 {
+        CLOCK_BEGINS_MS + self.began.elapsed().as_millis() as u64
+    }
+
+    /// Takes in a heartbeat.
+    ///
+    /// # Errors
+    /// When the node is new and the roster full.
+    pub(crate) fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<Heard, Refused> {
+        let now_ms = self.now_ms();
+        let mut nodes = self.nodes.lock();
+        let known = nodes.entries.len();
+        let heard = match nodes.entries.get_mut(&heartbeat.id) {
+            Some(entry) => {
+                let before = &entry.heartbeat;
+                let late = entry.heard_here && before.boot == heartbeat.boot && heartbeat.seq <= before.seq;
+                if late {
+                    return Ok(Heard { notable: false, newer: false });
+                }
+                let moved = (&before.url, &before.tls_url, &before.site, before.role)
+                    != (&heartbeat.url, &heartbeat.tls_url, &heartbeat.site, heartbeat.role);
+                let notable = moved || entry.gone != heartbeat.goodbye || !entry.heard_here;
+                entry.assigned.reported();
+                entry.heartbeat = heartbeat.clone();
+                entry.heard_ms = now_ms;
+                entry.heard_here = true;
+                entry.gone = heartbeat.goodbye;
+                Heard { notable, newer: true }
+            }
+            None if known >= NODES_MAX => return Err(Refused::Full),
+            None => {
+                let entry = Entry {
+                    heartbeat: heartbeat.clone(),
+                    heard_ms: now_ms,
+                    heard_here: true,
+                    gone: heartbeat.goodbye,
+                    drained: false,
+                    revision: 1,
+                    assigned: Arc::default(),
+                };
+                nodes.entries.insert(heartbeat.id.clone(), entry);
+                Heard { notable: true, newer: true }
+            }
+        };
+        if !heartbeat.rtt.is_empty() {
+            let site: Arc<str> = Arc::from(heartbeat.site.as_str());
+            let distances = Arc::make_mut(&mut nodes.distances);
+            for rtt in &heartbeat.rtt {
+                if let Some(cell) = Cell::parse(&rtt.cell) {
+                    distances.learn(cell, &site, rtt.n, rtt.p50_ms);
+                }
+            }
+        }
+        self.publish(&mut nodes);
+        drop(nodes);
+        self.receipts.send_modify(|version| *version += 1);
+        Ok(heard)
+    }
+
+    /// Replaces the snapshot and lets go of nodes that have been silent for an hour and are not drained: what an
+    /// operator decided is not forgotten.
+    pub(crate) fn tick(&self) {
+        let now_ms = self.now_ms();
+        let mut nodes = self.nodes.lock();
+        nodes
+            .entries
+            .retain(|_, entry| entry.drained || now_ms.saturating_sub(entry.heard_ms) < 24 * LEFT_MS);
+        self.publish(&mut nodes);
+    }
+
+    /// The edges, as known now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.published.load_full()
+    }
+
+    /// Tells when a node has been heard, and so may have applied more of the feed.
+    pub(crate) fn watch_receipts(&self) -> watch::Receiver<u64> {
+        self.receipts.subscribe()
+    }
+
+    /// Marks a node as drained or resumed by an operator; false when it is unknown.
+    pub(crate) fn set_drained(&self, id: &str, drained: bool, revision: u64) -> bool {
+        let mut nodes = self.nodes.lock();
+        let Some(entry) = nodes.entries.get_mut(id) else { return false };
+        entry.drained = drained;
+        entry.revision = revision;
+        self.publish(&mut nodes);
+        true
+    }
+
+    /// One node with the revision of what operators decided about it.
+    pub(crate) fn node(&self, id: &str) -> Option<(NodeInfo, u64)> {
+        let now_ms = self.now_ms();
+        let nodes = self.nodes.lock();
+        nodes.entries.get(id).map(|entry| (self.info(entry, now_ms), entry.revision))
+    }
+
+    /// Up to `limit` nodes ordered by id, those after the one named `after` if one is named.
+    pub(crate) fn list(&self, limit: usize, after: Option<&str>) -> Vec<NodeInfo> {
+        let now_ms = self.now_ms();
+        let nodes = self.nodes.lock();
+        let later = nodes.entries.iter().filter(|(id, _)| after.is_none_or(|after| id.as_str() > after));
+        later.take(limit).map(|(_, entry)| self.info(entry, now_ms)).collect()
+    }
+
+    /// The last heartbeat of every node.
+    pub(crate) fn heartbeats(&self) -> Vec<Heartbeat> {
+        self.nodes.lock().entries.values().map(|entry| entry.heartbeat.clone()).collect()
+    }
+
+    /// Nodes that are down, with their silence in milliseconds. None while the roster is distrusted: then silence
+    /// says nothing.
+    pub(crate) fn down(&self) -> Vec<(String, u64)> {
+        let now_ms = self.now_ms();
+        let distrusted = self.snapshot().distrusted(now_ms);
+        let nodes = self.nodes.lock();
+        let down = nodes
+            .entries
+            .values()
+            .filter(|entry| self.state(entry, now_ms) == NodeState::Down && (entry.gone || !distrusted));
+        down.map(|entry| (entry.heartbeat.id.clone(), now_ms.saturating_sub(entry.heard_ms))).collect()
+    }
+
+    /// What a node is; `None` when it was never heard.
+    pub(crate) fn role_of(&self, id: &str) -> Option<NodeRole> {
+        self.nodes.lock().entries.get(id).map(|entry| entry.heartbeat.role)
+    }
+
+    /// The least feed number that every live shield has applied in the feed named `feed_id`; `None` when there is
+    /// no live shield.
+    pub(crate) fn shields_at(&self, feed_id: &str) -> Option<u64> {
+        let now_ms = self.now_ms();
+        let nodes = self.nodes.lock();
+        let live = |entry: &&Entry| {
+            entry.heartbeat.role == NodeRole::Origin && self.state(entry, now_ms) != NodeState::Down
+        };
+        let applied =
+            |entry: &Entry| if entry.heartbeat.feed_id == feed_id { entry.heartbeat.feed_seq } else { 0 };
+        nodes.entries.values().filter(live).map(applied).min()
+    }
+
+    /// How many nodes there are of each role and state.
+    pub(crate) fn census(&self) -> BTreeMap<(&'static str, &'static str), u64> {
+        let now_ms = self.now_ms();
+        let mut census = BTreeMap::new();
+        for role in ["edge", "origin"] {
+            for state in ["up", "draining", "suspect", "down"] {
+                census.insert((role, state), 0);
+            }
+        }
+        for entry in self.nodes.lock().entries.values() {
+            let role = if entry.heartbeat.role == NodeRole::Edge { "edge" } else { "origin" };
+            let state = match self.state(entry, now_ms) {
+                NodeState::Up => "up",
+                NodeState::Draining => "draining",
+                NodeState::Suspect => "suspect",
+                NodeState::Down => "down",
+            };
+            *census.entry((role, state)).or_insert(0) += 1;
+        }
+        census
+    }
+
+    /// The sites that any known edge stands in.
+    pub(crate) fn sites(&self) -> BTreeSet<String> {
+        self.nodes.lock().entries.values().map(|entry| entry.heartbeat.site.clone()).collect()
+    }
+
+    /// How long a node may be silent before it is suspect.
+    pub(crate) fn suspect_after(&self) -> Duration {
+        Duration::from_millis(self.settings.suspect_after_ms)
+    }
+
+    fn state(&self, entry: &Entry, now_ms: u64) -> NodeState {
+        entry.candidate(now_ms).standing(&self.settings, now_ms)
+    }
+
+    fn info(&self, entry: &Entry, now_ms: u64) -> NodeInfo {
+        let heartbeat = &entry.heartbeat;
+        NodeInfo {
+            id: heartbeat.id.clone(),
+            role: heartbeat.role,
+            site: heartbeat.site.clone(),
+            state: self.state(entry, now_ms),
+            url: heartbeat.url.clone(),
+            tls_url: heartbeat.tls_url.clone(),
+            load: heartbeat.load.clone(),
+            feed_seq: heartbeat.feed_seq,
+            version: heartbeat.version.clone(),
+            heartbeat_age_ms: entry.heard_here.then(|| now_ms.saturating_sub(entry.heard_ms)),
+        }
+    }
+
+    fn publish(&self, nodes: &mut Nodes) {
+        nodes.version += 1;
+        let now_ms = self.now_ms();
+        let edges = nodes.entries.values().filter(|entry| entry.heartbeat.role == NodeRole::Edge);
+        let snapshot = Snapshot {
+            version: nodes.version,
+            edges: edges.map(|entry| entry.candidate(now_ms)).collect(),
+            distances: Arc::clone(&nodes.distances),
+            settings: Arc::clone(&self.settings),
+        };
+        self.published.store(Arc::new(snapshot));
+    }
+}
+
+impl Entry {
+    fn candidate(&self, now_ms: u64) -> Candidate {
+        let heartbeat = &self.heartbeat;
+        let load = &heartbeat.load;
+        let trimmed = |url: &str| Arc::from(url.trim_end_matches('/'));
+        let per_viewer = match load.connections {
+            few if few < TELLING_CONNECTIONS => SESSION_BPS,
+            many => (load.egress_bps / many).clamp(64_000, 50_000_000),
+        };
+        Candidate {
+            id: Arc::from(heartbeat.id.as_str()),
+            site: Arc::from(heartbeat.site.as_str()),
+            url: trimmed(&heartbeat.url),
+            tls_url: heartbeat.tls_url.as_deref().map(trimmed),
+            heard_ms: self.heard_ms,
+            draining: self.drained || heartbeat.state == NodeState::Draining,
+            gone: self.gone || now_ms.saturating_sub(self.heard_ms) > LEFT_MS,
+            reported: load.utilisation(),
+            capacity_bps: if load.egress_limit_bps == 0 { UNLIMITED_BPS } else { load.egress_limit_bps },
+            session_bps: per_viewer,
+            assigned: Arc::clone(&self.assigned),
+        }
+    }
+}

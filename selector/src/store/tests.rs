@@ -1,0 +1,230 @@
+//! What must survive, and in which order.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::Path;
+
+use kromka_control::{
+    FeedItem, Heartbeat, Load, NodeRole, NodeState, OperationKind, OperationState, PurgeMode, PurgeOrder,
+    WarmOrder,
+};
+use serde_json::json;
+
+use super::{
+    Store,
+    audit::AuditLine,
+    door::now_ms,
+    idempotency::{Attempt, KEPT_MS, KeptAnswer},
+    keys::StoredKey,
+};
+use crate::operations::Record;
+
+async fn open(folder: &Path) -> Store {
+    Store::open(&folder.join("deep/selector.db")).await.unwrap()
+}
+
+fn purge(service: &str, mode: PurgeMode, url: &str) -> FeedItem {
+    FeedItem::Purge(PurgeOrder {
+        operation: "op".into(),
+        service: service.into(),
+        mode,
+        urls: vec![url.into()],
+        prefixes: vec![],
+        tags: vec![],
+    })
+}
+
+fn heartbeat(id: &str) -> Heartbeat {
+    Heartbeat {
+        id: id.into(),
+        site: "default".into(),
+        url: format!("http://{id}"),
+        tls_url: None,
+        role: NodeRole::Edge,
+        boot: "b".into(),
+        seq: 1,
+        t_ms: 0,
+        state: NodeState::Up,
+        version: "0".into(),
+        load: Load::default(),
+        sessions_started: 0,
+        bytes_per_session: 0,
+        cache: Default::default(),
+        feed_seq: 0,
+        feed_id: String::new(),
+        jobs: vec![],
+        rtt: vec![],
+        goodbye: false,
+    }
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let key =
+        StoredKey { kid: "k1".into(), algorithm: "EdDSA".into(), secret: vec![1, 2], state: "active".into() };
+    store.add_key(&key, 5).await.unwrap();
+    let names = ["e1".to_owned()];
+    let mut record = Record::new(OperationKind::Purge, &names, &[], 5);
+    store.create_operation(&mut record, &purge("default", PurgeMode::Hard, "/a")).await.unwrap();
+    store.save_node(&heartbeat("e1"), 7, false).await.unwrap();
+    let revision = store.set_drained("e1", true).await.unwrap();
+    let (id, head) = (store.feed_id().to_owned(), store.feed_head());
+    store.close().await;
+
+    let store = open(folder.path()).await;
+    assert_eq!((store.feed_id(), store.feed_head()), (id.as_str(), head));
+    assert_eq!(store.keys().await.unwrap()[0].secret, vec![1, 2]);
+    assert_eq!(store.open_operations().await.unwrap(), vec![record.clone()]);
+    assert_eq!(store.operation(&record.operation.id).await.unwrap(), Some(record.clone()));
+    let nodes = store.nodes().await.unwrap();
+    assert!(nodes[0].drained && nodes[0].revision == revision && nodes[0].heard_ms == 7);
+    let feed = store.feed_after(0).await.unwrap();
+    assert_eq!((feed.len(), feed[0].seq, feed[1].seq), (2, record.feed_seq, head));
+}
+
+#[tokio::test]
+async fn a_fresh_feed_begins_at_the_time_so_that_fences_grow_when_a_store_is_replaced() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let before = now_ms();
+    let old = open(first.path()).await;
+    let fence = old.append(&purge("default", PurgeMode::Hard, "/a")).await.unwrap();
+    assert!(fence > before);
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    let new = open(second.path()).await;
+    assert_ne!(old.feed_id(), new.feed_id());
+    assert!(new.append(&purge("default", PurgeMode::Hard, "/a")).await.unwrap() > fence);
+}
+
+#[tokio::test]
+async fn the_feed_counts_up_wakes_who_waits_and_keeps_the_newest_of_a_kind() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let mut watch = store.watch_feed();
+    watch.mark_unchanged();
+    let first = store.append(&FeedItem::Keys { jwks: json!({"keys": [1]}) }).await.unwrap();
+    assert!(watch.has_changed().unwrap());
+    let second = store.append(&purge("default", PurgeMode::Soft, "/a")).await.unwrap();
+    let third = store.append(&FeedItem::Keys { jwks: json!({"keys": [2]}) }).await.unwrap();
+    assert_eq!((second, third), (first + 1, first + 2));
+    let all: Vec<u64> = store.feed_after(0).await.unwrap().iter().map(|entry| entry.seq).collect();
+    assert_eq!(all, [second, third]);
+    let rest = store.feed_after(second).await.unwrap();
+    assert_eq!(rest[0].what, FeedItem::Keys { jwks: json!({"keys": [2]}) });
+    assert!(store.feed_after(u64::MAX).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn too_many_purges_melt_into_one_of_the_service_and_old_warm_orders_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let warm = WarmOrder {
+        operation: "w".into(),
+        service: "default".into(),
+        trees: vec![],
+        urls: vec![],
+        prefixes: vec![],
+        nodes: vec![],
+        max_bps: None,
+        window: None,
+    };
+    store.append(&FeedItem::Prewarm(warm)).await.unwrap();
+    let mut seqs = Vec::new();
+    for n in 0..6 {
+        let service = if n == 1 { "music" } else { "default" };
+        let mode = if n == 0 { PurgeMode::Hard } else { PurgeMode::Soft };
+        seqs.push(store.append(&purge(service, mode, &format!("/{n}"))).await.unwrap());
+    }
+    store.trim_feed_to(now_ms() + 15 * 86_400_000, 2).await.unwrap();
+    let left = store.feed_after(0).await.unwrap();
+    assert_eq!(left.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [seqs[1], seqs[3], seqs[4], seqs[5]]);
+    let FeedItem::Purge(melted) = &left[1].what else { panic!("no purge: {:?}", left[1]) };
+    assert_eq!((melted.mode, melted.prefixes.as_slice()), (PurgeMode::Hard, ["/".to_owned()].as_slice()));
+    assert!(melted.urls.is_empty() && melted.service == "default");
+    assert_eq!(store.feed_head(), seqs[5]);
+}
+
+#[tokio::test]
+async fn a_repeated_write_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let begin = |key: &'static str, request: &'static [u8], now: u64| {
+        let store = store.clone();
+        async move { store.begin_write("backend", key, request, now).await.unwrap() }
+    };
+    assert_eq!(begin("k", b"one", 0).await, Attempt::First);
+    assert_eq!(begin("k", b"one", 1).await, Attempt::InFlight);
+    assert_eq!(begin("k", b"two", 1).await, Attempt::OtherRequest);
+    assert_eq!(
+        store.begin_write("other", "k", b"two", 1).await.unwrap(),
+        Attempt::First,
+        "keys are per caller"
+    );
+    let answer = KeptAnswer { status: 201, headers: vec![("a".into(), "b".into())], body: b"{}".to_vec() };
+    store.finish_write("backend", "k", &answer).await.unwrap();
+    assert_eq!(begin("k", b"one", 2).await, Attempt::Answered(answer));
+    assert_eq!(begin("k", b"one", KEPT_MS + 1).await, Attempt::First, "kept for a day");
+
+    assert_eq!(begin("lost", b"x", 0).await, Attempt::First);
+    store.forget_write("backend", "lost").await.unwrap();
+    assert_eq!(
+        begin("lost", b"x", 0).await,
+        Attempt::First,
+        "a write that did not happen may be tried again"
+    );
+    assert_eq!(begin("lost", b"x", 200_000).await, Attempt::First, "nobody works on it after two minutes");
+    store.trim_writes(200_000, true).await.unwrap();
+    assert_eq!(begin("lost", b"x", 200_001).await, Attempt::First, "nor after a restart");
+}
+
+#[tokio::test]
+async fn operations_page_newest_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let mut ids = Vec::new();
+    for n in 0..5u64 {
+        let mut record = Record::new(OperationKind::Purge, &[], &[], n);
+        assert_eq!(record.operation.state, OperationState::Succeeded);
+        store.create_operation(&mut record, &purge("default", PurgeMode::Hard, "/a")).await.unwrap();
+        ids.push(record.operation.id);
+    }
+    ids.reverse();
+    let page = |records: Vec<Record>| records.into_iter().map(|r| r.operation.id).collect::<Vec<_>>();
+    assert_eq!(page(store.operations(2, None).await.unwrap()), ids[..2]);
+    assert_eq!(page(store.operations(9, Some(&ids[1])).await.unwrap()), ids[2..]);
+    assert!(store.open_operations().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_audit_log_shows_the_newest_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    for status in [201, 403] {
+        let line = AuditLine {
+            at_ms: 1,
+            caller: "backend".into(),
+            address: "192.0.2.1".into(),
+            action: "POST /v1/purge".into(),
+            status,
+            detail: String::new(),
+        };
+        store.audit(&line).await.unwrap();
+    }
+    let lines = store.audit_lines(10).await.unwrap();
+    assert_eq!(lines.iter().map(|line| line.status).collect::<Vec<_>>(), [403, 201]);
+}
+
+#[tokio::test]
+async fn a_place_that_cannot_be_written_says_what_to_do_and_the_file_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), b"x").unwrap();
+    let error = Store::open(&folder.path().join("file/selector.db")).await.unwrap_err().to_string();
+    assert!(error.contains("selector.db") && error.contains("store.path"), "{error}");
+    std::fs::write(folder.path().join("junk.db"), vec![7u8; 8_192]).unwrap();
+    assert!(Store::open(&folder.path().join("junk.db")).await.is_err(), "a file that is no database");
+    open(folder.path()).await;
+    let mode = std::fs::metadata(folder.path().join("deep/selector.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "signing keys are for the owner only");
+}
