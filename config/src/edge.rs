@@ -40,6 +40,8 @@ pub struct EdgeConfig {
 impl EdgeConfig {
     pub(crate) fn read(mut root: Table<'_>) -> Self {
         let listen = ListenConfig::read(root.table("listen"));
+        let selector = root.table("selector");
+        let has_keys = root.has("keys") || (selector.has("urls") && !selector.is_empty_list("urls"));
         let edge = Self {
             node: NodeConfig::read(root.table("node")),
             tls: TlsConfig::read(root.table("tls"), &listen),
@@ -47,22 +49,23 @@ impl EdgeConfig {
             admin: AdminConfig::read(root.table("admin"), &listen),
             cache: CacheConfig::read(root.table("cache")),
             shield: UpstreamConfig::read(root.table("shield")),
-            selector: SelectorRef::read(root.table("selector")),
+            selector: SelectorRef::read(selector),
             keys: root.path("keys", None),
             service: read_services(&mut root, |table| ServiceConfig::read(table)),
             log: LogConfig::read(root.table("log")),
             listen,
         };
-        edge.tokens_can_be_verified(&root);
+        if !has_keys {
+            edge.demand_keys(&root);
+        }
         root.close();
         edge
     }
 
     /// A service that wants tokens needs somebody's key for them, or it refuses every viewer.
-    fn tokens_can_be_verified(&self, root: &Table<'_>) {
-        let keys = root.has("keys") || !self.selector.urls.is_empty();
+    fn demand_keys(&self, root: &Table<'_>) {
         for (index, service) in self.service.iter().enumerate() {
-            if service.access == Access::Token && service.secrets.is_empty() && !keys {
+            if service.access == Access::Token && service.secrets.is_empty() {
                 root.fault_in(
                     "service",
                     index,

@@ -63,3 +63,6 @@ pub use source::{S3Source, SourceConfig};
 pub use span::Span;
 pub use store::StoreConfig;
 pub use upstream::UpstreamConfig;
+
+#[cfg(test)]
+mod samples;

@@ -9,7 +9,7 @@ pub struct LifetimesConfig {
     /// Media segments, keys and finished media playlists, 0s..3650d, default 365d: published once, never
     /// changed.
     pub segment: Span,
-    /// Multivariant playlists, 0s..365d, default 60s: they are rewritten when a rendition is added.
+    /// Multivariant playlists, 0s..365d, default 1m: they are rewritten when a rendition is added.
     pub multivariant: Span,
     /// Everything else (posters, subtitles, downloads), 0s..3650d, default 1h.
     pub other: Span,

@@ -54,7 +54,7 @@ pub struct SelectorRef {
     /// Base URLs of all selectors, at most 16, default none: a node alone, which gets no keys, purges or
     /// pre-warm work.
     pub urls: Vec<Url>,
-    /// Time between two heartbeats, 100ms..60s, default 500ms. Old reports cost more than slow routes.
+    /// Time between two heartbeats, 100ms..1m, default 500ms. Old reports cost more than slow routes.
     pub heartbeat: Span,
 }
 

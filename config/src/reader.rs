@@ -62,6 +62,8 @@ pub(crate) struct Table<'d> {
     /// Where to point when a key is missing.
     at: usize,
     entries: Option<&'d DeTable<'d>>,
+    /// Something else stands where the table should be: that was noted, its keys are not missed as well.
+    mute: bool,
     keys: Vec<&'static str>,
 }
 
@@ -78,7 +80,7 @@ impl<'d> Document<'d> {
     }
 
     pub(crate) fn root(&'d self, entries: &'d DeTable<'d>) -> Table<'d> {
-        Table { doc: self, path: String::new(), at: 0, entries: Some(entries), keys: Vec::new() }
+        Table { doc: self, path: String::new(), at: 0, entries: Some(entries), mute: false, keys: Vec::new() }
     }
 
     /// Notes a mistake at a byte offset.
@@ -93,7 +95,10 @@ impl<'d> Document<'d> {
             allowed: allowed.to_owned(),
         };
         let mut errors = self.errors.borrow_mut();
-        if errors.len() < MAX_ERRORS && !errors.contains(&error) {
+        // What follows from a mistake, because the default stands in for the value, is not another one.
+        let known =
+            |other: &ConfigError| (other.line, other.column, &other.key) == (line, column, &error.key);
+        if errors.len() < MAX_ERRORS && !errors.iter().any(known) {
             errors.push(error);
         }
     }
@@ -144,6 +149,9 @@ impl<'d> Table<'d> {
 
     /// Notes that the value of `key` is wrong, or, if it is absent, that its table is.
     pub(crate) fn fault(&self, key: &str, message: impl Into<String>, allowed: impl AsRef<str>) {
+        if self.mute {
+            return;
+        }
         let at = self.find(key).map_or(self.at, |value| value.span().start);
         self.doc.note(at, &self.name(key), message.into(), allowed.as_ref());
     }
@@ -192,14 +200,15 @@ impl<'d> Table<'d> {
     pub(crate) fn table(&mut self, key: &'static str) -> Table<'d> {
         self.keys.push(key);
         let path = self.name(key);
-        let absent = Table { doc: self.doc, path, at: self.at, entries: None, keys: Vec::new() };
+        let absent =
+            Table { doc: self.doc, path, at: self.at, entries: None, mute: self.mute, keys: Vec::new() };
         match self.entry(key) {
             None => absent,
             Some((at, value)) => match value.get_ref() {
                 DeValue::Table(entries) => Table { at, entries: Some(entries), ..absent },
                 other => {
                     self.fault(key, format!("is {}", article(other)), format!("a table, [{}]", absent.path));
-                    Table { at, ..absent }
+                    Table { at, mute: true, ..absent }
                 }
             },
         }
@@ -225,7 +234,7 @@ impl<'d> Table<'d> {
             match item.get_ref() {
                 DeValue::Table(entries) => {
                     let entries = Some(entries);
-                    tables.push(Table { doc: self.doc, path, at, entries, keys: Vec::new() });
+                    tables.push(Table { doc: self.doc, path, at, entries, mute: false, keys: Vec::new() });
                 }
                 other => self.doc.note(at, &path, format!("is {}", article(other)), &allowed),
             }

@@ -6,7 +6,7 @@ use crate::reader::Table;
 /// When a node counts as lost, and how distance is weighed against load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoutingConfig {
-    /// Time between heartbeats that nodes are asked for, 100ms..60s, default 500ms.
+    /// Time between heartbeats that nodes are asked for, 100ms..1m, default 500ms.
     pub heartbeat: Span,
     /// A node silent for this long gets no new sessions while others are left, 200ms..10m and longer than
     /// `heartbeat`, default 1250ms (two and a half heartbeats).

@@ -13,14 +13,14 @@ const ISSUER: TextRule = TextRule {
 pub struct SessionsConfig {
     /// The token's `iss` claim, 1 to 255 characters without spaces. Default `kromka`.
     pub issuer: String,
-    /// Time to press play: multivariant playlists are refused after it, 1s..24h, default 5m. It is what makes
+    /// Time to press play: multivariant playlists are refused after it, 1s..1d, default 5m. It is what makes
     /// a copied link worthless.
     pub start: Span,
-    /// Added to the content's length for pauses, 0s..24h, default 15m.
+    /// Added to the content's length for pauses, 0s..1d, default 15m.
     pub grace: Span,
     /// Length that is assumed when the caller gives none, 1s..30d and at most `max`, default 4h.
     pub duration: Span,
-    /// Longest session, grace included, 1m..30d, default 24h. A key can be retired only after it.
+    /// Longest session, grace included, 1m..30d, default 1d. A key can be retired only after it.
     pub max: Span,
 }
 

@@ -92,10 +92,12 @@ impl Table<'_> {
     }
 
     /// One word of a list.
-    pub(crate) fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&'static str, T)], default: T) -> T
-    where
-        T: PartialEq,
-    {
+    pub(crate) fn choice<T: Copy + PartialEq>(
+        &mut self,
+        key: &'static str,
+        words: &[(&'static str, T)],
+        default: T,
+    ) -> T {
         let names: Vec<&'static str> = words.iter().map(|(name, _)| *name).collect();
         let allowed = names.join(", ");
         let usual = words.iter().find(|(_, value)| *value == default).map(|(name, _)| format!("\"{name}\""));
