@@ -81,9 +81,11 @@ export class NodeList {
     row.meter.max = 1;
     row.meter.high = 0.85;
     row.button.addEventListener("click", async () => {
-      row.button.disabled = true;
+      // Not `disabled`: that would take the keyboard's focus away.
+      if (row.button.ariaBusy === "true") return;
+      row.button.ariaBusy = "true";
       await this.#act(id, row.button.dataset.verb);
-      row.button.disabled = false;
+      row.button.ariaBusy = "false";
     });
     this.#rows.set(id, row);
     return row;

@@ -122,18 +122,27 @@ class Player {
     }
   }
 
-  /** A signed URL and the edge it leads to: a new session, or the given URL on the best edge. */
-  async #source(leaving = null) {
+  /** A signed URL and the edge it leads to: the given one, or that of a new session. */
+  async #source() {
+    if (this.#want.url) return { url: this.#want.url, edge: this.#edgeAt(this.#want.url) };
+    const session = await this.#api.session(this.#want.service, this.#want.asset);
+    const { master_url: url, edge, alternates = [] } = session;
+    return { url, edge: edge ?? this.#edgeAt(url), alternates };
+  }
+
+  /** The same for a viewer who is on the edge `from`. */
+  async #sourceBeside(from, gentle) {
     if (this.#want.url) {
-      if (!leaving) return { url: this.#want.url, edge: this.#edgeAt(this.#want.url) };
       const edges = await this.#api.select(this.#want.service, this.#want.asset);
-      const other = edges.find((edge) => edge.id !== leaving) ?? edges[0];
+      const other = edges.find((edge) => edge.id !== from) ?? edges[0];
       if (!other) throw new Error("the selector offers no edge");
       return { url: onEdge(this.#want.url, other.url), edge: other.id };
     }
-    const session = await this.#api.session(this.#want.service, this.#want.asset);
-    const edge = typeof session.edge === "string" ? session.edge : session.edge?.id;
-    return { url: session.master_url, edge: edge ?? this.#edgeAt(session.master_url) };
+    const source = await this.#source();
+    // An edge can fail its viewers before the selector knows: then its second choice is taken.
+    if (gentle || source.edge !== from) return source;
+    const other = source.alternates.find((url) => originOf(url) !== originOf(source.url));
+    return other ? { url: other, edge: this.#edgeAt(other) } : source;
   }
 
   #elsewhere(url) {
@@ -163,7 +172,7 @@ class Player {
     say("warn", "Moving to another edge");
     for (let tries = 1; generation === this.#generation; tries += 1) {
       try {
-        const source = await this.#source(from ?? "");
+        const source = await this.#sourceBeside(from, gentle);
         if (gentle && source.edge === from) throw new Error("no other edge is offered");
         await this.playback.moveTo(source.url);
         this.#serving = source.edge;

@@ -38,10 +38,11 @@ export async function start({ token = "fake-token" } = {}) {
     if (request.headers.authorization !== `Bearer ${token}`) return json(401, { title: "No valid token", status: 401 });
     if (url.pathname === "/v1/nodes") return json(200, { items: [...edges.map(asNode), origin] });
     if (url.pathname === "/v1/playback-sessions") return read(request, ({ asset }) => {
-      const [edge] = usable();
+      const [edge, ...others] = usable();
       if (!edge) return json(503, { title: "No edge is up", status: 503 });
       sessions += 1;
-      return json(201, { session_id: `s${sessions}`, edge: edge.id, master_url: `${edge.url}/~t${sessions}${asset}` });
+      const signed = (one) => `${one.url}/~t${sessions}${asset}`;
+      return json(201, { session_id: `s${sessions}`, edge: edge.id, master_url: signed(edge), alternates: others.map(signed) });
     });
     const act = /^\/v1\/nodes\/([^/:]+):(drain|resume)$/.exec(url.pathname);
     const edge = edges.find((one) => one.id === act?.[1]);
