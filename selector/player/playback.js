@@ -100,6 +100,7 @@ export class Playback extends EventTarget {
 
   async #inPlace(url, position, stop) {
     const video = this.#active;
+    video.controls = true;
     video.src = url;
     await reached(video, HTMLMediaElement.HAVE_METADATA, stop);
     if (position > 0) video.currentTime = position;

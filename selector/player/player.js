@@ -266,7 +266,7 @@ class Player {
       at("rendition").textContent = row ? `${row.rendition}, ${size}` : size;
       veil(now.width ? "" : "Sound only");
     }
-    at("bitrate").textContent = now.bitrate ? rate(now.bitrate) : "measuring";
+    at("bitrate").textContent = now.bitrate ? rate(now.bitrate) : now.loaded ? "measuring" : "none yet";
     at("buffer").textContent = `${now.buffer.toFixed(1)} s`;
     if (this.#leaving || this.playback.moving || now.failed || !now.loaded) return;
     if (now.ended) say("idle", "Ended");
