@@ -13,6 +13,9 @@ use crate::nodes::NodeState;
 use crate::prewarm::Window;
 use crate::purge::PurgeMode;
 
+/// Most bytes of entries in one answer, unless the first alone is larger; a node reads at most 8 MiB.
+pub const MAX_ANSWER_BYTES: usize = 4 << 20;
+
 /// What a node asks the feed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams, ToSchema)]
 #[into_params(parameter_in = Query)]
@@ -92,7 +95,7 @@ pub struct PurgeOrder {
     pub service: String,
     /// What happens to the objects.
     pub mode: PurgeMode,
-    /// Single objects, by path (with the query that is part of their key, if any).
+    /// Single objects, by decoded path; all their query variants are meant.
     #[serde(default)]
     pub urls: Vec<String>,
     /// All objects whose path begins so; `/` is the whole service.

@@ -25,7 +25,8 @@ pub struct Heartbeat {
     pub role: NodeRole,
     /// Changes at every start of the process, so that a restart is seen and `seq` may begin anew.
     pub boot: String,
-    /// Grows by one per heartbeat within a `boot`; an older one that arrives late is dropped.
+    /// Grows with every heartbeat within a `boot` (with gaps, since all selectors share the count); an older
+    /// one that arrives late is to be dropped.
     pub seq: u64,
     /// The node's clock, unix milliseconds. For display and skew detection, never for ordering.
     pub t_ms: u64,

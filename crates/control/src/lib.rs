@@ -17,6 +17,10 @@
 //! This crate must not know how a cache stores, how the selector ranks or persists, nor any HTTP framework.
 
 pub mod agent;
+pub mod api;
+mod endpoint;
+#[cfg(test)]
+mod fake_server;
 pub mod feed;
 pub mod heartbeat;
 pub mod nodes;
@@ -29,6 +33,7 @@ pub mod sign;
 pub mod validate;
 
 pub use agent::{Agent, AgentError, AgentHandle, AgentOptions, Identity, Node};
+pub use api::{Api, ApiError};
 pub use feed::{Feed, FeedEntry, FeedItem, FeedQuery, PurgeOrder, WarmOrder};
 pub use heartbeat::{CacheLoad, CellRtt, Heartbeat, HeartbeatAnswer, JobProgress, Load};
 pub use nodes::{NodeInfo, NodeList, NodeRole, NodeState};
@@ -40,4 +45,4 @@ pub use purge::{PurgeMode, PurgeRequest};
 pub use select::{SelectAnswer, SelectQuery, SelectedEdge, Standing};
 pub use sessions::{SessionAnswer, SessionRequest};
 pub use sign::{SignAnswer, SignRequest};
-pub use validate::{FieldError, MAX_ENTRIES, MAX_ENTRY_CHARS};
+pub use validate::{FieldError, MAX_ENTRIES, MAX_ENTRY_CHARS, object_path};

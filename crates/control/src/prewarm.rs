@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn each_fault_is_named() {
         assert_eq!(pointers(json!({"service": "default"})), [""]);
-        let bad = json!({"service": "", "urls": ["/a", "a b"], "target": {"replicas": 0, "nodes": [""]},
+        let bad = json!({"service": "", "urls": ["/a", "a/b"], "target": {"replicas": 0, "nodes": [""]},
             "window": {"not_before": "2026-01-02T00:00:00Z", "not_after": "2026-01-01T00:00:00Z"}, "max_bps": 1});
         assert_eq!(
             pointers(bad),

@@ -11,6 +11,8 @@ pub const MAX_ENTRIES: usize = 10_000;
 pub const MAX_ENTRY_CHARS: usize = 4096;
 /// Most characters of a name: service, subject, node, site.
 pub const MAX_NAME_CHARS: usize = 256;
+/// Most bytes of all entries of a request: one order must fit into one answer of the feed.
+pub const MAX_REQUEST_BYTES: usize = 2 << 20;
 /// Faults reported per request: enough to mend it, too few to make a large answer.
 const MAX_FAULTS: usize = 20;
 
@@ -27,6 +29,7 @@ pub struct FieldError {
 #[derive(Default)]
 pub(crate) struct Check {
     faults: Vec<FieldError>,
+    bytes: usize,
 }
 
 impl Check {
@@ -67,7 +70,16 @@ impl Check {
         }
     }
 
-    pub(crate) fn done(self) -> Result<(), Vec<FieldError>> {
+    pub(crate) fn done(mut self) -> Result<(), Vec<FieldError>> {
+        if self.bytes > MAX_REQUEST_BYTES {
+            self.wrong(
+                "",
+                format!(
+                    "{} bytes of entries; at most {MAX_REQUEST_BYTES} per request, send the rest in another",
+                    self.bytes
+                ),
+            );
+        }
         if self.faults.is_empty() { Ok(()) } else { Err(self.faults) }
     }
 
@@ -83,6 +95,7 @@ impl Check {
             return;
         }
         for (i, value) in values.iter().enumerate() {
+            self.bytes += value.len();
             if let Some(fault) = fault(value) {
                 self.wrong(format!("{pointer}/{i}"), fault);
             }
@@ -105,13 +118,26 @@ fn name_fault(value: &str) -> Option<String> {
 fn path_fault(value: &str) -> Option<String> {
     if value.chars().count() > MAX_ENTRY_CHARS {
         Some(format!("at most {MAX_ENTRY_CHARS} characters"))
-    } else if value.chars().any(|c| c.is_control()) {
-        Some("must not contain control characters".into())
-    } else if !(value.starts_with('/') || value.starts_with("http://") || value.starts_with("https://")) {
-        Some("must be a path that begins with \"/\", or an http(s) URL".into())
     } else {
-        None
+        object_path(value).err()
     }
+}
+
+/// The object that a path or an absolute URL names: its decoded path, as caches know it. A token in it
+/// (`/~…/`, `kt=`) and the query are left out.
+///
+/// # Errors
+/// What is wrong with it, for the one who sent it.
+pub fn object_path(entry: &str) -> Result<String, String> {
+    let target = if entry.starts_with('/') {
+        entry
+    } else if let Some(rest) = entry.strip_prefix("http://").or_else(|| entry.strip_prefix("https://")) {
+        // Taken from the text, not from a parsed URL: a parser would resolve `..` before it is refused.
+        rest.find('/').map(|at| &rest[at..]).ok_or("the URL has no path")?
+    } else {
+        return Err("must be a path that begins with \"/\", or an http(s) URL".to_owned());
+    };
+    kromka_hls::split(target).map(|parts| parts.path).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -128,6 +154,25 @@ mod tests {
         assert!(path_fault("/a\nb").is_some());
         assert!(path_fault(&format!("/{}", "a".repeat(MAX_ENTRY_CHARS))).is_some());
         assert_eq!(path_fault(&format!("/{}", "a".repeat(MAX_ENTRY_CHARS - 1))), None);
+    }
+
+    #[test]
+    fn an_object_is_known_by_its_decoded_path() {
+        let path = |entry| object_path(entry).map_err(|_| ());
+        assert_eq!(path("/a%20b.ts?v=1"), Ok("/a b.ts".to_owned()));
+        assert_eq!(path("https://cdn.example:8443/~e30.e30.c2ln/a/b.ts?kt=x"), Err(()), "two tokens");
+        assert_eq!(path("https://cdn.example:8443/~e30.e30.c2ln/a/b.ts"), Ok("/a/b.ts".to_owned()));
+        assert_eq!(path("/stream/demo/"), Ok("/stream/demo/".to_owned()));
+        assert_eq!(path("/"), Ok("/".to_owned()));
+        assert_eq!(path("https://cdn.example"), Err(()));
+        assert_eq!(path("http://cdn.example/a/../b"), Err(()));
+    }
+
+    #[test]
+    fn all_entries_together_are_bounded() {
+        let mut check = Check::default();
+        check.paths("/urls", &vec![format!("/{}", "a".repeat(4000)); MAX_REQUEST_BYTES / 4000 + 1]);
+        assert_eq!(check.done().map_err(|faults| faults.len()), Err(1));
     }
 
     #[test]

@@ -1,19 +1,59 @@
 //! The node's side of the conversation: applies the feed, runs warm jobs, sends heartbeats.
 //!
-//! - [`node`]: what a role must be able to do for its agent ([`Node`]).
+//! - `node`: what a role must be able to do for its agent ([`Node`]);
+//! - `disk`: what the agent remembers over a restart; `status`: where it stands now, for all to read;
+//! - `feed_loop` asks selectors for news, `apply` does what an entry says, once and in order;
+//! - `jobs` is the table of warm jobs; `worker` takes them one by one, `warm` runs one: `crawl` finds its
+//!   objects, `faults` tries again and counts, `bucket` keeps its rate, `live` counts what is done;
+//! - `beat` tells every selector how the node is, how far it applied the feed, how its jobs go;
+//! - `backoff` waits; `shared` is what the loops have in common.
+//!
+//! Nothing upstream is trusted to be up: without any selector a node serves from what it knew last.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kromka_net::{Client, ClientOptions};
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
+use uuid::Uuid;
 
-use crate::nodes::NodeRole;
+use crate::endpoint::bearer;
+use crate::nodes::{NodeRole, NodeState};
 
+mod apply;
+mod backoff;
+mod beat;
+mod bucket;
+mod crawl;
+mod disk;
+mod faults;
+mod feed_loop;
+mod jobs;
+mod live;
 mod node;
+mod shared;
+mod status;
+mod warm;
+mod worker;
+
+#[cfg(test)]
+mod fake_node;
+#[cfg(test)]
+mod tests;
 
 pub use node::Node;
+
+use beat::{Beats, GOODBYE};
+use disk::{Disk, FEED, FeedRecord, KEYS};
+use jobs::Jobs;
+use shared::Shared;
+use status::Status;
 
 /// Who a node is.
 #[derive(Clone, Debug)]
@@ -71,46 +111,124 @@ pub enum AgentError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The token cannot travel in a header.
+    #[error("node.token cannot be sent in a header: use printable ASCII characters only")]
+    Token,
     /// The HTTP client could not be made.
     #[error("cannot make the client that talks to selectors: {0}")]
-    Client(String),
+    Client(#[from] kromka_net::NetError),
 }
 
 /// Starts agents.
 #[derive(Debug)]
 pub struct Agent;
 
-/// A running agent.
-#[derive(Debug)]
-pub struct AgentHandle {
-    _private: (),
-}
-
 impl Agent {
-    /// Loads the last state, hands it to the node (keys, node state), then starts the loops. Must be called
-    /// within a tokio runtime.
+    /// Loads the last state and hands it to the node (keys, then node state), then starts the loops. Must be
+    /// called within a tokio runtime. No selector needs to be up.
     ///
     /// # Errors
-    /// When the state folder cannot be made or written.
-    pub fn start(_options: AgentOptions, _node: Arc<impl Node>) -> Result<AgentHandle, AgentError> {
-        Ok(AgentHandle { _private: () })
+    /// [`AgentError`]: the state folder cannot be used, the token cannot be sent.
+    pub fn start(options: AgentOptions, node: Arc<impl Node>) -> Result<AgentHandle, AgentError> {
+        let AgentOptions { identity, selectors, token, interval, state_dir } = options;
+        let disk = Arc::new(Disk::open(&state_dir)?);
+        let bearer = bearer(&token).ok_or(AgentError::Token)?;
+        let user_agent = kromka_net::user_agent(&identity.role.to_string());
+        let client = Client::new(ClientOptions { user_agent, ..ClientOptions::default() })?;
+
+        let record: FeedRecord = disk.load(FEED).unwrap_or_default();
+        if let Some(jwks) = disk.load::<serde_json::Value>(KEYS)
+            && let Err(error) = node.keys(&jwks)
+        {
+            tracing::warn!(%error, "the node refuses the keys it knew last; it needs new ones from a selector");
+        }
+        if record.state == NodeState::Draining {
+            node.state(NodeState::Draining);
+        }
+
+        let status = Arc::new(Status::new(record, selectors.is_empty()));
+        let stop = CancellationToken::new();
+        let shared = Arc::new(Shared {
+            identity,
+            node,
+            client,
+            bearer,
+            jobs: Arc::new(Jobs::load(Arc::clone(&disk))),
+            disk,
+            status: Arc::clone(&status),
+            stop: stop.clone(),
+            boot: Uuid::now_v7().to_string(),
+            beats: Beats::new(0),
+        });
+
+        let mut loops = Vec::new();
+        for selector in selectors.clone() {
+            let shared = Arc::clone(&shared);
+            loops.push(tokio::spawn(async move { beat::run(&shared, selector, interval).await }));
+        }
+        if !selectors.is_empty() {
+            let shared = Arc::clone(&shared);
+            loops.push(tokio::spawn(async move { feed_loop::run(&shared, &selectors).await }));
+        }
+        loops.push(tokio::spawn(async move { worker::run(&shared).await }));
+
+        let running =
+            Running { status, stop: stop.clone(), _guard: stop.drop_guard(), loops: Mutex::new(loops) };
+        Ok(AgentHandle { running: Arc::new(running) })
     }
+}
+
+/// A running agent; cheap to clone. It stops when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct AgentHandle {
+    running: Arc<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    status: Arc<Status>,
+    stop: CancellationToken,
+    _guard: DropGuard,
+    loops: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl AgentHandle {
-    /// The last feed entry applied; 0 = none ever. Also the fence that the node has reached.
+    /// The last feed entry applied; 0 = none of this feed.
     pub fn feed_seq(&self) -> u64 {
-        0
+        self.running.status.seq()
     }
 
-    /// Whether the node has been at the feed's head since it started. Always true without selectors.
+    /// The last purge applied: what an edge asks its shield to be at least at. Never shrinks; 0 = none ever.
+    pub fn fence(&self) -> u64 {
+        self.running.status.fence()
+    }
+
+    /// Whether the node has been at the feed's head since it started. Always true without selectors; stays
+    /// true when they go away later.
     pub fn caught_up(&self) -> bool {
-        true
+        self.running.status.caught_up()
     }
 
-    /// Says `draining` in heartbeats from now on: the process is about to stop.
-    pub fn drain(&self) {}
+    /// What the node says of itself: `up` or `draining`.
+    pub fn state(&self) -> NodeState {
+        self.running.status.state()
+    }
 
-    /// Ends the loops and says goodbye to every selector, bounded in time.
-    pub async fn stop(self) {}
+    /// Says `draining` in heartbeats from now on: the process is about to stop. Not remembered.
+    pub fn drain(&self) {
+        self.running.status.leave();
+    }
+
+    /// Ends the loops, saves what there is to save and says goodbye to every selector; takes two seconds at
+    /// most. A second call does nothing.
+    pub async fn stop(&self) {
+        self.running.status.leave();
+        self.running.stop.cancel();
+        let loops = std::mem::take(&mut *self.running.loops.lock());
+        for mut running in loops {
+            if timeout(GOODBYE * 2, &mut running).await.is_err() {
+                running.abort();
+            }
+        }
+    }
 }
