@@ -1,0 +1,81 @@
+//! What operators may ask an edge, on a listener that viewers never reach.
+//!
+//! `/metrics`, `/healthz`, `/readyz` are the same on every role; `/v1/cache/stats` is the tier's counters.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use kromka_cache::Tier;
+use kromka_control::AgentHandle;
+use kromka_net::{Handler, Incoming, Peer, Problem};
+use kromka_telemetry::{Health, Registry};
+
+use crate::keys::Keys;
+use crate::shield::Shields;
+
+/// How long a start waits for a selector before the last good state must do (design D10).
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The admin listener's answers.
+pub(crate) struct Admin {
+    pub(crate) registry: Registry,
+    pub(crate) health: Health,
+    pub(crate) tier: Arc<Tier<Shields>>,
+    pub(crate) keys: Arc<Keys>,
+    /// Whether some service needs keys at all.
+    pub(crate) needs_keys: bool,
+    pub(crate) agent: AgentHandle,
+    pub(crate) started: Instant,
+}
+
+impl Handler for Admin {
+    type Body = Full<Bytes>;
+
+    async fn handle(&self, request: Request<Incoming>, _: Peer) -> Response<Full<Bytes>> {
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed").response();
+        }
+        let path = request.uri().path();
+        if path == "/v1/cache/stats" {
+            return self.stats();
+        }
+        self.look();
+        match kromka_telemetry::admin(path, &self.registry, &self.health) {
+            Some(answer) => answer.map(|text| Full::new(text.into())),
+            None => Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found")
+                .detail("here are /metrics, /healthz, /readyz and /v1/cache/stats")
+                .response(),
+        }
+    }
+}
+
+impl Admin {
+    /// Brings up to date what readiness depends on.
+    fn look(&self) {
+        let keys = match self.needs_keys && !self.keys.any() {
+            true => {
+                Err("no keys to verify tokens with: no selector has sent any, and none are configured"
+                    .to_owned())
+            }
+            false => Ok(()),
+        };
+        self.health.set_ready("keys", keys);
+        let waited = self.started.elapsed() >= PATIENCE;
+        let feed = match self.agent.caught_up() || (waited && self.agent.feed_seq() > 0) {
+            true => Ok(()),
+            false => Err("no selector has been heard since the start: check [selector] urls".to_owned()),
+        };
+        self.health.set_ready("feed", feed);
+    }
+
+    fn stats(&self) -> Response<Full<Bytes>> {
+        let text = serde_json::to_vec(&self.tier.stats()).unwrap_or_default();
+        let mut response = Response::new(Full::new(text.into()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}

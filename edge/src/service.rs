@@ -1,0 +1,188 @@
+//! The story of one request of a viewer.
+//!
+//! [`Edge::answer`] tells it from top to bottom: method, path, service, token, object, plan, answer. Whoever
+//! may not go on leaves early, with a [`Denied`] that `error` puts into words.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use http::header::CONTENT_LENGTH;
+use http::{Method, Request, Response, StatusCode};
+use kromka_access::Session;
+use kromka_cache::{Key, Tier, Verdict};
+use kromka_hls::{Kind, RequestPath};
+use kromka_net::{Handler, Incoming, Peer};
+
+use crate::body::{Body, Content};
+use crate::cors::Cors;
+use crate::error::Denied;
+use crate::keys::Keys;
+use crate::metrics::Meters;
+use crate::respond::{self, Signature};
+use crate::services::{Service, Services};
+use crate::shield::Shields;
+use crate::ticket;
+use crate::variants::{self, Limits};
+
+/// Largest playlist that is read to apply a plan's limits.
+const PLAYLIST_MAX: usize = 4 << 20;
+
+/// What answers viewers.
+pub(crate) struct Edge {
+    pub(crate) tier: Arc<Tier<Shields>>,
+    pub(crate) services: Services,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) signature: Signature,
+}
+
+/// A request as one function after the other sees it.
+struct Visit<'a> {
+    request: &'a Request<Incoming>,
+    peer: Peer,
+    now: SystemTime,
+}
+
+impl Handler for Edge {
+    type Body = Body;
+
+    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+        let begun = Instant::now();
+        let visit = Visit { request: &request, peer, now: SystemTime::now() };
+        let (path, service) = self.locate(&visit);
+        let told = match &path {
+            Ok(path) => self.answer(&visit, path, service).await,
+            Err(denied) => Err(denied.clone()),
+        };
+        let (response, verdict) = match told {
+            Ok((response, verdict)) => (response, verdict),
+            Err(denied) => (denied.response(), None),
+        };
+        let label = respond::label(verdict);
+        let (mut parts, content) = response.into_parts();
+        self.signature.sign(&mut parts.headers, request.version(), label);
+        // What belongs to no service is an error, and holds nothing of anybody's.
+        service.map_or(&Cors::Any, |service| &service.cors).allow(&request, &mut parts.headers);
+        let meters = self.meters.of(service.map(|service| service.index));
+        meters.answered(request.version(), parts.status, label, begun.elapsed());
+        Response::from_parts(parts, content.counted(Arc::clone(meters)))
+    }
+}
+
+impl Edge {
+    /// What the request names, and who publishes it: needed even to refuse it properly.
+    fn locate(&self, visit: &Visit<'_>) -> (Result<RequestPath, Denied>, Option<&Service>) {
+        let target = visit.request.uri().path_and_query().map_or("/", |target| target.as_str());
+        // Where no service knows tokens, `~name` and `kt` are names like any other.
+        let split = if self.services.all_public() { kromka_hls::split_plain } else { kromka_hls::split };
+        match split(target) {
+            Ok(path) => {
+                let service = self.services.of(&path.path);
+                (Ok(path), service)
+            }
+            Err(error) => (Err(Denied::Path(error)), None),
+        }
+    }
+
+    async fn answer(
+        &self,
+        visit: &Visit<'_>,
+        path: &RequestPath,
+        service: Option<&Service>,
+    ) -> Result<(Response<Content>, Option<Verdict>), Denied> {
+        let method = visit.request.method();
+        if method == Method::OPTIONS {
+            return Ok((no_content(), None));
+        }
+        if method != Method::GET && method != Method::HEAD {
+            return Err(Denied::Method);
+        }
+        let headers = visit.request.headers();
+        if self.signature.stands_in(headers) {
+            return Err(Denied::Loop);
+        }
+        let service = service.ok_or(Denied::NoService)?;
+        let session = match service.public {
+            true => None,
+            false => Some(self.admit(visit, path, service)?),
+        };
+        let key = Key::new(&service.id, &path.path, service.key_query(path.query.as_deref()).as_deref());
+        let limits = session.as_ref().and_then(Limits::of);
+        let limited = match limits.filter(|_| kromka_hls::kind(&path.path) == Kind::Playlist) {
+            Some(limits) => self.limited(visit, &key, limits).await?,
+            None => None,
+        };
+        let (mut response, verdict) = match limited {
+            Some(response) => (response, None),
+            None => {
+                let ask = kromka_cache::Ask { key, method, headers, fence: 0, now: visit.now };
+                let answer = self.tier.get(ask).await.map_err(Denied::Tier)?;
+                (answer.response.map(Content::Tier), Some(answer.verdict))
+            }
+        };
+        if wordless(method, &response) {
+            respond::explain(&mut response);
+        }
+        if let Some(session) = session {
+            respond::make_private(response.headers_mut());
+            if let Some(name) = session.claims.dl.as_deref().filter(|_| response.status().is_success()) {
+                respond::offer(response.headers_mut(), name);
+            }
+            if response.status().is_success() && session.starts(&path.path) {
+                self.meters.session_started();
+            }
+        }
+        Ok((response, verdict))
+    }
+
+    /// The session that the request's token stands for, if it opens this path now.
+    fn admit(&self, visit: &Visit<'_>, path: &RequestPath, service: &Service) -> Result<Session, Denied> {
+        let token = ticket::find(path, visit.request.headers()).map_err(Denied::Token)?;
+        let now = unix(visit.now);
+        let session = self.keys.session(token, now).map_err(Denied::Token)?;
+        let ask = kromka_access::Ask {
+            service: &service.id,
+            path: &path.path,
+            multivariant: session.starts(&path.path),
+            client: Some(visit.peer.addr.ip()),
+            now,
+        };
+        session.permits(&ask).map_err(Denied::Token)?;
+        Ok(session)
+    }
+
+    /// The playlist as the plan allows it; nothing where the plan does not touch it.
+    async fn limited(
+        &self,
+        visit: &Visit<'_>,
+        key: &Key,
+        limits: Limits,
+    ) -> Result<Option<Response<Content>>, Denied> {
+        let (status, headers, text) =
+            self.tier.read(key.clone(), PLAYLIST_MAX).await.map_err(Denied::Tier)?;
+        if status != StatusCode::OK {
+            return Ok(None);
+        }
+        let request = visit.request;
+        variants::cut(limits, request.headers(), headers, &text, request.method() == Method::HEAD)
+    }
+}
+
+/// Whether the source refused without a word to the viewer.
+fn wordless(method: &Method, response: &Response<Content>) -> bool {
+    let status = response.status();
+    let told = response.headers().get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    let silent = if method == Method::HEAD { !told } else { response.body().length() == Some(0) };
+    (status.is_client_error() || status.is_server_error()) && silent
+}
+
+fn no_content() -> Response<Content> {
+    let mut response = Response::new(Content::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+fn unix(now: SystemTime) -> i64 {
+    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    i64::try_from(seconds).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,235 @@
+//! The shields as the edge's source.
+//!
+//! Every object has an order of shields of its own (rendezvous hashing), the same on all edges, so that one
+//! shield fetches it from the store for all of them. A shield that cannot be reached is passed over for a
+//! moment. Answers go to the tier untouched.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::header::{AUTHORIZATION, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, VIA};
+use http::{HeaderValue, Method, Request, StatusCode};
+use kromka_cache::{Fetched, Key, Source, SourceError, SourceFault, Want};
+use kromka_config::EdgeConfig;
+use kromka_net::{Client, ClientError, ClientOptions};
+use kromka_telemetry::Registry;
+use serde::Deserialize;
+use url::{Url, form_urlencoded};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::error::StartError;
+use crate::metrics::SourceMeters;
+
+/// How long a shield that could not be reached is asked last: long enough not to pay the connect timeout at
+/// every miss, short enough to notice a restart.
+const PASSED_OVER: Duration = Duration::from_secs(1);
+
+/// Most objects that one prefix may name for a warm job.
+const LISTED_MAX: usize = 200_000;
+
+/// What `GET /-/list` of a shield answers.
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Item>,
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    path: String,
+    size: u64,
+}
+
+/// The shields of an edge; a clone is another handle to the same ones.
+#[derive(Clone)]
+pub(crate) struct Shields(Arc<Inner>);
+
+struct Inner {
+    shields: Vec<Shield>,
+    client: Client,
+    authorization: HeaderValue,
+    cdn_loop: HeaderValue,
+    via: HeaderValue,
+    born: Instant,
+    meters: SourceMeters,
+}
+
+struct Shield {
+    /// Without the slash at its end.
+    url: String,
+    /// Milliseconds since `born` until which it is asked last.
+    away_until: AtomicU64,
+}
+
+impl Shields {
+    pub(crate) fn new(config: &EdgeConfig, registry: &Registry) -> Result<Shields, StartError> {
+        let options = ClientOptions {
+            connect: *config.shield.connect,
+            first_byte: *config.shield.first_byte,
+            stall: *config.shield.stall,
+            ..ClientOptions::default()
+        };
+        let shield = |url: &Url| Shield {
+            url: url.as_str().trim_end_matches('/').to_owned(),
+            away_until: AtomicU64::new(0),
+        };
+        let id = &config.node.id;
+        let mut authorization = field("node.token", &format!("Bearer {}", config.node.token.expose()))?;
+        authorization.set_sensitive(true);
+        Ok(Shields(Arc::new(Inner {
+            shields: config.shield.urls.iter().map(shield).collect(),
+            client: Client::new(options).map_err(StartError::Net)?,
+            authorization,
+            cdn_loop: field("node.id", &format!("kromka; node={id}"))?,
+            via: field("node.id", &format!("1.1 kromka-edge-{id}"))?,
+            born: Instant::now(),
+            meters: SourceMeters::new(registry),
+        })))
+    }
+
+    /// Names and sizes of all objects of a service whose path begins with `prefix`.
+    pub(crate) async fn list(&self, service: &str, prefix: &str) -> Result<Vec<(String, u64)>, SourceError> {
+        let mut listed = Vec::new();
+        let mut after = String::new();
+        while listed.len() < LISTED_MAX {
+            let page = self.0.page(service, prefix, &after).await?;
+            listed.extend(page.items.into_iter().map(|item| (item.path, item.size)));
+            match page.next {
+                Some(next) if next > after => after = next,
+                _ => return Ok(listed),
+            }
+        }
+        let message = format!("more than {LISTED_MAX} objects begin with {prefix}: name a longer prefix");
+        Err(SourceError::new(SourceFault::Broken, message))
+    }
+}
+
+impl Inner {
+    /// The shields in the order in which this object asks them.
+    fn order(&self, key: &Key) -> Vec<&Shield> {
+        let now = self.now_ms();
+        let rank = |shield: &&Shield| {
+            let away = shield.away_until.load(Ordering::Relaxed) > now;
+            (away, std::cmp::Reverse(xxh3_64_with_seed(shield.url.as_bytes(), key.hash() as u64)))
+        };
+        let mut shields: Vec<_> = self.shields.iter().collect();
+        shields.sort_by_cached_key(rank);
+        shields
+    }
+
+    async fn ask(&self, shield: &Shield, want: &Want) -> Result<Fetched, SourceError> {
+        let request = self.request(shield, want).ok_or_else(|| {
+            SourceError::new(SourceFault::Broken, format!("{} cannot be written as a request", want.key))
+        })?;
+        let (parts, body) = self.client.send(request).await.map_err(fault)?.into_parts();
+        if parts.status == StatusCode::UNAUTHORIZED {
+            let message = format!(
+                "shield {} refused the node token: set the same node.token on this edge and on the origin",
+                shield.url
+            );
+            tracing::error!("{message}");
+            return Err(SourceError::new(SourceFault::Unreachable, message));
+        }
+        let body = Box::pin(body.map(|piece| piece.map_err(fault)));
+        Ok(Fetched { status: parts.status, headers: parts.headers, body })
+    }
+
+    fn request(&self, shield: &Shield, want: &Want) -> Option<Request<Bytes>> {
+        let Want { key, .. } = want;
+        let mut url = format!("{}/{}{}", shield.url, key.service(), kromka_hls::encode_path(key.path()));
+        if let Some(query) = key.query() {
+            url.push('?');
+            url.push_str(query);
+        }
+        let mut request = Request::builder()
+            .method(if want.head { Method::HEAD } else { Method::GET })
+            .uri(url)
+            .header(AUTHORIZATION, &self.authorization)
+            .header("cdn-loop", &self.cdn_loop)
+            .header(VIA, &self.via);
+        if want.fence > 0 {
+            request = request.header("kromka-fence", want.fence);
+        }
+        if let Some(range) = &want.range {
+            let mut bytes = String::with_capacity(32);
+            write!(bytes, "bytes={}-{}", range.start, range.end.checked_sub(1)?).ok()?;
+            request = request.header(RANGE, bytes);
+            if let Some(pin) = &want.pin {
+                request = request.header(IF_RANGE, pin);
+            }
+        }
+        if let Some(known) = &want.revalidate {
+            if let Some(etag) = &known.etag {
+                request = request.header(IF_NONE_MATCH, etag);
+            }
+            if let Some(date) = &known.last_modified {
+                request = request.header(IF_MODIFIED_SINCE, date);
+            }
+        }
+        request.body(Bytes::new()).ok()
+    }
+
+    /// One page of a listing, from the first shield that can be reached.
+    async fn page(&self, service: &str, prefix: &str, after: &str) -> Result<Page, SourceError> {
+        let mut last = SourceError::new(SourceFault::Unreachable, "no shield is configured");
+        let pairs = [("service", service), ("prefix", prefix), ("after", after)];
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        for shield in &self.shields {
+            let request = Request::builder()
+                .uri(format!("{}/-/list?{query}", shield.url))
+                .header(AUTHORIZATION, &self.authorization)
+                .body(Bytes::new())
+                .map_err(|error| SourceError::new(SourceFault::Broken, error.to_string()))?;
+            match self.client.json(request).await {
+                Ok(page) => return Ok(page),
+                Err(error) => last = fault(error),
+            }
+        }
+        Err(last)
+    }
+
+    fn pass_over(&self, shield: &Shield) {
+        let away = u64::try_from(PASSED_OVER.as_millis()).unwrap_or(u64::MAX);
+        shield.away_until.store(self.now_ms().saturating_add(away), Ordering::Relaxed);
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Source for Shields {
+    async fn fetch(&self, want: Want) -> Result<Fetched, SourceError> {
+        let asked = self.0.meters.asked(want.key.service());
+        let mut last = SourceError::new(SourceFault::Unreachable, "no shield is configured");
+        for shield in self.0.order(&want.key) {
+            match self.0.ask(shield, &want).await {
+                Err(error) if error.kind == SourceFault::Unreachable => {
+                    tracing::warn!(shield = %shield.url, %error, "shield unreachable");
+                    self.0.pass_over(shield);
+                    last = error;
+                }
+                answer => return asked.count(answer),
+            }
+        }
+        asked.count(Err(last))
+    }
+}
+
+fn fault(error: ClientError) -> SourceError {
+    let kind = match &error {
+        ClientError::Unreachable { .. } => SourceFault::Unreachable,
+        ClientError::TimedOut { .. } => SourceFault::TimedOut,
+        _ => SourceFault::Broken,
+    };
+    SourceError::new(kind, error.to_string())
+}
+
+fn field(key: &'static str, value: &str) -> Result<HeaderValue, StartError> {
+    let why = || "it holds a character that no HTTP header may hold".to_owned();
+    HeaderValue::from_str(value).map_err(|_| StartError::Setting { key, why: why() })
+}

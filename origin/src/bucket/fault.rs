@@ -1,0 +1,56 @@
+//! The store's errors in the tier's words. The store hides the HTTP status it saw; this file finds it again.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use kromka_cache::{SourceError, SourceFault};
+use object_store::client::{HttpError, HttpErrorKind};
+
+/// Whether a ranged request may have failed because of its range: no transport trouble, no server error.
+pub(super) fn unranged(error: &object_store::Error) -> bool {
+    let object_store::Error::Generic { .. } = error else { return false };
+    transport(error).is_none()
+        && status(error).is_none_or(|status| status == StatusCode::RANGE_NOT_SATISFIABLE)
+}
+
+pub(super) fn fault(error: &object_store::Error) -> SourceError {
+    use object_store::Error::{PermissionDenied, Unauthenticated};
+    let (kind, retry_after, remedy) = match (status(error), transport(error), error) {
+        (Some(StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS), ..) => {
+            (SourceFault::Busy, Some(Duration::from_secs(1)), "")
+        }
+        (_, Some(HttpErrorKind::Timeout), _) => (SourceFault::TimedOut, None, ""),
+        (_, _, PermissionDenied { .. } | Unauthenticated { .. }) => (
+            SourceFault::Unreachable,
+            None,
+            "; check access_key and secret_key, and grant s3:ListBucket so that a missing object is a 404",
+        ),
+        _ => (SourceFault::Unreachable, None, ""),
+    };
+    SourceError { kind, message: format!("the store: {}{remedy}", told(error)), retry_after }
+}
+
+fn transport(error: &object_store::Error) -> Option<HttpErrorKind> {
+    chain(error).find_map(|link| link.downcast_ref::<HttpError>().map(HttpError::kind))
+}
+
+/// The HTTP status behind a failure. The type that holds it is private to the store's crate, its words are
+/// the only door; `a_busy_bucket_is_busy` fails if they ever change.
+fn status(error: &object_store::Error) -> Option<StatusCode> {
+    chain(error).find_map(|link| {
+        let words = link.to_string();
+        let code = words.strip_prefix("Server returned non-2xx status code: ")?.get(..3)?;
+        code.parse().ok()
+    })
+}
+
+fn chain<'a>(error: &'a object_store::Error) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |link| link.source())
+}
+
+/// The error's first line, cut to a length that fits a log line: stores send whole XML documents.
+fn told(error: &object_store::Error) -> String {
+    let words = error.to_string();
+    words.lines().next().unwrap_or_default().chars().take(300).collect()
+}

@@ -1,0 +1,213 @@
+//! The story of one request of an edge: `GET /<service>/<path>`, or `GET /-/list` for warm jobs.
+//!
+//! [`Origin::answer`] tells it from top to bottom. What the tier says goes back whole: the edge reads the
+//! fields that a viewer will not see.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, VIA};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use kromka_cache::{Failure, Key, Tier, Verdict};
+use kromka_config::{OriginConfig, Secret};
+use kromka_net::{Handler, Incoming, Peer};
+use serde::Serialize;
+use url::form_urlencoded;
+
+use crate::body::{Body, Content};
+use crate::error::{Denied, StartError};
+use crate::metrics::Meters;
+use crate::source::Sources;
+
+/// Where edges ask for names.
+const LIST: &str = "/-/list";
+
+/// Names on a page of a listing.
+const PAGE: usize = 1000;
+
+/// What answers edges.
+pub(crate) struct Origin {
+    tier: Arc<Tier<Sources>>,
+    sources: Sources,
+    meters: Arc<Meters>,
+    token: Secret,
+    id: String,
+    via: HeaderValue,
+}
+
+/// A page of a listing.
+#[derive(Serialize)]
+struct Page {
+    items: Vec<Item>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Item {
+    path: String,
+    /// Bytes.
+    size: u64,
+}
+
+impl Handler for Origin {
+    type Body = Body;
+
+    async fn handle(&self, request: Request<Incoming>, _: Peer) -> Response<Body> {
+        let begun = Instant::now();
+        let (response, verdict) = match self.answer(&request, SystemTime::now()).await {
+            Ok((response, verdict)) => (response, verdict),
+            Err(denied) => (denied.response(), None),
+        };
+        let (mut parts, content) = response.into_parts();
+        parts.headers.append(VIA, self.via.clone());
+        let meters = self.meters.named(request.uri().path());
+        let cache = verdict.map_or("none", Verdict::as_str);
+        meters.answered(request.version(), parts.status, cache, begun.elapsed());
+        Response::from_parts(parts, content.counted(Arc::clone(meters)))
+    }
+}
+
+impl Origin {
+    pub(crate) fn new(
+        config: &OriginConfig,
+        tier: Arc<Tier<Sources>>,
+        sources: Sources,
+        meters: Arc<Meters>,
+    ) -> Result<Origin, StartError> {
+        let id = config.node.id.clone();
+        let via =
+            HeaderValue::from_str(&format!("1.1 kromka-origin-{id}")).map_err(|_| StartError::Setting {
+                key: "node.id",
+                why: "it holds a character that no HTTP header may hold".to_owned(),
+            })?;
+        Ok(Origin { tier, sources, meters, token: config.node.token.clone(), id, via })
+    }
+
+    async fn answer(
+        &self,
+        request: &Request<Incoming>,
+        now: SystemTime,
+    ) -> Result<(Response<Content>, Option<Verdict>), Denied> {
+        let (method, headers) = (request.method(), request.headers());
+        if method != Method::GET && method != Method::HEAD {
+            return Err(Denied::Method);
+        }
+        if passed(headers, &self.id) {
+            return Err(Denied::Loop);
+        }
+        if !self.knows(headers) {
+            return Err(Denied::Stranger);
+        }
+        let uri = request.uri();
+        if uri.path() == LIST {
+            return Ok((self.list(uri.query().unwrap_or_default()).await?, None));
+        }
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        // The edge has taken the token off: a `~` here belongs to the name.
+        let asked = kromka_hls::split_plain(target).map_err(Denied::Path)?;
+        let (service, path) = halves(&asked.path).ok_or(Denied::NoService)?;
+        if !self.sources.knows(service) {
+            return Err(Denied::NoService);
+        }
+        let key = Key::new(service, path, asked.query.as_deref());
+        let ask = kromka_cache::Ask { key, method, headers, fence: fence(headers)?, now };
+        let answer = match self.tier.get(ask).await {
+            Ok(answer) => answer,
+            Err(failure) => return Err(failed(service, path, failure)),
+        };
+        let mut response = answer.response.map(Content::Tier);
+        if wordless(method, &response) {
+            explain(&mut response);
+        }
+        Ok((response, Some(answer.verdict)))
+    }
+
+    /// Whether the request carries the fleet's token; the time it takes tells nothing about the token.
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let bearer = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        bearer.is_some_and(|bearer| {
+            kromka_access::constant_time_eq(bearer.trim_ascii(), self.token.expose().as_bytes())
+        })
+    }
+
+    async fn list(&self, query: &str) -> Result<Response<Content>, Denied> {
+        let (mut service, mut prefix, mut after) = (String::new(), "/".to_owned(), String::new());
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "service" => service = value.into_owned(),
+                "prefix" => prefix = value.into_owned(),
+                "after" => after = value.into_owned(),
+                _ => {}
+            }
+        }
+        if !self.sources.knows(&service) {
+            return Err(Denied::NoService);
+        }
+        let listed = self.sources.list(&service, &prefix, &after, PAGE).await;
+        let listed =
+            listed.map_err(|error| failed(&service, &prefix, error.into()))?.ok_or(Denied::NoListing)?;
+        let (names, next) = listed.page();
+        let items = names.into_iter().map(|(path, size)| Item { path, size }).collect();
+        // Names and numbers have no way to fail.
+        let text = serde_json::to_vec(&Page { items, next }).unwrap_or_default();
+        let mut response = Response::new(Content::Text(Bytes::from(text)));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(response)
+    }
+}
+
+/// The operator reads the whole story here; the edge gets a short one.
+fn failed(service: &str, path: &str, failure: Failure) -> Denied {
+    tracing::warn!(service, path, %failure, "no answer from the source");
+    Denied::Source(failure)
+}
+
+/// `/<service>/<path>` as service and path, which keeps its slash.
+fn halves(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix('/')?;
+    let slash = rest.find('/')?;
+    Some(rest.split_at(slash))
+}
+
+/// The purge fence that the edge has reached; none is 0.
+fn fence(headers: &HeaderMap) -> Result<u64, Denied> {
+    let Some(value) = headers.get("kromka-fence") else { return Ok(0) };
+    value.to_str().ok().and_then(|text| text.parse().ok()).ok_or(Denied::Fence)
+}
+
+/// Whether `CDN-Loop` names this node: `kromka; node=<id>`.
+fn passed(headers: &HeaderMap, id: &str) -> bool {
+    let lines = headers.get_all("cdn-loop").iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|member| {
+        let mut parts = member.split(';').map(str::trim);
+        parts.next() == Some("kromka")
+            && parts.filter_map(|part| part.strip_prefix("node=")).any(|node| node.trim_matches('"') == id)
+    })
+}
+
+/// Whether the source refused without a word, or in a way that an edge would misread.
+fn wordless(method: &Method, response: &Response<Content>) -> bool {
+    let status = response.status();
+    let told = response.headers().get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    let silent = if method == Method::HEAD { !told } else { response.body().length() == Some(0) };
+    let misread = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED);
+    misread || (silent && (status.is_client_error() || status.is_server_error()))
+}
+
+/// Gives an error of the source words; what it said about its own lifetime stays.
+fn explain(response: &mut Response<Content>) {
+    let (told, content) = Denied::Status(response.status()).response().into_parts();
+    *response.status_mut() = told.status;
+    let headers = response.headers_mut();
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING, ETAG, LAST_MODIFIED] {
+        headers.remove(name);
+    }
+    for (name, value) in &told.headers {
+        if name == CONTENT_TYPE || !headers.contains_key(name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    *response.body_mut() = content;
+}

@@ -1,0 +1,176 @@
+//! Where the shield's tier fills from: each service its own source, one rule of lifetimes for all.
+//!
+//! A fetch goes service -> backing (`bucket` or `web`) -> `lifetimes`, which gives every answer its
+//! Cache-Control: the shield decides how long things live, the edges only obey.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream;
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use kromka_cache::{Fetched, Source, SourceError, Want};
+use kromka_config::{LifetimesConfig, OriginConfig, SourceConfig};
+use kromka_hls::Kind;
+
+use crate::bucket::Bucket;
+use crate::error::StartError;
+use crate::lifetimes;
+use crate::metrics::SourceMeters;
+use crate::web::Web;
+
+/// How long a source may take; each bound holds for one step, not for a whole body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// To connect.
+    pub(crate) connect: Duration,
+    /// From the request to the header.
+    pub(crate) first_byte: Duration,
+    /// Between two pieces of a body.
+    pub(crate) stall: Duration,
+}
+
+/// A connection inside a data centre that takes longer than this will not come.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// All sources of an origin; a clone is another handle to the same ones.
+#[derive(Clone)]
+pub(crate) struct Sources(Arc<Inner>);
+
+struct Inner {
+    services: HashMap<String, Published>,
+    meters: SourceMeters,
+}
+
+struct Published {
+    prefix: String,
+    backing: Backing,
+    lifetimes: LifetimesConfig,
+}
+
+enum Backing {
+    Bucket(Bucket),
+    Web(Web),
+}
+
+impl Sources {
+    /// Opens the source of every service; a directory that cannot be read is an error here, a bucket or a
+    /// server that is away is not.
+    pub(crate) fn open(config: &OriginConfig, meters: SourceMeters) -> Result<Sources, StartError> {
+        let timing =
+            Timing { connect: CONNECT, first_byte: *config.cache.first_byte, stall: *config.cache.stall };
+        let mut services = HashMap::with_capacity(config.service.len());
+        for service in &config.service {
+            let backing = match &service.source {
+                SourceConfig::Dir(path) => Backing::Bucket(Bucket::directory(path, timing)?),
+                SourceConfig::S3(s3) => Backing::Bucket(Bucket::s3(s3, timing)?),
+                SourceConfig::Http(base) => Backing::Web(Web::new(base, &config.node.id, timing)?),
+            };
+            let published =
+                Published { prefix: service.prefix.clone(), backing, lifetimes: service.lifetimes.clone() };
+            services.insert(service.id.clone(), published);
+        }
+        Ok(Sources(Arc::new(Inner { services, meters })))
+    }
+
+    /// Whether there is such a service.
+    pub(crate) fn knows(&self, service: &str) -> bool {
+        self.0.services.contains_key(service)
+    }
+
+    /// Names and sizes of at most `limit` objects of a service, in order of names. A web server cannot be
+    /// listed: none.
+    pub(crate) async fn list(
+        &self,
+        service: &str,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Option<Listed>, SourceError> {
+        match self.0.services.get(service).map(|service| &service.backing) {
+            Some(Backing::Bucket(bucket)) => bucket.list(prefix, after, limit).await.map(Some),
+            Some(Backing::Web(_)) | None => Ok(None),
+        }
+    }
+}
+
+impl Source for Sources {
+    async fn fetch(&self, mut want: Want) -> Result<Fetched, SourceError> {
+        let Some(service) = self.0.services.get(want.key.service()) else {
+            return Ok(plain(StatusCode::NOT_FOUND));
+        };
+        let path = want.key.path().to_owned();
+        if !owns(&service.prefix, &path) {
+            return Ok(plain(StatusCode::NOT_FOUND));
+        }
+        // A playlist's lifetime stands in the playlist, so it is always fetched whole; it is small.
+        let playlist = kromka_hls::kind(&path) == Kind::Playlist;
+        let head = want.head;
+        if playlist {
+            want.range = None;
+            want.pin = None;
+            want.head = false;
+        }
+        let asked = self.0.meters.asked(want.key.service());
+        let fetched = match &service.backing {
+            Backing::Bucket(bucket) => bucket.fetch(&path, &want).await,
+            Backing::Web(web) => web.fetch(&want).await,
+        };
+        let mut fetched = lifetimes::settle(asked.count(fetched)?, &path, &service.lifetimes).await?;
+        if head {
+            fetched.body = Box::pin(stream::empty());
+        }
+        Ok(fetched)
+    }
+}
+
+/// `/music` owns `/music` and `/music/a`, not `/musical`; the edges see it the same way.
+fn owns(prefix: &str, path: &str) -> bool {
+    let prefix = prefix.trim_end_matches('/');
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A page of a listing: the smallest names, however they arrive.
+pub(crate) struct Listed {
+    names: BTreeMap<String, u64>,
+    limit: usize,
+    more: bool,
+}
+
+impl Listed {
+    pub(crate) fn new(limit: usize) -> Listed {
+        Listed { names: BTreeMap::new(), limit, more: false }
+    }
+
+    pub(crate) fn insert(&mut self, name: String, size: u64) {
+        self.names.insert(name, size);
+        if self.names.len() > self.limit {
+            self.names.pop_last();
+            self.more = true;
+        }
+    }
+
+    /// Whether a name had to be left out.
+    pub(crate) fn full(&self) -> bool {
+        self.more
+    }
+
+    /// The names with their sizes in bytes, and the name after which the next page begins.
+    pub(crate) fn page(self) -> (BTreeMap<String, u64>, Option<String>) {
+        let next = self.more.then(|| self.names.keys().next_back().cloned()).flatten();
+        (self.names, next)
+    }
+}
+
+/// An answer without a body of its own.
+pub(crate) fn plain(status: StatusCode) -> Fetched {
+    Fetched { status, headers: HeaderMap::new(), body: Box::pin(stream::empty()) }
+}
+
+/// Sets a field, unless the value holds what no field may hold.
+pub(crate) fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
