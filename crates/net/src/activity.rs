@@ -22,8 +22,8 @@ const STALL_BYTES: u64 = 1024;
 /// Writes up to this size are protocol chatter (an HTTP/2 PING with its TLS record is 39 bytes) and do not
 /// keep a connection alive.
 const CHATTER: usize = 64;
-/// How long a connection that has been shut down may take to read what is left and close its side.
-const LINGER: Duration = Duration::from_secs(1);
+/// How long a connection that was told to go may take for it: a GOAWAY, a TLS goodbye, the client's own.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// The time limits of a connection, out of `config::Limits`.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +42,8 @@ pub(crate) enum Overdue {
     Idle,
     /// The client does not take what is ready.
     Stalled,
-    /// The client did not close its side after the goodbye.
-    Linger,
+    /// The client was told to go and did not.
+    Goodbye,
 }
 
 /// The notes about one connection; times are milliseconds since it opened, 0 = not yet.
@@ -151,11 +151,9 @@ impl Activity {
         self.sending.fetch_sub(1, Relaxed);
     }
 
-    /// The sending side of the socket has been shut down.
+    /// The client is being told to go, for want of requests.
     pub(crate) fn closing(&self) {
-        if self.closing_since.load(Relaxed) == 0 {
-            self.closing_since.store(self.now(), Relaxed);
-        }
+        self.closing_since.store(self.now(), Relaxed);
     }
 
     /// The close must be a reset: the end of the connection would look like the end of the body.
@@ -183,7 +181,7 @@ impl Activity {
     pub(crate) fn deadline(&self, patience: &Patience, progress: &Progress) -> (u64, Overdue) {
         let closing = self.closing_since.load(Relaxed);
         if closing > 0 {
-            return (closing + millis(LINGER), Overdue::Linger);
+            return (closing + millis(GOODBYE), Overdue::Goodbye);
         }
         if self.in_flight.load(Relaxed) > 0 {
             return (progress.at + millis(patience.send), Overdue::Stalled);

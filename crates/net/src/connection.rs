@@ -177,7 +177,7 @@ where
     match ending {
         Ending::Overdue(Overdue::Header) => count(&stats.header_timeouts),
         Ending::Overdue(Overdue::Stalled) => count(&stats.stalled),
-        Ending::Overdue(Overdue::Idle | Overdue::Linger) => {}
+        Ending::Overdue(Overdue::Idle | Overdue::Goodbye) => {}
         Ending::Hyper(Err(error)) if error.is_parse() => count(&stats.malformed),
         Ending::Hyper(result) => {
             if let Err(error) = result {

@@ -51,7 +51,7 @@ impl<H: Handler> Exchanges<H> {
                 }
             }
         };
-        response.map(|inner| Guarded { inner, open })
+        response.map(|inner| Guarded { inner, open, broken: None })
     }
 
     fn oversized(&self, request: &Request<Incoming>) -> Option<Problem> {
@@ -134,6 +134,7 @@ pin_project! {
         #[pin]
         inner: Either<B, Full<Bytes>>,
         open: Open,
+        broken: Option<BoxError>,
     }
 }
 
@@ -149,19 +150,31 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
-        let polled = this.inner.poll_frame(cx);
-        match &polled {
-            Poll::Pending => this.open.note(false),
+        if let Some(error) = this.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match this.inner.poll_frame(cx) {
+            Poll::Pending => {
+                this.open.note(false);
+                Poll::Pending
+            }
             Poll::Ready(Some(Err(error))) => {
                 count(&this.open.stats.body_errors);
                 tracing::debug!(%error, "a body broke; its client sees the answer cut");
                 if this.open.until_close {
                     this.open.activity.reset_on_close();
                 }
+                // On an error hyper drops what it has not written yet, perhaps the header too. One more
+                // turn lets it write first: what came before the break is good.
+                *this.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
-            Poll::Ready(_) => this.open.note(true),
+            ready => {
+                this.open.note(true);
+                ready
+            }
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {

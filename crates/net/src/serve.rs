@@ -184,4 +184,4 @@ impl Drop for Active {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,6 +3,7 @@
 //! It stands below TLS, so that it sees what the client really took. It also answers which protocol is
 //! spoken where TLS did not say: the bytes it looked at are given to hyper afterwards.
 
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 use crate::activity::Activity;
 use crate::stats::ServerStats;
@@ -22,6 +24,8 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What is read and thrown away after the goodbye, so that the kernel does not answer unread bytes with a
 /// reset that could overtake our last words (RFC 9112, section 9.6).
 const LINGER_BYTES: usize = 256 << 10;
+/// How long the client may take for that and to close its side.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The version of HTTP on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +44,8 @@ pub(crate) struct Wire {
     sniffed: [u8; PREFACE.len()],
     sniffed_from: usize,
     sniffed_to: usize,
-    lingered: usize,
+    /// Set once the sending side is shut down: until when to wait for the client, and what it still sent.
+    lingering: Option<(Pin<Box<Sleep>>, usize)>,
 }
 
 impl Wire {
@@ -63,7 +68,7 @@ impl Wire {
             sniffed: [0; PREFACE.len()],
             sniffed_from: 0,
             sniffed_to: 0,
-            lingered: 0,
+            lingering: None,
         }
     }
 
@@ -139,17 +144,21 @@ impl AsyncWrite for Wire {
         Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
-    /// Says goodbye, then waits (bounded by bytes here, by time in `activity`) until the client has too.
+    /// Says goodbye, then waits, bounded in bytes and time, until the client has too.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-        this.activity.closing();
+        let (patience, read) = this.lingering.get_or_insert_with(|| (Box::pin(sleep(LINGER)), 0));
         let mut scrap = [0; 4096];
-        while this.lingered < LINGER_BYTES {
+        while *read < LINGER_BYTES {
             let mut buf = ReadBuf::new(&mut scrap);
-            match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf)) {
-                Ok(()) if !buf.filled().is_empty() => this.lingered += buf.filled().len(),
-                _ => break,
+            match Pin::new(&mut this.stream).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => *read += buf.filled().len(),
+                Poll::Ready(_) => break,
+                Poll::Pending => {
+                    ready!(patience.as_mut().poll(cx));
+                    break;
+                }
             }
         }
         Poll::Ready(Ok(()))
