@@ -109,7 +109,8 @@ pub struct PurgeOrder {
 /// A warm job as nodes get it: the target is resolved to names already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WarmOrder {
-    /// The operation it belongs to; a node runs one job per operation.
+    /// The operation it belongs to; a node runs one job per operation. Sent again, it begins anew where it
+    /// failed or was cancelled, and is left alone where it runs or succeeded.
     pub operation: String,
     /// The service whose content is meant.
     pub service: String,

@@ -100,10 +100,15 @@ impl Load {
     /// Disk fill does not count: a cache's disk is always full.
     pub fn utilisation(&self) -> f64 {
         let share = |used: u64, limit: u64| if limit == 0 { 0.0 } else { used as f64 / limit as f64 };
-        let cpu = if self.cpu.is_finite() { self.cpu.max(0.0) } else { 0.0 };
+        let cpu = finite(self.cpu).max(0.0);
         share(self.egress_bps, self.egress_limit_bps)
             .max(share(self.connections, self.connections_limit))
             .max(cpu)
+    }
+
+    /// With 0 for what is no number: JSON has no NaN, and one would cost the whole heartbeat.
+    pub(crate) fn finite(self) -> Self {
+        Self { cpu: finite(self.cpu), ttfb_ms: finite(self.ttfb_ms), ..self }
     }
 }
 
@@ -117,6 +122,17 @@ pub struct CacheLoad {
     pub fill_bps: u64,
     /// Objects held.
     pub objects: u64,
+}
+
+impl CacheLoad {
+    /// With 0 for what is no number, as [`Load`].
+    pub(crate) fn finite(self) -> Self {
+        Self { hit_ratio: finite(self.hit_ratio), ..self }
+    }
+}
+
+fn finite(value: f64) -> f64 {
+    if value.is_finite() { value } else { 0.0 }
 }
 
 /// How one job goes on one node.
@@ -189,6 +205,7 @@ mod tests {
     fn utilisation_ignores_missing_limits_and_broken_cpu() {
         let load = Load { egress_bps: 500, connections: 9, cpu: f64::NAN, ..Load::default() };
         assert_eq!(load.utilisation(), 0.0);
+        assert_eq!(load.finite().cpu, 0.0);
         let load = Load { cpu: -1.0, ..Load::default() };
         assert_eq!(load.utilisation(), 0.0);
     }

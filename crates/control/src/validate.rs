@@ -133,7 +133,8 @@ pub fn object_path(entry: &str) -> Result<String, String> {
         entry
     } else if let Some(rest) = entry.strip_prefix("http://").or_else(|| entry.strip_prefix("https://")) {
         // Taken from the text, not from a parsed URL: a parser would resolve `..` before it is refused.
-        rest.find('/').map(|at| &rest[at..]).ok_or("the URL has no path")?
+        let path = rest.find(['/', '?', '#']).map(|at| &rest[at..]).filter(|path| path.starts_with('/'));
+        path.ok_or("the URL has no path")?
     } else {
         return Err("must be a path that begins with \"/\", or an http(s) URL".to_owned());
     };
@@ -165,6 +166,7 @@ mod tests {
         assert_eq!(path("/stream/demo/"), Ok("/stream/demo/".to_owned()));
         assert_eq!(path("/"), Ok("/".to_owned()));
         assert_eq!(path("https://cdn.example"), Err(()));
+        assert_eq!(path("https://cdn.example?next=/a"), Err(()));
         assert_eq!(path("http://cdn.example/a/../b"), Err(()));
     }
 

@@ -30,7 +30,11 @@ pub(super) async fn run<N: Node>(shared: &Shared<N>, selector: Url, mut interval
     loop {
         let sent = Instant::now();
         pulses.mark_unchanged();
-        match send(shared, &selector, false).await {
+        let answer = tokio::select! {
+            answer = send(shared, &selector, false) => answer,
+            () = shared.stop.cancelled() => break,
+        };
+        match answer {
             Ok(answer) => {
                 if !std::mem::replace(&mut reachable, true) {
                     tracing::info!(%selector, "the selector takes heartbeats again");
@@ -83,10 +87,10 @@ fn heartbeat<N: Node>(shared: &Shared<N>, goodbye: bool) -> Heartbeat {
         t_ms: unix_ms(),
         state: if goodbye { NodeState::Draining } else { shared.status.state() },
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        load: shared.node.load(),
+        load: shared.node.load().finite(),
         sessions_started: shared.node.sessions_started(),
         bytes_per_session: shared.node.bytes_per_session(),
-        cache: shared.node.cache(),
+        cache: shared.node.cache().finite(),
         feed_seq: record.seq,
         feed_id: record.feed_id,
         jobs: shared.jobs.report(Instant::now()),

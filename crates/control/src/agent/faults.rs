@@ -14,6 +14,9 @@ const TRIES: u32 = 3;
 /// The wait before the second try; it doubles.
 const WAIT: Duration = Duration::from_millis(250);
 
+/// Most characters of a message: it rides on every heartbeat for ten minutes.
+const MAX_MESSAGE: usize = 500;
+
 /// The first fault, and how many there were.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -23,7 +26,9 @@ pub(super) struct Faults {
 impl Faults {
     pub(super) fn add(&self, path: &str, error: impl AsRef<str>) {
         let mut first = self.first.lock();
-        first.0.get_or_insert_with(|| format!("{path}: {}", error.as_ref()));
+        first
+            .0
+            .get_or_insert_with(|| format!("{path}: {}", error.as_ref()).chars().take(MAX_MESSAGE).collect());
         first.1 += 1;
     }
 

@@ -96,8 +96,9 @@ async fn take<N: Node>(shared: &Shared<N>, mut feed: Feed) -> bool {
         });
         shared.disk.save(FEED, &status.record()).await;
         if known.seq > 0 {
-            // These entries were chosen by the old number: ask again.
-            return true;
+            // These entries were chosen by the old number: ask again, after the pause that keeps two selectors
+            // with different feeds behind one address from making this a hot loop.
+            return false;
         }
     }
 

@@ -93,12 +93,16 @@ impl Jobs {
         Self { table, wake: Notify::new(), disk, saving: tokio::sync::Mutex::default() }
     }
 
-    /// A new job, unless its operation is known already.
+    /// A new job, unless its operation is known already. One that failed or was cancelled begins anew: that
+    /// is how an operator resumes it.
     pub(super) async fn add(&self, order: WarmOrder) {
         {
             let mut table = self.table.lock();
-            if table.iter().any(|job| job.order.operation == order.operation) {
-                return;
+            if let Some(at) = table.iter().position(|job| job.order.operation == order.operation) {
+                if !matches!(table[at].state, OperationState::Failed | OperationState::Cancelled) {
+                    return;
+                }
+                table.remove(at);
             }
             let full = table.iter().filter(|job| !job.state.finished()).count() >= MAX_WAITING;
             let mut job = Job {

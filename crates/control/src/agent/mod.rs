@@ -18,7 +18,7 @@ use std::time::Duration;
 use kromka_net::{Client, ClientOptions};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 use uuid::Uuid;
@@ -225,8 +225,9 @@ impl AgentHandle {
         self.running.status.leave();
         self.running.stop.cancel();
         let loops = std::mem::take(&mut *self.running.loops.lock());
+        let deadline = Instant::now() + GOODBYE * 2;
         for mut running in loops {
-            if timeout(GOODBYE * 2, &mut running).await.is_err() {
+            if timeout_at(deadline, &mut running).await.is_err() {
                 running.abort();
             }
         }

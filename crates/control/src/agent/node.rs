@@ -6,7 +6,9 @@ use crate::feed::PurgeOrder;
 use crate::heartbeat::{CacheLoad, Load};
 use crate::nodes::NodeState;
 
-/// A role, as its agent sees it. Called from the agent's tasks; the plain methods must return quickly.
+/// A role, as its agent sees it. `keys`, `purge` and `state` are called off the async threads and may touch
+/// the disk; `load`, `cache` and the counters are called for every heartbeat to every selector, must return at
+/// once and must not measure from one call to the next.
 pub trait Node: Send + Sync + 'static {
     /// How busy the node is now.
     fn load(&self) -> Load;

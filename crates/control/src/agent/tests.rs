@@ -201,7 +201,7 @@ async fn the_state_survives_a_restart_without_any_selector() {
     let (addr, url) = (server.addr, server.url());
     let dir = tempfile::tempdir().unwrap();
     let node = Arc::new(FakeNode::new());
-    let agent = start(&[url.clone()], dir.path(), &node);
+    let agent = start(std::slice::from_ref(&url), dir.path(), &node);
     until("the head", || agent.caught_up()).await;
     agent.stop().await;
     drop(server);

@@ -93,3 +93,50 @@ impl<T> Drop for AbortOnDrop<T> {
         self.0.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use chrono::TimeDelta;
+    use tokio::sync::Semaphore;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::agent::fake_node::FakeNode;
+    use crate::feed::WarmOrder;
+    use crate::prewarm::Window;
+
+    fn job(not_after: TimeDelta) -> Taken {
+        let window = Window { not_before: None, not_after: Some(Utc::now() + not_after) };
+        let order = WarmOrder {
+            operation: "op".into(),
+            service: "default".into(),
+            trees: vec!["/s/low/index.m3u8".into()],
+            urls: vec![],
+            prefixes: vec![],
+            nodes: vec!["e1".into()],
+            max_bps: None,
+            window: Some(window),
+        };
+        Taken { order: Arc::new(order), live: Arc::default(), cancel: CancellationToken::new() }
+    }
+
+    #[tokio::test]
+    async fn a_job_ends_when_its_window_closes() {
+        let mut node = FakeNode::with_tree(5);
+        node.permits = Semaphore::new(2);
+        let (state, error) = one(&Arc::new(node), job(TimeDelta::milliseconds(300))).await;
+        assert_eq!(state, OperationState::Failed);
+        assert_eq!(error.unwrap(), "its window closed when 3 of 6 objects were warm");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_panics_fails_the_job_only() {
+        let node = FakeNode::with_tree(2);
+        node.permits.close();
+        let (state, error) = one(&Arc::new(node), job(TimeDelta::seconds(60))).await;
+        assert_eq!(state, OperationState::Failed);
+        assert!(error.unwrap().starts_with("the node broke while it warmed"));
+    }
+}

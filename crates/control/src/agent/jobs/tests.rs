@@ -130,3 +130,16 @@ async fn windows_are_kept_and_do_not_block_others() {
     assert_eq!(wait, Duration::from_secs(60));
     assert!(matches!(jobs.next(now + TimeDelta::seconds(61)), Next::Run(_)));
 }
+
+#[tokio::test]
+async fn a_cancelled_or_failed_job_begins_anew_when_it_is_ordered_again() {
+    let (_dir, disk) = disk();
+    let jobs = Jobs::load(disk);
+    jobs.add(order("a")).await;
+    jobs.cancel("a").await;
+    assert!(matches!(jobs.next(Utc::now()), Next::Wait(None)));
+    jobs.add(order("a")).await;
+    let Next::Run(job) = jobs.next(Utc::now()) else { panic!("the job is due again") };
+    assert!(!job.cancel.is_cancelled());
+    assert_eq!(states(&jobs), [("a".to_owned(), OperationState::Running)]);
+}
