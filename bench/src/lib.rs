@@ -1,0 +1,1 @@
+//! Benchmarks beside peers: load generators, fair peers' settings, tables of ratios.

@@ -1,0 +1,289 @@
+//! Turns a generation into an HTTP answer: 200, 206 (one part or several), 304 or 416, with the
+//! fields that tell how it was come by (`Age`, `Cache-Status` of RFC 9211).
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+
+use crate::body::{Body, Filler, Piece, Reader};
+use crate::fill::Attached;
+use crate::generation::Generation;
+use crate::meta::{self, Meta};
+use crate::range::{self, Selection};
+use crate::stats::count;
+use crate::tier::Ask;
+use crate::{blocks, conditional};
+
+/// How an answer was come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Stored and fresh.
+    Hit,
+    /// Stored and fresh, but some of its blocks have to be fetched.
+    Partial,
+    /// Stale, within `stale-while-revalidate`.
+    Stale,
+    /// Stale, because the source failed.
+    StaleOnError,
+    /// The source confirmed it with a 304.
+    Revalidated,
+    /// It was not here.
+    Miss,
+    /// It was here, but too old, and came anew.
+    Expired,
+    /// A purge had forbidden it.
+    Purged,
+    /// Another request had begun to fetch it.
+    Collapsed,
+    /// It must not be stored.
+    Pass,
+}
+
+impl Verdict {
+    /// One word for metrics and `Server-Timing`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Stale | Self::StaleOnError => "stale",
+            Self::Revalidated => "revalidated",
+            Self::Miss | Self::Partial | Self::Expired | Self::Purged | Self::Collapsed => "miss",
+            Self::Pass => "pass",
+        }
+    }
+
+    /// The parameters of a `Cache-Status` member.
+    fn parameters(self) -> &'static str {
+        match self {
+            Self::Hit | Self::Stale => "; hit",
+            Self::StaleOnError => "; fwd=stale; detail=stale-if-error",
+            Self::Revalidated => "; fwd=stale; fwd-status=304",
+            Self::Miss => "; fwd=miss; stored",
+            Self::Partial => "; fwd=partial; stored",
+            Self::Expired => "; fwd=stale; stored",
+            Self::Purged => "; fwd=miss; stored; detail=purged",
+            Self::Collapsed => "; fwd=miss; collapsed",
+            Self::Pass => "; fwd=miss; detail=uncacheable",
+        }
+    }
+}
+
+/// An answer, ready to be sent.
+pub struct Answer {
+    /// Status, fields and body. Fields for tiers only (`cdn-cache-control`, `surrogate-*`,
+    /// `cache-tag`) are still there: the role that faces viewers takes them off.
+    pub response: Response<Body>,
+    /// How it was come by.
+    pub verdict: Verdict,
+}
+
+/// An answer from what is stored, or is being stored.
+pub(crate) fn stored(
+    tier: &'static str,
+    filler: Arc<dyn Filler>,
+    ask: &Ask<'_>,
+    generation: Arc<Generation>,
+    following: Option<Arc<Attached>>,
+    verdict: Verdict,
+    upstream: Option<HeaderValue>,
+) -> Answer {
+    let meta = generation.meta();
+    let selection = select(ask, &generation, &meta);
+    let verdict = settle(verdict, &filler, &generation, &selection);
+    let mut headers = meta.headers.clone();
+    state(&mut headers, tier, verdict, &meta, upstream, ask.now);
+    if conditional::not_modified(ask.headers, &meta) && meta.status == StatusCode::OK {
+        for name in [CONTENT_TYPE, http::header::CONTENT_ENCODING] {
+            headers.remove(name);
+        }
+        return respond(StatusCode::NOT_MODIFIED, headers, Body::empty(), verdict);
+    }
+    if meta.status == StatusCode::OK {
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    }
+    let mut pieces = VecDeque::new();
+    let status = match (selection, generation.length()) {
+        (Selection::None, Some(length)) => {
+            headers.insert(CONTENT_RANGE, value(format!("bytes */{length}")));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            headers.remove(CONTENT_TYPE);
+            StatusCode::RANGE_NOT_SATISFIABLE
+        }
+        (Selection::Parts(parts), Some(length)) => {
+            match &parts[..] {
+                [part] => {
+                    headers.insert(
+                        CONTENT_RANGE,
+                        value(format!("bytes {}-{}/{length}", part.start, part.end - 1)),
+                    );
+                    headers.insert(CONTENT_LENGTH, (part.end - part.start).into());
+                    pieces.push_back(Piece::Object(part.start, Some(part.end)));
+                }
+                parts => multipart(&mut headers, &mut pieces, parts, length, generation.id),
+            }
+            StatusCode::PARTIAL_CONTENT
+        }
+        (_, length) => {
+            if let Some(length) = length {
+                headers.insert(CONTENT_LENGTH, length.into());
+            }
+            pieces.push_back(Piece::Object(0, length));
+            meta.status
+        }
+    };
+    if *ask.method == Method::HEAD
+        || status == StatusCode::RANGE_NOT_SATISFIABLE
+        || generation.length() == Some(0)
+    {
+        return respond(status, headers, Body::empty(), verdict);
+    }
+    let body = Body::stored(Reader::new(filler, generation, pieces, following));
+    respond(status, headers, body, verdict)
+}
+
+/// An answer that is sent on without being stored.
+pub(crate) fn passed(
+    tier: &'static str,
+    status: StatusCode,
+    came: &HeaderMap,
+    length: Option<u64>,
+    body: Body,
+) -> Answer {
+    let mut headers = meta::end_to_end(came);
+    if let Some(age) = came.get(AGE) {
+        headers.insert(AGE, age.clone());
+    }
+    if let Some(length) = length {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    if let Some(upstream) = came.get("cache-status") {
+        headers.append("cache-status", upstream.clone());
+    }
+    headers.append("cache-status", value(format!("{tier}{}", Verdict::Pass.parameters())));
+    respond(status, headers, body, Verdict::Pass)
+}
+
+fn respond(status: StatusCode, headers: HeaderMap, body: Body, verdict: Verdict) -> Answer {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Answer { response, verdict }
+}
+
+/// Which bytes are to be sent. A body whose length is not known yet is sent whole.
+fn select(ask: &Ask<'_>, generation: &Generation, meta: &Meta) -> Selection {
+    let Some(length) = generation.length() else { return Selection::Whole };
+    if meta.status != StatusCode::OK
+        || *ask.method == Method::HEAD
+        || !conditional::range_holds(ask.headers, meta)
+    {
+        return Selection::Whole;
+    }
+    range::wanted(ask.headers).map_or(Selection::Whole, |specs| range::select(&specs, length))
+}
+
+/// A hit whose first block is nowhere is a miss in part; and counts what it is.
+fn settle(
+    verdict: Verdict,
+    filler: &Arc<dyn Filler>,
+    generation: &Generation,
+    selection: &Selection,
+) -> Verdict {
+    let store = filler.store();
+    let verdict = match verdict {
+        Verdict::Hit => {
+            let first = match selection {
+                Selection::Parts(parts) => parts.first().map(|part| part.start),
+                Selection::Whole => Some(0),
+                Selection::None => None,
+            };
+            let first = first.filter(|_| generation.length() != Some(0));
+            match first.map(|first| blocks::block_of(first, generation.block)) {
+                Some(block) if !store.has(generation, block) => {
+                    if generation.is_filling() {
+                        Verdict::Collapsed
+                    } else {
+                        Verdict::Partial
+                    }
+                }
+                _ => Verdict::Hit,
+            }
+        }
+        verdict => verdict,
+    };
+    let counters = &store.counters;
+    count(match verdict {
+        Verdict::Hit => &counters.hits,
+        Verdict::Stale | Verdict::StaleOnError => &counters.stale,
+        Verdict::Revalidated => &counters.revalidated,
+        Verdict::Miss | Verdict::Partial => &counters.miss_cold,
+        Verdict::Expired => &counters.miss_expired,
+        Verdict::Purged => &counters.miss_purged,
+        Verdict::Collapsed => &counters.collapsed,
+        Verdict::Pass => &counters.passed,
+    });
+    verdict
+}
+
+/// Writes `Age` and this tier's `Cache-Status` member, behind the one of the tier that was asked.
+fn state(
+    headers: &mut HeaderMap,
+    tier: &'static str,
+    verdict: Verdict,
+    meta: &Meta,
+    upstream: Option<HeaderValue>,
+    now: SystemTime,
+) {
+    let age = meta.terms.age(now).as_secs();
+    headers.insert(AGE, age.into());
+    let mut member = String::with_capacity(64);
+    member.push_str(tier);
+    member.push_str(verdict.parameters());
+    let ttl = i64::try_from(meta.terms.lifetime.as_secs()).unwrap_or(i64::MAX);
+    let ttl = ttl.saturating_sub(i64::try_from(age).unwrap_or(i64::MAX));
+    // Writing to a String cannot fail.
+    let _ = write!(member, "; ttl={ttl}");
+    if let Some(upstream) = upstream {
+        headers.append("cache-status", upstream);
+    }
+    headers.append("cache-status", value(member));
+}
+
+/// multipart/byteranges (RFC 9110 §14.6).
+fn multipart(
+    headers: &mut HeaderMap,
+    pieces: &mut VecDeque<Piece>,
+    parts: &[std::ops::Range<u64>],
+    length: u64,
+    generation: u64,
+) {
+    let boundary = format!("kromka-{generation:016x}");
+    let kind =
+        headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("application/octet-stream");
+    let mut total = 0;
+    for (n, part) in parts.iter().enumerate() {
+        let lead = if n == 0 { "" } else { "\r\n" };
+        let (first, last) = (part.start, part.end - 1);
+        let head = format!(
+            "{lead}--{boundary}\r\nContent-Type: {kind}\r\nContent-Range: bytes {first}-{last}/{length}\r\n\r\n"
+        );
+        total += head.len() as u64 + part.end - part.start;
+        pieces.push_back(Piece::Given(Bytes::from(head)));
+        pieces.push_back(Piece::Object(part.start, Some(part.end)));
+    }
+    let tail = format!("\r\n--{boundary}--\r\n");
+    total += tail.len() as u64;
+    pieces.push_back(Piece::Given(Bytes::from(tail)));
+    headers.insert(CONTENT_TYPE, value(format!("multipart/byteranges; boundary={boundary}")));
+    headers.insert(CONTENT_LENGTH, total.into());
+}
+
+/// A field value made of our own ASCII text.
+fn value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

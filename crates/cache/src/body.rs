@@ -1,0 +1,327 @@
+//! The body of an answer: blocks from memory, from disk, or out of a fill that is still growing.
+//! A block in memory costs one look-up and no copy; only waiting costs a future.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+
+use crate::Failure;
+use crate::blocks;
+use crate::fill::Attached;
+use crate::generation::Generation;
+use crate::source::SourceBody;
+use crate::store::Store;
+
+/// How often a reader lets a broken fill be started anew at the same position.
+const ATTEMPTS: u32 = 3;
+/// How often the bytes at one position may arrive and be evicted before a reader got them.
+const ROUNDS: u32 = 10;
+/// Pause before the second attempt; doubled for the third.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A body broke off. The connection must be aborted, or the viewer takes it for whole.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("body broke off: {0}")]
+pub struct BodyError(#[from] pub(crate) Failure);
+
+/// Whoever can start fills: the tier, without its source's type.
+pub(crate) trait Filler: Send + Sync {
+    fn store(&self) -> &Store;
+
+    /// Joins the fill that brings the first byte of `wanted`, or starts one for as much of it as is
+    /// absent.
+    fn fill(self: Arc<Self>, generation: &Arc<Generation>, wanted: Range<u64>, keep: bool) -> Attached;
+}
+
+/// An answer's body. Dropping it lets go of the fill it follows.
+pub struct Body(Inner);
+
+enum Inner {
+    Empty,
+    Stored(Reader),
+    Passing { body: SourceBody, left: Option<u64> },
+}
+
+impl Body {
+    /// No bytes.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self(Inner::Empty)
+    }
+
+    pub(crate) fn stored(reader: Reader) -> Self {
+        Self(Inner::Stored(reader))
+    }
+
+    pub(crate) fn passing(body: SourceBody, length: Option<u64>) -> Self {
+        Self(Inner::Passing { body, left: length })
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.0 {
+            Inner::Empty => Poll::Ready(None),
+            Inner::Stored(reader) => Poll::Ready(ready!(reader.poll(cx)).map(|next| next.map(Frame::data))),
+            Inner::Passing { body, left } => {
+                let next = ready!(body.as_mut().poll_next(cx));
+                Poll::Ready(match (next, left) {
+                    (Some(Ok(bytes)), left) => {
+                        if let Some(left) = left {
+                            *left = left.saturating_sub(bytes.len() as u64);
+                        }
+                        Some(Ok(Frame::data(bytes)))
+                    }
+                    (Some(Err(error)), _) => Some(Err(BodyError(error.into()))),
+                    (None, Some(left)) if *left > 0 => {
+                        Some(Err(BodyError(Failure::Broken(format!("body ended {left} bytes early")))))
+                    }
+                    (None, _) => None,
+                })
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Inner::Empty => true,
+            Inner::Stored(reader) => reader.pieces.is_empty(),
+            Inner::Passing { left, .. } => *left == Some(0),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Inner::Empty => SizeHint::with_exact(0),
+            Inner::Stored(reader) => reader.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            Inner::Passing { left, .. } => left.map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
+    }
+}
+
+/// A piece of what a reader sends.
+pub(crate) enum Piece {
+    /// Bytes of the answer itself (the lines between the parts of a multipart body).
+    Given(Bytes),
+    /// Bytes of the object, up to the end; `None` is the end of a body of unknown length.
+    Object(u64, Option<u64>),
+}
+
+/// Reads pieces in their order.
+pub(crate) struct Reader {
+    filler: Arc<dyn Filler>,
+    generation: Arc<Generation>,
+    pieces: VecDeque<Piece>,
+    following: Option<Arc<Attached>>,
+    waiting: Option<Waiting>,
+    keep: bool,
+}
+
+/// A wait for bytes that are not at hand.
+type Waiting = Pin<Box<dyn Future<Output = Result<Got, Failure>> + Send>>;
+
+/// What waiting brought.
+struct Got {
+    /// Empty at the end of a body of unknown length.
+    bytes: Bytes,
+    following: Option<Arc<Attached>>,
+}
+
+impl Reader {
+    pub(crate) fn new(
+        filler: Arc<dyn Filler>,
+        generation: Arc<Generation>,
+        pieces: VecDeque<Piece>,
+        following: Option<Arc<Attached>>,
+    ) -> Self {
+        Self { filler, generation, pieces, following, waiting: None, keep: false }
+    }
+
+    /// Fills that this reader starts wait for the disk (pre-warm).
+    pub(crate) fn keeping(mut self) -> Self {
+        self.keep = true;
+        self
+    }
+
+    /// The fill it followed last, for the next reader of the same generation.
+    pub(crate) fn into_following(self) -> Option<Arc<Attached>> {
+        self.following
+    }
+
+    /// Bytes still to come, if known.
+    fn left(&self) -> Option<u64> {
+        self.pieces.iter().try_fold(0, |sum, piece| match piece {
+            Piece::Given(bytes) => Some(sum + bytes.len() as u64),
+            Piece::Object(start, end) => Some(sum + (*end)? - start),
+        })
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        loop {
+            let (position, end) = match self.pieces.front() {
+                None => return Poll::Ready(None),
+                Some(Piece::Given(_)) => {
+                    let Some(Piece::Given(bytes)) = self.pieces.pop_front() else { return Poll::Ready(None) };
+                    return Poll::Ready(Some(Ok(bytes)));
+                }
+                Some(Piece::Object(position, end)) => (*position, *end),
+            };
+            if end.is_some_and(|end| position >= end) {
+                self.pieces.pop_front();
+                continue;
+            }
+            let bytes = match self.at_hand(position) {
+                Some(bytes) => bytes,
+                None => {
+                    let waiting = self.waiting.get_or_insert_with(|| {
+                        Box::pin(obtain(
+                            self.filler.clone(),
+                            self.generation.clone(),
+                            position..end.unwrap_or(u64::MAX),
+                            self.following.take(),
+                            self.keep,
+                        ))
+                    });
+                    let got = ready!(waiting.as_mut().poll(cx));
+                    self.waiting = None;
+                    match got {
+                        Ok(got) => {
+                            self.following = got.following;
+                            got.bytes
+                        }
+                        Err(failure) => {
+                            self.pieces.clear();
+                            return Poll::Ready(Some(Err(BodyError(failure))));
+                        }
+                    }
+                }
+            };
+            if bytes.is_empty() {
+                self.pieces.pop_front();
+                continue;
+            }
+            return Poll::Ready(Some(Ok(self.advance(position, end, bytes))));
+        }
+    }
+
+    /// Bytes at `position` that need no waiting.
+    fn at_hand(&self, position: u64) -> Option<Bytes> {
+        if self.waiting.is_some() {
+            return None;
+        }
+        let block = blocks::block_of(position, self.generation.block);
+        if let Some(bytes) = self.filler.store().in_memory(&self.generation, block) {
+            return from(bytes, position - blocks::start_of(block, self.generation.block));
+        }
+        self.following.as_ref()?.fill().take(position)
+    }
+
+    fn advance(&mut self, position: u64, end: Option<u64>, mut bytes: Bytes) -> Bytes {
+        if let Some(end) = end {
+            bytes.truncate(usize::try_from(end - position).unwrap_or(usize::MAX));
+        }
+        let after = position + bytes.len() as u64;
+        if let Some(following) = &self.following {
+            following.fill().passed(after);
+        }
+        match self.pieces.front_mut() {
+            Some(Piece::Object(_, end)) if *end == Some(after) => {
+                self.pieces.pop_front();
+            }
+            Some(Piece::Object(position, _)) => *position = after,
+            _ => {}
+        }
+        bytes
+    }
+}
+
+/// The rest of a block from an offset; `None` where there is nothing.
+fn from(bytes: Bytes, offset: u64) -> Option<Bytes> {
+    let offset = usize::try_from(offset).ok()?;
+    (offset < bytes.len()).then(|| bytes.slice(offset..))
+}
+
+/// Waits for the bytes at `wanted.start`: from disk, from a fill in progress, or from one that it starts.
+async fn obtain(
+    filler: Arc<dyn Filler>,
+    generation: Arc<Generation>,
+    wanted: Range<u64>,
+    mut following: Option<Arc<Attached>>,
+    keep: bool,
+) -> Result<Got, Failure> {
+    let position = wanted.start;
+    let block = blocks::block_of(position, generation.block);
+    let offset = position - blocks::start_of(block, generation.block);
+    let mut rounds = 0;
+    loop {
+        let store = filler.store();
+        if let Some(bytes) = store.in_memory(&generation, block).and_then(|bytes| from(bytes, offset)) {
+            return Ok(Got { bytes, following });
+        }
+        if let Some(bytes) = following.as_ref().and_then(|following| following.fill().take(position)) {
+            return Ok(Got { bytes, following });
+        }
+        if !following.as_ref().is_some_and(|following| following.fill().brings(position)) {
+            if let Some(bytes) = store.on_disk(&generation, block).await.and_then(|bytes| from(bytes, offset))
+            {
+                return Ok(Got { bytes, following });
+            }
+            let end = generation.length().map_or(wanted.end, |length| wanted.end.min(length));
+            if position >= end {
+                return Ok(Got { bytes: Bytes::new(), following });
+            }
+            if rounds == ROUNDS {
+                return Err(Failure::Broken(format!("bytes at {position} came and went {ROUNDS} times")));
+            }
+            following = Some(Arc::new(filler.clone().fill(&generation, position..end, keep)));
+        }
+        let Some(attached) = &following else { continue };
+        if let Err(failure) = arrival(attached, position).await {
+            following = None;
+            rounds += 1;
+            if rounds >= ATTEMPTS || generation.is_dead() {
+                return Err(failure);
+            }
+            tokio::time::sleep(PAUSE * rounds).await;
+        } else if attached.fill().take(position).is_none() {
+            // The fill has passed here: the store has the bytes, or they are gone again.
+            following = None;
+            rounds += 1;
+        }
+    }
+}
+
+/// Waits until the fill has bytes at `position`, or will not bring them any more.
+async fn arrival(attached: &Attached, position: u64) -> Result<(), Failure> {
+    let fill = attached.fill();
+    let mut progress = fill.follow();
+    loop {
+        let done = progress.borrow_and_update().done.clone();
+        if fill.take(position).is_some() {
+            return Ok(());
+        }
+        if let Some(Err(failure)) = done {
+            return Err(failure);
+        }
+        if done.is_some() || !fill.brings(position) || progress.changed().await.is_err() {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Conditional requests (RFC 9110 §13): has the viewer's copy changed, and may its range be used?
+
+use std::time::SystemTime;
+
+use http::HeaderMap;
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE};
+
+use crate::meta::Meta;
+
+/// Whether the viewer's copy is still right: a 304 is to be sent. `If-None-Match` wins over
+/// `If-Modified-Since` (§13.2.2).
+pub(crate) fn not_modified(asked: &HeaderMap, meta: &Meta) -> bool {
+    if asked.contains_key(IF_NONE_MATCH) {
+        return asked
+            .get_all(IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| value.trim() == "*" || meta.etag().is_some_and(|etag| lists(value, etag)));
+    }
+    match (since(asked), meta.last_modified().and_then(|text| httpdate::parse_http_date(text).ok())) {
+        (Some(since), Some(modified)) => modified <= since,
+        _ => false,
+    }
+}
+
+/// Whether a range may be answered with a part: there is no `If-Range`, or it names exactly what
+/// is stored, by strong comparison (§13.1.5).
+pub(crate) fn range_holds(asked: &HeaderMap, meta: &Meta) -> bool {
+    let Some(value) = asked.get(IF_RANGE) else { return true };
+    let Ok(value) = value.to_str() else { return false };
+    let value = value.trim();
+    if value.starts_with('"') || value.starts_with("W/") {
+        return meta.strong_etag() == Some(value);
+    }
+    meta.last_modified() == Some(value)
+}
+
+fn since(asked: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(asked.get(IF_MODIFIED_SINCE)?.to_str().ok()?).ok()
+}
+
+/// Weak comparison against a list of entity tags.
+fn lists(list: &str, etag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let etag = opaque(etag);
+    // Entity tags may hold commas, so the list is cut at quotes.
+    let mut rest = list;
+    while let Some(open) = rest.find('"') {
+        let Some(close) = rest[open + 1..].find('"') else { return false };
+        if rest[open..=open + 1 + close] == etag {
+            return true;
+        }
+        rest = &rest[open + close + 2..];
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+    use std::time::Duration;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn meta(etag: &str) -> Meta {
+        let fields = headers(&[("etag", etag), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")]);
+        Meta::of(StatusCode::OK, &fields, SystemTime::now(), Duration::ZERO).unwrap()
+    }
+
+    #[test]
+    fn entity_tags_win_over_dates() {
+        let meta = meta("\"a,b\"");
+        for (value, want) in [
+            ("\"a,b\"", true),
+            ("W/\"a,b\"", true),
+            ("\"x\", \"a,b\"", true),
+            ("*", true),
+            ("\"x\"", false),
+            ("\"a", false),
+            ("a,b", false),
+        ] {
+            let asked =
+                headers(&[("if-none-match", value), ("if-modified-since", "Sun, 06 Nov 1994 08:49:38 GMT")]);
+            assert_eq!(not_modified(&asked, &meta), want, "{value}");
+        }
+    }
+
+    #[test]
+    fn dates() {
+        let meta = meta("\"a\"");
+        for (value, want) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", true),
+            ("Sun, 06 Nov 1994 08:49:36 GMT", false),
+            ("yesterday", false),
+        ] {
+            assert_eq!(not_modified(&headers(&[("if-modified-since", value)]), &meta), want, "{value}");
+        }
+    }
+
+    #[test]
+    fn if_range_is_strong() {
+        for (stored, asked, want) in [
+            ("\"a\"", "\"a\"", true),
+            ("\"a\"", "\"b\"", false),
+            ("W/\"a\"", "W/\"a\"", false),
+            ("\"a\"", "Sun, 06 Nov 1994 08:49:37 GMT", true),
+            ("\"a\"", "Sun, 06 Nov 1994 08:49:38 GMT", false),
+        ] {
+            assert_eq!(
+                range_holds(&headers(&[("if-range", asked)]), &meta(stored)),
+                want,
+                "{stored} {asked}"
+            );
+        }
+        assert!(range_holds(&headers(&[]), &meta("\"a\"")));
+    }
+}

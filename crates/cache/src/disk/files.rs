@@ -1,0 +1,77 @@
+//! Blocks in files: where they are, how they are written, how they are checked.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Error, ErrorKind, Result};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use rustix::fs::{FallocateFlags, fallocate};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::generation::Generation;
+
+/// `<root>/ab/cd/<key hash>-<generation>`: 65 536 folders, so that each stays small.
+pub(super) fn path(root: &Path, generation: &Generation) -> PathBuf {
+    let hash = format!("{:032x}", generation.key.hash());
+    root.join(&hash[0..2]).join(&hash[2..4]).join(format!("{hash}-{:x}", generation.id))
+}
+
+/// Writes a block where it belongs in the body and returns its checksum. The space is reserved
+/// first, so that a full disk is an error here and not a hole later.
+pub(super) fn write(root: &Path, generation: &Generation, start: u64, bytes: &[u8]) -> Result<u64> {
+    let path = path(root, generation);
+    let file = match OpenOptions::new().create(true).write(true).truncate(false).open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder)?;
+            }
+            OpenOptions::new().create(true).write(true).truncate(false).open(&path)?
+        }
+        file => file?,
+    };
+    match fallocate(&file, FallocateFlags::empty(), start, bytes.len() as u64) {
+        // A file system without it reserves when it writes.
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+        Err(error) => return Err(error.into()),
+    }
+    file.write_all_at(bytes, start)?;
+    Ok(xxh3_64(bytes))
+}
+
+/// Reads the bytes of a block; `InvalidData` if they are not what was written.
+pub(super) fn read(root: &Path, generation: &Generation, range: Range<u64>, sum: u64) -> Result<Bytes> {
+    let file = File::open(path(root, generation))?;
+    let length = usize::try_from(range.end - range.start).map_err(Error::other)?;
+    let mut bytes = vec![0; length];
+    match file.read_exact_at(&mut bytes, range.start) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(ErrorKind::InvalidData.into()),
+        read => read?,
+    }
+    if xxh3_64(&bytes) != sum {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    Ok(bytes.into())
+}
+
+/// Removes a generation's file; one that is gone already is fine.
+pub(super) fn remove(root: &Path, generation: &Generation) -> Result<()> {
+    match std::fs::remove_file(path(root, generation)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Empties the folder of bodies.
+pub(super) fn remove_all(root: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(root)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            std::fs::remove_dir_all(path)?;
+        } else {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}

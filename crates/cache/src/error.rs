@@ -1,0 +1,71 @@
+//! What can go wrong in a tier: at opening ([`CacheError`]) and in answering ([`Failure`]).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::source::{SourceError, SourceFault};
+
+/// A tier could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// The disk folder cannot be used.
+    #[error("cache disk {path}: {source}; make the folder writable for this user, or set another cache.disk.path", path = path.display())]
+    Disk {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process holds the folder.
+    #[error("cache disk {path} is in use by another process; stop it or set another cache.disk.path", path = path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+/// A request could not be answered from here. The role chooses the status.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The source cannot be reached.
+    #[error("source unreachable: {0}")]
+    Unreachable(String),
+    /// The source did not answer in time.
+    #[error("source timed out: {0}")]
+    TimedOut(String),
+    /// The source's answer broke off or made no sense.
+    #[error("source broke: {0}")]
+    Broken(String),
+    /// Too much is under way here, or the source asks to be left alone.
+    #[error("source busy: {message}")]
+    Busy {
+        /// For the log.
+        message: String,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The object is larger than this tier takes.
+    #[error("object of {length} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// Bytes of the object.
+        length: u64,
+        /// `cache.object_max`, or the limit of the read.
+        limit: u64,
+    },
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        let SourceError { kind, message, retry_after } = error;
+        match kind {
+            SourceFault::Unreachable => Self::Unreachable(message),
+            SourceFault::TimedOut => Self::TimedOut(message),
+            SourceFault::Broken => Self::Broken(message),
+            SourceFault::Busy => {
+                Self::Busy { message, retry_after: retry_after.unwrap_or(Duration::from_secs(1)) }
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! One fetch in progress: a leader writes the body in, any number of followers read it while it
+//! grows. Nobody polls: followers sleep on a watch that every arriving chunk wakes (design D5).
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use crate::Failure;
+use crate::blocks;
+
+/// How far a fill is.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    /// Position in the object up to which bytes have arrived.
+    pub received: u64,
+    /// Set once: how it ended.
+    pub done: Option<Result<(), Failure>>,
+}
+
+/// A run of blocks on its way in.
+pub(crate) struct Fill {
+    blocks: Range<u32>,
+    size: u64,
+    progress: watch::Sender<Progress>,
+    window: Mutex<Window>,
+    readers: AtomicUsize,
+    /// The furthest position any reader has taken.
+    fastest: AtomicU64,
+    /// A reader moved, or left.
+    moved: Notify,
+}
+
+/// The newest part of what has arrived, for readers that are close behind.
+#[derive(Default)]
+struct Window {
+    /// Contiguous pieces with their positions: finished blocks, then chunks of the one growing.
+    pieces: VecDeque<(u64, Bytes)>,
+    bytes: u64,
+}
+
+impl Fill {
+    /// A fill of `blocks`; `u32::MAX` as the end means "until the source ends it".
+    pub(crate) fn new(blocks: Range<u32>, size: u64) -> Self {
+        let start = blocks::start_of(blocks.start, size);
+        Self {
+            blocks,
+            size,
+            progress: watch::Sender::new(Progress { received: start, done: None }),
+            window: Mutex::default(),
+            readers: AtomicUsize::new(0),
+            fastest: AtomicU64::new(start),
+            moved: Notify::new(),
+        }
+    }
+
+    pub(crate) fn blocks(&self) -> Range<u32> {
+        self.blocks.clone()
+    }
+
+    /// Whether somebody who needs the byte at `position` may wait for it here: it is still to come,
+    /// or still at hand.
+    pub(crate) fn brings(&self, position: u64) -> bool {
+        if !self.blocks.contains(&blocks::block_of(position, self.size)) {
+            return false;
+        }
+        let window = self.window.lock();
+        let progress = self.progress.borrow();
+        let oldest = window.pieces.front().map_or(progress.received, |(start, _)| *start);
+        progress.done.is_none() && position >= oldest
+    }
+
+    /// Follows the fill's progress.
+    pub(crate) fn follow(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// The bytes at `position` that are still at hand, as they arrived.
+    pub(crate) fn take(&self, position: u64) -> Option<Bytes> {
+        let window = self.window.lock();
+        let after = window.pieces.partition_point(|(start, _)| *start <= position);
+        let (start, piece) = window.pieces.get(after.checked_sub(1)?)?;
+        let skip = usize::try_from(position - start).ok()?;
+        (skip < piece.len()).then(|| piece.slice(skip..))
+    }
+
+    /// A reader has taken everything before `position`.
+    pub(crate) fn passed(&self, position: u64) {
+        if self.fastest.fetch_max(position, Ordering::AcqRel) < position {
+            self.moved.notify_one();
+        }
+    }
+
+    // --- the leader's side ---
+
+    /// Takes a chunk in; returns the blocks that it completed. `length` is the object's, if known.
+    pub(crate) fn push(&self, mut chunk: Bytes, length: Option<u64>) -> Vec<(u32, Bytes)> {
+        let mut received = self.received();
+        let mut finished = Vec::new();
+        let mut window = self.window.lock();
+        while !chunk.is_empty() {
+            let block = blocks::block_of(received, self.size);
+            let end = blocks::bytes_of(block, self.size, length.unwrap_or(u64::MAX)).end;
+            let room = usize::try_from(end - received).unwrap_or(usize::MAX);
+            if room == 0 {
+                break; // more than the object has; the caller notices by the count
+            }
+            let piece = chunk.split_to(room.min(chunk.len()));
+            let position = received;
+            received += piece.len() as u64;
+            window.bytes += piece.len() as u64;
+            window.pieces.push_back((position, piece));
+            if received == end {
+                finished.push((block, window.close(blocks::start_of(block, self.size))));
+            }
+        }
+        drop(window);
+        self.progress.send_modify(|progress| progress.received = received);
+        finished
+    }
+
+    /// The body of unknown length ended: the growing block is finished as it is.
+    pub(crate) fn finish_last(&self) -> Option<(u32, Bytes)> {
+        let received = self.received();
+        let block = blocks::block_of(received, self.size);
+        let start = blocks::start_of(block, self.size);
+        (received > start).then(|| (block, self.window.lock().close(start)))
+    }
+
+    /// Drops the oldest finished blocks so that no more than `limit` bytes stay at hand.
+    pub(crate) fn shrink(&self, limit: u64) {
+        let mut window = self.window.lock();
+        while window.bytes > limit && window.pieces.len() > 1 {
+            if let Some((_, piece)) = window.pieces.pop_front() {
+                window.bytes -= piece.len() as u64;
+            }
+        }
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.progress.borrow().received
+    }
+
+    pub(crate) fn readers(&self) -> usize {
+        self.readers.load(Ordering::Acquire)
+    }
+
+    /// Whether every reader is more than `ahead` bytes behind.
+    pub(crate) fn is_ahead(&self, ahead: u64) -> bool {
+        self.received() > self.fastest.load(Ordering::Acquire).saturating_add(ahead)
+    }
+
+    /// Returns when a reader has moved or left since the last call.
+    pub(crate) async fn reader_moved(&self) {
+        self.moved.notified().await;
+    }
+
+    /// Ends the fill; only the first end counts.
+    pub(crate) fn end(&self, how: Result<(), Failure>) {
+        self.progress.send_modify(|progress| {
+            progress.done.get_or_insert(how);
+        });
+    }
+}
+
+impl Window {
+    /// Joins the pieces from `start` on into one block with an allocation of its own.
+    fn close(&mut self, start: u64) -> Bytes {
+        let first = self.pieces.partition_point(|(position, _)| *position < start);
+        let length = self.pieces.range(first..).map(|(_, piece)| piece.len()).sum();
+        let mut block = BytesMut::with_capacity(length);
+        for (_, piece) in self.pieces.drain(first..) {
+            block.extend_from_slice(&piece);
+        }
+        let block = block.freeze();
+        self.pieces.push_back((start, block.clone()));
+        block
+    }
+}
+
+/// A reader's hold on a fill: while it lives, the fill knows that somebody wants it.
+pub(crate) struct Attached(Arc<Fill>);
+
+impl Attached {
+    pub(crate) fn new(fill: Arc<Fill>) -> Self {
+        fill.readers.fetch_add(1, Ordering::AcqRel);
+        Self(fill)
+    }
+
+    pub(crate) fn fill(&self) -> &Arc<Fill> {
+        &self.0
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.0.readers.fetch_sub(1, Ordering::AcqRel);
+        self.0.moved.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever the chunks, the blocks are the body cut at block borders, and a reader that
+        /// follows closely reads the body.
+        #[test]
+        fn chunks_become_blocks(body in prop::collection::vec(any::<u8>(), 1..200), cuts in prop::collection::vec(1usize..40, 1..60)) {
+            let size = 16;
+            let length = body.len() as u64;
+            let fill = Fill::new(0..blocks::count(length, size), size);
+            let mut blocks_seen = Vec::new();
+            let mut read = Vec::new();
+            let mut rest = Bytes::from(body.clone());
+            let mut cuts = cuts.into_iter().cycle();
+            while !rest.is_empty() {
+                let cut = cuts.next().unwrap().min(rest.len());
+                blocks_seen.extend(fill.push(rest.split_to(cut), Some(length)));
+                while let Some(bytes) = fill.take(read.len() as u64) { read.extend_from_slice(&bytes); }
+            }
+            prop_assert_eq!(&read, &body);
+            for (n, (block, bytes)) in blocks_seen.iter().enumerate() {
+                prop_assert_eq!(*block as usize, n);
+                prop_assert_eq!(&bytes[..], &body[n * 16..(n * 16 + 16).min(body.len())]);
+            }
+            prop_assert_eq!(blocks_seen.len(), body.len().div_ceil(16));
+        }
+    }
+
+    #[test]
+    fn a_body_of_unknown_length_ends_where_it_ends() {
+        let fill = Fill::new(0..u32::MAX, 4);
+        assert_eq!(fill.push(Bytes::from_static(b"abcdef"), None), [(0, Bytes::from_static(b"abcd"))]);
+        assert_eq!(fill.finish_last(), Some((1, Bytes::from_static(b"ef"))));
+    }
+
+    #[test]
+    fn only_close_readers_find_old_bytes() {
+        let fill = Fill::new(0..10, 4);
+        fill.push(Bytes::from_static(b"abcdefghij"), Some(40));
+        fill.shrink(6);
+        assert_eq!(fill.take(0), None);
+        assert_eq!(fill.take(5).unwrap(), "fgh");
+    }
+}

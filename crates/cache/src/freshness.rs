@@ -1,0 +1,251 @@
+//! May a stored response be used now? RFC 9111 §4.2 (freshness, age), RFC 5861 (stale).
+//! Pure: it gets a header and a time, and gives a verdict.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED, SET_COOKIE, VARY};
+use http::{HeaderMap, StatusCode};
+
+use crate::cache_control::Directives;
+
+/// A heuristic lifetime is a tenth of the time since the last change (RFC 9111 §4.2.2), at most this.
+const HEURISTIC_MAX: Duration = Duration::from_secs(24 * 3600);
+/// A server's error is never kept longer: it may be over the next moment.
+const ERROR_MAX: Duration = Duration::from_secs(1);
+
+/// How long a response may be used, decided once, when it arrives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// When its header arrived here.
+    pub received: SystemTime,
+    /// Its age at that moment (RFC 9111 §4.2.3).
+    pub initial_age: Duration,
+    /// How old it may get and still be fresh.
+    pub lifetime: Duration,
+    /// How long past that it may be used while a fresh one is fetched.
+    pub stale_while_revalidate: Duration,
+    /// How long past that it may be used when the source fails.
+    pub stale_if_error: Duration,
+}
+
+/// What a stored response may be used for at a given time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Fresh,
+    /// Usable while it is revalidated behind the viewer's back.
+    StaleWhileRevalidate,
+    /// To be revalidated first.
+    Stale,
+}
+
+impl Terms {
+    /// The terms of a response, or `None` if a shared cache must not store it.
+    /// `negative` is the lifetime of a 404 or 410 that names none itself.
+    pub(crate) fn of(
+        status: StatusCode,
+        headers: &HeaderMap,
+        received: SystemTime,
+        negative: Duration,
+    ) -> Option<Self> {
+        let directives = Directives::of(headers);
+        if directives.no_store || directives.private || headers.contains_key(SET_COOKIE) || varies(headers) {
+            return None;
+        }
+        let explicit = explicit_lifetime(&directives, headers);
+        let mut lifetime = match explicit {
+            Some(lifetime) => lifetime,
+            None => implicit_lifetime(status, headers, received, negative)?,
+        };
+        if status.is_server_error() {
+            lifetime = lifetime.min(ERROR_MAX);
+        }
+        if directives.no_cache {
+            lifetime = Duration::ZERO;
+        }
+        // s-maxage forbids a stale answer as proxy-revalidate does (RFC 9111 §5.2.2.10).
+        let strict = directives.must_revalidate || directives.no_cache || directives.s_maxage.is_some();
+        let stale =
+            |granted: Option<Duration>| if strict { Duration::ZERO } else { granted.unwrap_or_default() };
+        Some(Self {
+            received,
+            initial_age: initial_age(headers, received),
+            lifetime,
+            stale_while_revalidate: stale(directives.stale_while_revalidate),
+            stale_if_error: stale(directives.stale_if_error),
+        })
+    }
+
+    /// The current age. A clock that jumped back makes nothing younger than it came.
+    pub(crate) fn age(&self, now: SystemTime) -> Duration {
+        self.initial_age + now.duration_since(self.received).unwrap_or_default()
+    }
+
+    /// What it may be used for at `now`.
+    pub(crate) fn state(&self, now: SystemTime) -> State {
+        let age = self.age(now);
+        if age < self.lifetime {
+            State::Fresh
+        } else if age < self.lifetime + self.stale_while_revalidate {
+            State::StaleWhileRevalidate
+        } else {
+            State::Stale
+        }
+    }
+
+    /// Whether it may stand in for a source that failed (RFC 5861 §4).
+    pub(crate) fn usable_on_error(&self, now: SystemTime) -> bool {
+        self.age(now) < self.lifetime + self.stale_if_error
+    }
+}
+
+/// The tier asks upstream with no field of the viewer's, so only these may make an answer vary.
+fn varies(headers: &HeaderMap) -> bool {
+    headers.get_all(VARY).iter().any(|value| {
+        value.to_str().is_ok_and(|value| {
+            value.split(',').map(str::trim).any(|name| {
+                !(name.is_empty()
+                    || name.eq_ignore_ascii_case("accept-encoding")
+                    || name.eq_ignore_ascii_case("origin")
+                    || name.to_ascii_lowercase().starts_with("access-control-request-"))
+            })
+        })
+    })
+}
+
+fn explicit_lifetime(directives: &Directives, headers: &HeaderMap) -> Option<Duration> {
+    if let Some(age) = directives.s_maxage.or(directives.max_age) {
+        return Some(age);
+    }
+    if directives.targeted {
+        return None;
+    }
+    let expires = headers.get(EXPIRES)?;
+    // An invalid date means "already expired" (RFC 9111 §5.3).
+    let Some(expires) = expires.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok()) else {
+        return Some(Duration::ZERO);
+    };
+    let date = date(headers, DATE)?;
+    Some(expires.duration_since(date).unwrap_or_default())
+}
+
+fn implicit_lifetime(
+    status: StatusCode,
+    headers: &HeaderMap,
+    received: SystemTime,
+    negative: Duration,
+) -> Option<Duration> {
+    match status.as_u16() {
+        404 | 410 => Some(negative),
+        500..=599 => Some(ERROR_MAX.min(negative)),
+        200 | 203 | 204 | 206 | 300 | 301 | 308 | 405 | 414 => {
+            let since = date(headers, LAST_MODIFIED)
+                .and_then(|modified| date(headers, DATE).unwrap_or(received).duration_since(modified).ok())
+                .unwrap_or_default();
+            Some((since / 10).min(HEURISTIC_MAX))
+        }
+        _ => None,
+    }
+}
+
+/// RFC 9111 §4.2.3 without the request's travel time, which the tier does not measure;
+/// an invalid `Age` is ignored and the first of several counts (§5.1).
+fn initial_age(headers: &HeaderMap, received: SystemTime) -> Duration {
+    let apparent =
+        date(headers, DATE).and_then(|date| received.duration_since(date).ok()).unwrap_or_default();
+    let stated = headers
+        .get(AGE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.split(',').next())
+        .and_then(|text| text.trim().parse::<u32>().ok())
+        .map(|seconds| Duration::from_secs(seconds.into()))
+        .unwrap_or_default();
+    // A second of clock difference is the resolution of Date, not age.
+    if apparent <= Duration::from_secs(1) { stated } else { apparent.max(stated) }
+}
+
+fn date(headers: &HeaderMap, name: http::HeaderName) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    fn terms(status: u16, fields: &[(&'static str, String)]) -> Option<Terms> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        Terms::of(StatusCode::from_u16(status).unwrap(), &headers, at(NOW), Duration::from_secs(2))
+    }
+
+    #[test]
+    fn fresh_then_stale_while_revalidate_then_stale() {
+        let t = terms(200, &[("cache-control", "max-age=10, stale-while-revalidate=5".into())]).unwrap();
+        assert_eq!(t.state(at(NOW + 9)), State::Fresh);
+        assert_eq!(t.state(at(NOW + 10)), State::StaleWhileRevalidate);
+        assert_eq!(t.state(at(NOW + 15)), State::Stale);
+        assert_eq!(t.state(at(NOW - 3600)), State::Fresh, "a clock that jumped back");
+    }
+
+    #[test]
+    fn age_of_upstream_counts() {
+        let t = terms(200, &[("cache-control", "max-age=10".into()), ("age", "8".into())]).unwrap();
+        assert_eq!(t.state(at(NOW + 1)), State::Fresh);
+        assert_eq!(t.state(at(NOW + 2)), State::Stale);
+        let t = terms(200, &[("cache-control", "max-age=10".into()), ("age", "-8".into())]).unwrap();
+        assert_eq!(t.initial_age, Duration::ZERO);
+    }
+
+    #[test]
+    fn what_a_shared_cache_must_not_store() {
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("cache-control", "private"),
+            ("set-cookie", "a=b"),
+            ("vary", "*"),
+            ("vary", "accept-encoding, user-agent"),
+        ] {
+            assert_eq!(terms(200, &[(name, value.into())]), None, "{name}: {value}");
+        }
+        assert!(terms(200, &[("vary", "Accept-Encoding, Origin".into())]).is_some());
+        assert!(terms(302, &[]).is_none());
+        assert!(terms(302, &[("cache-control", "max-age=5".into())]).is_some());
+    }
+
+    #[test]
+    fn errors_are_forgotten_quickly() {
+        assert_eq!(terms(404, &[]).unwrap().lifetime, Duration::from_secs(2));
+        assert_eq!(terms(503, &[("cache-control", "max-age=600".into())]).unwrap().lifetime, ERROR_MAX);
+    }
+
+    #[test]
+    fn expires_and_heuristics() {
+        let date = httpdate::fmt_http_date(at(NOW));
+        let t = terms(200, &[("date", date.clone()), ("expires", httpdate::fmt_http_date(at(NOW + 30)))])
+            .unwrap();
+        assert_eq!(t.lifetime, Duration::from_secs(30));
+        assert_eq!(terms(200, &[("expires", "0".into())]).unwrap().lifetime, Duration::ZERO);
+        let t = terms(200, &[("date", date), ("last-modified", httpdate::fmt_http_date(at(NOW - 1000)))])
+            .unwrap();
+        assert_eq!(t.lifetime, Duration::from_secs(100));
+    }
+
+    #[test]
+    fn strict_responses_are_never_used_stale() {
+        for value in
+            ["max-age=1, must-revalidate, stale-if-error=60", "s-maxage=1, stale-if-error=60", "no-cache"]
+        {
+            let t = terms(200, &[("cache-control", value.into())]).unwrap();
+            assert!(!t.usable_on_error(at(NOW + 2)), "{value}");
+        }
+        let t = terms(200, &[("cache-control", "max-age=1, stale-if-error=60".into())]).unwrap();
+        assert!(t.usable_on_error(at(NOW + 2)));
+    }
+}

@@ -1,0 +1,198 @@
+//! One version of an object: its header, its length, its purge fence, and where its blocks are.
+//! Everything that may change while readers hold it is behind a short lock or an atomic; no lock is
+//! held across a wait.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::Key;
+use crate::blocks::{self, BlockSet};
+use crate::fill::Fill;
+use crate::meta::Meta;
+
+/// The length of a body whose source did not say and which has not ended yet.
+const UNKNOWN: u64 = u64::MAX;
+
+/// One version of an object.
+pub(crate) struct Generation {
+    /// Never used twice by a tier, restarts included.
+    pub id: u64,
+    pub key: Key,
+    /// Bytes of a block of this generation; fixed at birth, so that a changed setting harms nothing.
+    pub block: u64,
+    /// The tags a purge may name it by.
+    pub tags: Vec<Box<str>>,
+    meta: RwLock<Arc<Meta>>,
+    /// What the purges were when the fetch of this version **began** (or was last confirmed).
+    fence: AtomicU64,
+    length: AtomicU64,
+    /// The fetches in progress, few at a time.
+    fills: Mutex<Vec<Arc<Fill>>>,
+    disk: Mutex<OnDisk>,
+    /// Used since the disk's eviction hand last passed.
+    hot: AtomicBool,
+    /// Superseded, purged or broken: readers finish, nobody new gets it.
+    dead: AtomicBool,
+}
+
+/// What the disk holds of a generation.
+#[derive(Clone, Default)]
+pub(crate) struct OnDisk {
+    /// Blocks that were written and journalled.
+    pub blocks: BlockSet,
+    /// XXH3-64 of each block, by block number.
+    pub sums: Vec<u64>,
+    /// Bytes accounted against the budget.
+    pub bytes: u64,
+}
+
+/// A fill to follow.
+pub(crate) enum Joined {
+    /// Somebody leads it.
+    Running(Arc<Fill>),
+    /// The caller is to lead it.
+    New(Arc<Fill>),
+}
+
+impl Generation {
+    pub(crate) fn new(id: u64, key: Key, meta: Meta, length: Option<u64>, fence: u64, block: u64) -> Self {
+        Self {
+            id,
+            key,
+            block,
+            tags: meta.tags(),
+            meta: RwLock::new(Arc::new(meta)),
+            fence: AtomicU64::new(fence),
+            length: AtomicU64::new(length.unwrap_or(UNKNOWN)),
+            fills: Mutex::new(Vec::new()),
+            disk: Mutex::new(OnDisk::default()),
+            hot: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn meta(&self) -> Arc<Meta> {
+        self.meta.read().clone()
+    }
+
+    /// A 304 confirmed this version while the purges stood at `fence`.
+    pub(crate) fn confirm(&self, meta: Meta, fence: u64) {
+        *self.meta.write() = Arc::new(meta);
+        self.fence.fetch_max(fence, Ordering::AcqRel);
+    }
+
+    pub(crate) fn fence(&self) -> u64 {
+        self.fence.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn length(&self) -> Option<u64> {
+        Some(self.length.load(Ordering::Acquire)).filter(|&length| length != UNKNOWN)
+    }
+
+    /// The end of a body of unknown length was reached.
+    pub(crate) fn set_length(&self, length: u64) {
+        self.length.store(length, Ordering::Release);
+    }
+
+    pub(crate) fn touch(&self) {
+        if !self.hot.load(Ordering::Relaxed) {
+            self.hot.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it was used since the last call.
+    pub(crate) fn cool(&self) -> bool {
+        self.hot.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn kill(&self) {
+        self.dead.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// The fill that brings the first byte of `wanted`, or a new one, registered here, for the run of
+    /// absent blocks that begins there; it is cut where the disk or another fill takes over.
+    pub(crate) fn join_or_add(&self, wanted: &Range<u64>) -> Joined {
+        let mut fills = self.fills.lock();
+        if let Some(fill) = fills.iter().find(|fill| fill.brings(wanted.start)) {
+            return Joined::Running(fill.clone());
+        }
+        let disk = self.disk.lock();
+        let blocks = blocks::blocks_of(wanted, self.block);
+        let taken = |block: &u32| {
+            let start = blocks::start_of(*block, self.block);
+            disk.blocks.contains(*block) || fills.iter().any(|fill| fill.brings(start))
+        };
+        let end = (blocks.start + 1..blocks.end).find(taken).unwrap_or(blocks.end);
+        let fill = Arc::new(Fill::new(blocks.start..end, self.block));
+        drop(disk);
+        fills.push(fill.clone());
+        Joined::New(fill)
+    }
+
+    /// Registers the fill that came with the opening of this generation.
+    pub(crate) fn add(&self, fill: Arc<Fill>) {
+        self.fills.lock().push(fill);
+    }
+
+    pub(crate) fn remove(&self, fill: &Arc<Fill>) {
+        self.fills.lock().retain(|other| !Arc::ptr_eq(other, fill));
+    }
+
+    pub(crate) fn is_filling(&self) -> bool {
+        !self.fills.lock().is_empty()
+    }
+
+    /// The checksum of a block on disk, and the bytes it covers.
+    pub(crate) fn on_disk(&self, block: u32) -> Option<(u64, Range<u64>)> {
+        let disk = self.disk.lock();
+        if !disk.blocks.contains(block) {
+            return None;
+        }
+        let sum = *disk.sums.get(block as usize)?;
+        Some((sum, blocks::bytes_of(block, self.block, self.length()?)))
+    }
+
+    /// Notes that a block was written; returns whether it was new.
+    pub(crate) fn stored(&self, block: u32, sum: u64, bytes: u64) -> bool {
+        let mut disk = self.disk.lock();
+        let new = !disk.blocks.contains(block);
+        disk.blocks.insert(block);
+        if disk.sums.len() <= block as usize {
+            disk.sums.resize(block as usize + 1, 0);
+        }
+        disk.sums[block as usize] = sum;
+        if new {
+            disk.bytes += bytes;
+        }
+        new
+    }
+
+    /// The block on disk is no good (bad checksum, gone): forget it, so that it is fetched again.
+    pub(crate) fn lost(&self, block: u32) {
+        self.disk.lock().blocks.remove(block);
+    }
+
+    /// Everything the disk holds was removed; returns the bytes that are free now.
+    pub(crate) fn evicted(&self) -> u64 {
+        std::mem::take(&mut *self.disk.lock()).bytes
+    }
+
+    pub(crate) fn disk_state(&self) -> OnDisk {
+        self.disk.lock().clone()
+    }
+
+    /// What keeping the record of it costs in memory, roughly.
+    pub(crate) fn weight(&self) -> u32 {
+        let meta = self.meta.read();
+        let fields: usize =
+            meta.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
+        u32::try_from(fields + self.key.path().len() + 512).unwrap_or(u32::MAX)
+    }
+}

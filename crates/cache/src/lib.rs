@@ -1,0 +1,50 @@
+//! The tier: one HTTP cache, key to generation to blocks, in memory and on disk.
+//! The edge and the shield each run one; what differs is the [`Source`] they fill from.
+//!
+//! In the order the data flows:
+//!
+//! 1. what is asked: [`key`] names the object, [`range`] and [`conditional`] read the request;
+//! 2. what is held: [`generation`] is one version of an object, its [`meta`] what its header says,
+//!    [`blocks`] the arithmetic of its body, [`memory`] and [`disk`] where the blocks are,
+//!    [`records`] which generation is current, [`fences`] what purges have forbidden; [`store`] is all of it;
+//! 3. whether it may be used: [`cache_control`] and [`freshness`] (RFC 9111, 5861, 9213);
+//! 4. where the rest comes from: [`source`] is the way upstream, [`opening`] the one fetch that finds
+//!    out what an object is, [`fill`] a run of its blocks on its way in, [`pull`] what brings it;
+//! 5. what goes back: [`tier`] tells the story of a request, [`answer`] writes its header,
+//!    [`body`] sends the blocks while they arrive; [`warm`] takes them in with nobody waiting.
+//!
+//! This crate knows HTTP caching and nothing else: no playlist, no token, no role, no socket.
+
+mod answer;
+mod blocks;
+mod body;
+mod cache_control;
+mod conditional;
+mod disk;
+mod error;
+mod fences;
+mod fill;
+mod freshness;
+mod generation;
+mod key;
+mod memory;
+mod meta;
+mod opening;
+mod pull;
+mod range;
+mod records;
+mod source;
+mod stats;
+mod store;
+mod tier;
+mod warm;
+
+pub use answer::{Answer, Verdict};
+pub use body::{Body, BodyError};
+pub use error::{CacheError, Failure};
+pub use fences::{Purge, PurgeMode};
+pub use key::Key;
+pub use source::{Fetched, Source, SourceBody, SourceError, SourceFault, Validators, Want};
+pub use stats::Stats;
+pub use tier::{Ask, Tier};
+pub use warm::Warmed;

@@ -1,0 +1,254 @@
+//! The header of a stored response: its status, its fields, its validators, its terms of use.
+
+use std::time::{Duration, SystemTime};
+
+use http::header::{
+    AGE, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::freshness::Terms;
+use crate::source::Validators;
+
+/// What is known of a generation besides its body.
+#[derive(Clone, Debug)]
+pub(crate) struct Meta {
+    /// 200 where the header came with a 206.
+    pub status: StatusCode,
+    /// End-to-end fields, without the ones that every answer states anew.
+    pub headers: HeaderMap,
+    pub terms: Terms,
+}
+
+/// Fields that belong to one connection (RFC 9110 §7.6.1), or to one answer rather than to the object.
+fn is_own(name: &HeaderName) -> bool {
+    [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, CONTENT_LENGTH, CONTENT_RANGE, AGE].contains(name)
+        || matches!(
+            name.as_str(),
+            "keep-alive"
+                | "proxy-authenticate"
+                | "proxy-connection"
+                | "proxy-authentication-info"
+                | "cache-status"
+                | "via"
+        )
+}
+
+impl Meta {
+    /// Takes a response's header in, or `None` if it must not be stored.
+    pub(crate) fn of(
+        status: StatusCode,
+        headers: &HeaderMap,
+        now: SystemTime,
+        negative: Duration,
+    ) -> Option<Self> {
+        let terms = Terms::of(status, headers, now, negative)?;
+        let status = if status == StatusCode::PARTIAL_CONTENT { StatusCode::OK } else { status };
+        Some(Self { status, headers: end_to_end(headers), terms })
+    }
+
+    /// What a 304 makes of this header (RFC 9111 §3.2): its fields replace the stored ones.
+    pub(crate) fn updated(&self, from: &HeaderMap, now: SystemTime, negative: Duration) -> Option<Self> {
+        let mut headers = self.headers.clone();
+        for name in from.keys().filter(|name| !is_own(name)) {
+            headers.remove(name);
+            for value in from.get_all(name) {
+                headers.append(name, value.clone());
+            }
+        }
+        // Age is the 304's own, not the stored one's.
+        let mut judged = headers.clone();
+        if let Some(age) = from.get(AGE) {
+            judged.insert(AGE, age.clone());
+        }
+        let terms = Terms::of(self.status, &judged, now, negative)?;
+        Some(Self { status: self.status, headers, terms })
+    }
+
+    /// The entity tag, quoted, as it came.
+    pub(crate) fn etag(&self) -> Option<&str> {
+        self.headers.get(ETAG)?.to_str().ok()
+    }
+
+    /// The entity tag if it is strong: the only thing a range may be pinned to (RFC 9110 §13.1.5).
+    pub(crate) fn strong_etag(&self) -> Option<&str> {
+        self.etag().filter(|etag| etag.starts_with('"'))
+    }
+
+    /// When the object last changed, as it came.
+    pub(crate) fn last_modified(&self) -> Option<&str> {
+        self.headers.get(LAST_MODIFIED)?.to_str().ok()
+    }
+
+    /// What to ask "has it changed?" with.
+    pub(crate) fn validators(&self) -> Validators {
+        Validators {
+            etag: self.etag().map(str::to_owned),
+            last_modified: self.last_modified().map(str::to_owned),
+        }
+    }
+
+    /// The tags a purge may name it by (`Cache-Tag`, `Surrogate-Key`), in any order.
+    pub(crate) fn tags(&self) -> Vec<Box<str>> {
+        let mut tags = Vec::new();
+        for (name, separators) in [("cache-tag", &[',', ' '][..]), ("surrogate-key", &[' '][..])] {
+            for value in self.headers.get_all(name) {
+                let Ok(value) = value.to_str() else { continue };
+                tags.extend(value.split(separators).filter(|tag| !tag.is_empty()).take(64).map(Box::from));
+            }
+        }
+        tags
+    }
+}
+
+/// The fields that describe the object, in their order.
+pub(crate) fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+    let listed: Vec<&str> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if !is_own(name) && !listed.iter().any(|listed| listed.eq_ignore_ascii_case(name.as_str())) {
+            kept.append(name, value.clone());
+        }
+    }
+    kept
+}
+
+/// The form of a header on disk.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct MetaRecord {
+    status: u16,
+    /// Values as Latin-1 text, so that any byte survives.
+    fields: Vec<(String, String)>,
+    received_ms: u64,
+    age_ms: u64,
+    lifetime_ms: u64,
+    swr_ms: u64,
+    sie_ms: u64,
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl From<&Meta> for MetaRecord {
+    fn from(meta: &Meta) -> Self {
+        let fields = meta
+            .headers
+            .iter()
+            .map(|(name, value)| {
+                (name.to_string(), value.as_bytes().iter().map(|&byte| char::from(byte)).collect())
+            })
+            .collect();
+        let received = meta.terms.received.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self {
+            status: meta.status.as_u16(),
+            fields,
+            received_ms: millis(received),
+            age_ms: millis(meta.terms.initial_age),
+            lifetime_ms: millis(meta.terms.lifetime),
+            swr_ms: millis(meta.terms.stale_while_revalidate),
+            sie_ms: millis(meta.terms.stale_if_error),
+        }
+    }
+}
+
+impl MetaRecord {
+    /// Back from disk; `None` if the record makes no sense.
+    pub(crate) fn restore(&self) -> Option<Meta> {
+        let mut headers = HeaderMap::with_capacity(self.fields.len());
+        for (name, value) in &self.fields {
+            let bytes: Vec<u8> =
+                value.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<_>>()?;
+            headers.append(HeaderName::try_from(name).ok()?, HeaderValue::from_bytes(&bytes).ok()?);
+        }
+        Some(Meta {
+            status: StatusCode::from_u16(self.status).ok()?,
+            headers,
+            terms: Terms {
+                received: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.received_ms))?,
+                initial_age: Duration::from_millis(self.age_ms),
+                lifetime: Duration::from_millis(self.lifetime_ms),
+                stale_while_revalidate: Duration::from_millis(self.swr_ms),
+                stale_if_error: Duration::from_millis(self.sie_ms),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    const NEGATIVE: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn connection_fields_stay_behind() {
+        let meta = Meta::of(
+            StatusCode::PARTIAL_CONTENT,
+            &headers(&[
+                ("connection", "x-hop, close"),
+                ("x-hop", "1"),
+                ("x-kept", "2"),
+                ("content-range", "bytes 0-1/2"),
+                ("cache-control", "max-age=1"),
+            ]),
+            SystemTime::now(),
+            NEGATIVE,
+        )
+        .unwrap();
+        assert_eq!(meta.status, StatusCode::OK);
+        let names: Vec<_> = meta.headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-kept", "cache-control"]);
+    }
+
+    #[test]
+    fn a_304_replaces_fields_and_renews_the_terms() {
+        let then = SystemTime::now() - Duration::from_secs(100);
+        let old =
+            headers(&[("cache-control", "max-age=1"), ("etag", "\"a\""), ("x-old", "1"), ("age", "50")]);
+        let meta = Meta::of(StatusCode::OK, &old, then, NEGATIVE).unwrap();
+        let now = SystemTime::now();
+        let meta = meta
+            .updated(&headers(&[("cache-control", "max-age=9"), ("etag", "\"a\"")]), now, NEGATIVE)
+            .unwrap();
+        assert_eq!(meta.terms.lifetime, Duration::from_secs(9));
+        assert_eq!(meta.terms.age(now), Duration::ZERO);
+        assert_eq!(meta.headers.get("x-old").unwrap(), "1");
+    }
+
+    #[test]
+    fn survives_the_disk() {
+        let all = headers(&[("cache-control", "max-age=60"), ("x-title", "caf\u{e9}"), ("etag", "\"v1\"")]);
+        let meta = Meta::of(StatusCode::OK, &all, SystemTime::now(), NEGATIVE).unwrap();
+        let text = serde_json::to_string(&MetaRecord::from(&meta)).unwrap();
+        let back = serde_json::from_str::<MetaRecord>(&text).unwrap().restore().unwrap();
+        assert_eq!(back.headers, meta.headers);
+        assert_eq!(back.terms.lifetime, meta.terms.lifetime);
+    }
+
+    #[test]
+    fn tags_of_both_fields() {
+        let all =
+            headers(&[("cache-tag", "a,b c"), ("surrogate-key", "d e"), ("cache-control", "max-age=1")]);
+        let meta = Meta::of(StatusCode::OK, &all, SystemTime::now(), NEGATIVE).unwrap();
+        let tags: Vec<&str> =
+            meta.tags().iter().map(|tag| &**tag).map(|tag| Box::leak(tag.into()) as &str).collect();
+        assert_eq!(tags, ["a", "b", "c", "d", "e"]);
+    }
+}

@@ -1,0 +1,75 @@
+//! Which generation of an object is current, and which objects are not worth queueing for.
+//! Least recently used records go first; what is on disk is found again through the disk's index.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use crate::Key;
+use crate::generation::Generation;
+
+/// How long an uncacheable answer makes followers go their own way instead of queueing (hit-for-miss).
+const PASS_FOR: Duration = Duration::from_secs(5);
+
+/// What is known under a name.
+#[derive(Clone)]
+pub(crate) enum Record {
+    /// The current version.
+    Current(Arc<Generation>),
+    /// The last answer could not be stored; do not queue for the next one until then.
+    Pass(Key, Instant),
+}
+
+/// The table of records, bounded by the memory they take.
+pub(crate) struct Records {
+    table: Cache<u128, Record>,
+}
+
+impl Records {
+    pub(crate) fn new(budget: u64) -> Self {
+        let table = Cache::builder()
+            // Newest first in, never first out: admission by frequency would refuse what is being filled.
+            .eviction_policy(EvictionPolicy::lru())
+            .weigher(|_: &u128, record: &Record| match record {
+                Record::Current(generation) => generation.weight(),
+                Record::Pass(key, _) => {
+                    u32::try_from(key.path().len()).unwrap_or(u32::MAX).saturating_add(256)
+                }
+            })
+            .max_capacity(budget)
+            .build();
+        Self { table }
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<Record> {
+        match self.table.get(&key.hash())? {
+            Record::Current(generation) if generation.key != *key || generation.is_dead() => None,
+            Record::Pass(held, until) if held != *key || until <= Instant::now() => None,
+            record => Some(record),
+        }
+    }
+
+    pub(crate) fn insert(&self, generation: &Arc<Generation>) {
+        self.table.insert(generation.key.hash(), Record::Current(generation.clone()));
+    }
+
+    pub(crate) fn pass(&self, key: &Key) {
+        self.table.insert(key.hash(), Record::Pass(key.clone(), Instant::now() + PASS_FOR));
+    }
+
+    /// Forgets this generation, but not one that has replaced it.
+    pub(crate) fn remove(&self, generation: &Arc<Generation>) {
+        generation.kill();
+        if let Some(Record::Current(held)) = self.table.get(&generation.key.hash())
+            && Arc::ptr_eq(&held, generation)
+        {
+            self.table.invalidate(&generation.key.hash());
+        }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.table.entry_count()
+    }
+}

@@ -1,0 +1,206 @@
+//! All that a tier holds: records, memory, disk, fences, counts. What a request may find.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use kromka_config::CacheConfig;
+
+use crate::disk::Disk;
+use crate::fences::{Fences, Purge, Required};
+use crate::generation::Generation;
+use crate::memory::Memory;
+use crate::meta::Meta;
+use crate::records::{Record, Records};
+use crate::stats::{Counters, Stats, count};
+use crate::{CacheError, Key};
+
+/// The part of the memory budget that records of objects may take.
+const RECORDS_SHARE: u64 = 16;
+/// At least this much for records, so that a tiny budget still works.
+const RECORDS_MIN: u64 = 4 << 20;
+
+/// What a tier holds, and the limits it keeps.
+pub(crate) struct Store {
+    pub memory: Memory,
+    pub disk: Option<Disk>,
+    pub records: Records,
+    pub fences: Arc<Fences>,
+    pub counters: Arc<Counters>,
+    pub limits: Limits,
+    next_id: AtomicU64,
+}
+
+/// The settings that the parts of a tier look at.
+pub(crate) struct Limits {
+    pub block: u64,
+    pub memory: u64,
+    pub object_max: u64,
+    pub read_ahead: u64,
+    pub finish: u64,
+    pub first_byte: Duration,
+    pub stall: Duration,
+    pub queue: Duration,
+    pub negative: Duration,
+}
+
+/// The purge fences of a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// What the tiers behind must not answer below: the purges that name this object.
+    pub upstream: u64,
+    /// What the fetch lies above: every purge that was applied here when it began.
+    pub local: u64,
+}
+
+/// What is stored under a name, judged at a time.
+pub(crate) enum Found {
+    /// May be answered, in the given state.
+    Current(Arc<Generation>, crate::freshness::State),
+    /// A soft purge or its age asks for revalidation first.
+    Stale(Arc<Generation>),
+    /// A hard purge forbade what is there.
+    Purged(Arc<Generation>),
+    /// The last answer could not be stored.
+    Pass,
+    Nothing,
+}
+
+impl Store {
+    pub(crate) fn open(config: &CacheConfig) -> Result<Self, CacheError> {
+        let block = config.block.0;
+        let limits = Limits {
+            block,
+            memory: config.memory.0,
+            object_max: config.object_max.0,
+            // A window smaller than two blocks could not hold the one that is growing.
+            read_ahead: config.read_ahead.0.max(2 * block),
+            finish: config.finish.0,
+            first_byte: config.first_byte.0,
+            stall: config.stall.0,
+            queue: config.queue.0,
+            negative: config.negative.0,
+        };
+        let counters = Arc::new(Counters::default());
+        let fences = Arc::new(Fences::default());
+        let (disk, next_id) = match &config.disk {
+            Some(disk) => {
+                let (disk, next_id) = Disk::open(&disk.path, disk.size.0, counters.clone(), fences.clone())?;
+                (Some(disk), next_id)
+            }
+            None => (None, 1),
+        };
+        let records = (limits.memory / RECORDS_SHARE).max(RECORDS_MIN);
+        Ok(Self {
+            memory: Memory::new(limits.memory),
+            disk,
+            records: Records::new(records),
+            fences,
+            counters,
+            limits,
+            next_id: AtomicU64::new(next_id),
+        })
+    }
+
+    /// What may be answered for `key` now, given the fence the request itself carries.
+    pub(crate) fn find(&self, key: &Key, asked_fence: u64, now: SystemTime) -> Found {
+        let generation = match self.records.get(key) {
+            Some(Record::Current(generation)) => generation,
+            Some(Record::Pass(..)) => return Found::Pass,
+            None => match self.disk.as_ref().and_then(|disk| disk.find(key)) {
+                Some(generation) => {
+                    self.records.insert(&generation);
+                    generation
+                }
+                None => return Found::Nothing,
+            },
+        };
+        let required = self.required(key, &generation);
+        let fence = generation.fence();
+        // A fence that only the request knows of may be a hard purge that has not reached this node.
+        if fence < required.hard || (fence < asked_fence && asked_fence > required.highest()) {
+            self.discard(&generation);
+            return Found::Purged(generation);
+        }
+        generation.touch();
+        if fence < required.soft {
+            return Found::Stale(generation);
+        }
+        match generation.meta().terms.state(now) {
+            crate::freshness::State::Stale => Found::Stale(generation),
+            state => Found::Current(generation, state),
+        }
+    }
+
+    fn required(&self, key: &Key, generation: &Generation) -> Required {
+        self.fences.required(key, &generation.tags)
+    }
+
+    /// What a fetch of `key` that begins now must respect; `known` is a version whose tags are known.
+    pub(crate) fn stamp(&self, key: &Key, asked_fence: u64, known: Option<&Generation>) -> Stamp {
+        let tags = known.map_or(&[][..], |generation| &generation.tags);
+        let upstream = self.fences.required(key, tags).highest().max(asked_fence);
+        Stamp { upstream, local: self.fences.latest().max(upstream) }
+    }
+
+    /// Makes a new version current. One whose tags were purged meanwhile dies at its next look-up.
+    pub(crate) fn adopt(&self, key: Key, meta: Meta, length: Option<u64>, fence: u64) -> Arc<Generation> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let generation = Arc::new(Generation::new(id, key, meta, length, fence, self.limits.block));
+        if let Some(Record::Current(before)) = self.records.get(&generation.key) {
+            before.kill();
+        }
+        self.records.insert(&generation);
+        generation
+    }
+
+    /// Nobody new gets this version; its space on disk is freed.
+    pub(crate) fn discard(&self, generation: &Arc<Generation>) {
+        self.records.remove(generation);
+        if let Some(disk) = &self.disk {
+            disk.forget(generation);
+        }
+    }
+
+    /// Whether a block could be had without the source.
+    pub(crate) fn has(&self, generation: &Generation, block: u32) -> bool {
+        self.memory.contains(generation.id, block)
+            || (self.disk.is_some() && generation.on_disk(block).is_some())
+    }
+
+    /// A block from memory.
+    pub(crate) fn in_memory(&self, generation: &Generation, block: u32) -> Option<Bytes> {
+        let bytes = self.memory.get(generation.id, block)?;
+        count(&self.counters.memory_blocks);
+        Some(bytes)
+    }
+
+    /// A block from disk; it is in memory afterwards.
+    pub(crate) async fn on_disk(&self, generation: &Arc<Generation>, block: u32) -> Option<Bytes> {
+        let bytes = self.disk.as_ref()?.read(generation, block).await?;
+        self.memory.put(generation.id, block, bytes.clone());
+        Some(bytes)
+    }
+
+    pub(crate) fn purge(&self, purge: &Purge) -> std::io::Result<()> {
+        // First what requests look at, then what survives: see the journal's compaction.
+        self.fences.apply(purge);
+        match &self.disk {
+            Some(disk) => disk.record_purge(purge),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            memory_bytes: self.memory.bytes(),
+            memory_limit: self.limits.memory,
+            disk_bytes: self.disk.as_ref().map_or(0, Disk::used),
+            disk_limit: self.disk.as_ref().map_or(0, Disk::limit),
+            disk_objects: self.disk.as_ref().map_or(0, Disk::objects),
+            objects: self.records.len(),
+            ..self.counters.read()
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Any range, cold, hot, filling, evicted, on disk or not, equals the slice of the whole.
+
+use super::origin::{Mood, pattern};
+use super::*;
+use proptest::prelude::*;
+
+#[tokio::test]
+async fn a_range_of_a_cold_object_fetches_its_blocks_only() {
+    let origin = Origin::new();
+    let body = pattern(1_000_000, 1);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+    let tier = tier(&origin).await;
+    let part = get(&tier, "/a.ts").with("range", "bytes=500000-500009").whole().await;
+    assert_eq!((part.status, part.body), (StatusCode::PARTIAL_CONTENT, body.slice(500_000..500_010)));
+    assert_eq!(part.headers["content-range"], "bytes 500000-500009/1000000");
+    until("the fill ends", || tier.stats().fills_active == 0).await;
+    assert_eq!(origin.sent.load(std::sync::atomic::Ordering::Relaxed) as u64, BLOCK);
+}
+
+#[tokio::test]
+async fn the_last_byte_of_a_cold_object_costs_two_blocks_at_most() {
+    let origin = Origin::new();
+    let body = pattern(1_000_000, 2);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+    let tier = tier(&origin).await;
+    let part = get(&tier, "/a.ts").with("range", "bytes=-1").whole().await;
+    assert_eq!((part.status, part.body), (StatusCode::PARTIAL_CONTENT, body.slice(999_999..)));
+    until("the fill ends", || tier.stats().fills_active == 0).await;
+    assert!(origin.sent.load(std::sync::atomic::Ordering::Relaxed) as u64 <= 2 * BLOCK);
+}
+
+#[tokio::test]
+async fn a_range_beyond_the_end_is_416_cold_and_hot() {
+    let origin = Origin::new();
+    origin.put("/a.ts", pattern(1000, 3), "\"1\"", "max-age=60");
+    let tier = tier(&origin).await;
+    for _ in 0..2 {
+        let none = get(&tier, "/a.ts").with("range", "bytes=500000-500009").whole().await;
+        assert_eq!(none.status, StatusCode::RANGE_NOT_SATISFIABLE);
+        assert_eq!(none.headers["content-range"], "bytes */1000");
+    }
+}
+
+#[tokio::test]
+async fn several_ranges_come_as_multipart() {
+    let origin = Origin::new();
+    let body = pattern(100_000, 4);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+    let tier = tier(&origin).await;
+    for _ in 0..2 {
+        let parts = get(&tier, "/a.ts").with("range", "bytes=0-9, 50000-50009").whole().await;
+        assert_eq!(parts.status, StatusCode::PARTIAL_CONTENT);
+        let boundary =
+            parts.headers["content-type"].to_str().unwrap().split("boundary=").nth(1).unwrap().to_owned();
+        let mut want =
+            format!("--{boundary}\r\nContent-Type: video/mp2t\r\nContent-Range: bytes 0-9/100000\r\n\r\n")
+                .into_bytes();
+        want.extend_from_slice(&body[..10]);
+        want.extend_from_slice(format!("\r\n--{boundary}\r\nContent-Type: video/mp2t\r\nContent-Range: bytes 50000-50009/100000\r\n\r\n").as_bytes());
+        want.extend_from_slice(&body[50_000..50_010]);
+        want.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        assert_eq!(parts.body, want);
+    }
+}
+
+#[tokio::test]
+async fn if_range_and_conditions() {
+    let origin = Origin::new();
+    let body = pattern(50_000, 5);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+    let tier = tier(&origin).await;
+    let of = |tag: &str| get(&tier, "/a.ts").with("range", "bytes=0-9").with("if-range", tag);
+    assert_eq!(of("\"1\"").whole().await.status, StatusCode::PARTIAL_CONTENT);
+    assert_eq!(of("\"0\"").whole().await.status, StatusCode::OK);
+    let same = get(&tier, "/a.ts").with("if-none-match", "\"1\"").whole().await;
+    assert_eq!((same.status, same.body.len()), (StatusCode::NOT_MODIFIED, 0));
+    assert_eq!(same.headers["etag"], "\"1\"");
+}
+
+#[tokio::test]
+async fn head_tells_the_length_and_fetches_no_body() {
+    let origin = Origin::new();
+    origin.put("/a.ts", pattern(50_000, 6), "\"1\"", "max-age=60");
+    let tier = tier(&origin).await;
+    let head = get(&tier, "/a.ts").head().whole().await;
+    assert_eq!((head.status, head.body.len()), (StatusCode::OK, 0));
+    assert_eq!(head.headers["content-length"], "50000");
+    assert_eq!(origin.sent.load(std::sync::atomic::Ordering::Relaxed), 0);
+    assert_eq!(get(&tier, "/a.ts").whole().await.body.len(), 50_000);
+}
+
+#[tokio::test]
+async fn a_source_that_ignores_ranges_is_understood() {
+    let origin = Origin::new();
+    let body = pattern(100_000, 7);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+    origin.set(Mood::IgnoresRanges);
+    let tier = tier(&origin).await;
+    let part = get(&tier, "/a.ts").with("range", "bytes=40000-40009").whole().await;
+    assert_eq!((part.status, part.body), (StatusCode::PARTIAL_CONTENT, body.slice(40_000..40_010)));
+    let head_first = get(&tier, "/a.ts").with("range", "bytes=-7").whole().await;
+    assert_eq!(head_first.body, body.slice(99_993..));
+}
+
+#[tokio::test]
+async fn a_source_that_lies_about_its_range_is_not_believed() {
+    let origin = Origin::new();
+    let body = pattern(100_000, 8);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+    let tier = tier(&origin).await;
+    get(&tier, "/a.ts").head().whole().await;
+    origin.set(Mood::Lies);
+    let answer = get(&tier, "/a.ts").with("range", "bytes=40000-40009").ask().await.unwrap();
+    assert!(drain(answer.response).await.is_err());
+    origin.set(Mood::Good);
+    assert_eq!(get(&tier, "/a.ts").whole().await.body, body);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_range_is_the_slice_of_the_whole(
+        length in 1usize..400_000,
+        ranges in prop::collection::vec((0u64..420_000, 1u64..200_000, 0u8..4), 1..24),
+        with_disk: bool,
+        tiny: bool,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let origin = Origin::new();
+            let body = pattern(length, length as u8);
+            origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+            let folder = tempfile::tempdir().unwrap();
+            let mut config = config();
+            if tiny { config.memory = ByteSize(40_000); }
+            if with_disk {
+                config.disk = Some(kromka_config::DiskConfig { path: folder.path().to_owned(), size: ByteSize(200_000) });
+            }
+            let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+            let readers: Vec<_> = ranges.into_iter().map(|(start, count, form)| {
+                let (tier, body) = (tier.clone(), body.clone());
+                tokio::spawn(async move {
+                    let length = body.len() as u64;
+                    let (text, want) = match form {
+                        0 => (format!("bytes={start}-{}", start + count - 1), start.min(length)..(start + count).min(length)),
+                        1 => (format!("bytes={start}-"), start.min(length)..length),
+                        2 => (format!("bytes=-{count}"), length.saturating_sub(count)..length),
+                        _ => (String::new(), 0..length),
+                    };
+                    let request = get(&tier, "/a.ts");
+                    let request = if text.is_empty() { request } else { request.with("range", &text) };
+                    let got = request.whole().await;
+                    if want.is_empty() {
+                        assert_eq!(got.status, StatusCode::RANGE_NOT_SATISFIABLE);
+                    } else {
+                        assert!(got.body == body.slice(want.start as usize..want.end as usize), "{text} of {length}");
+                    }
+                })
+            }).collect();
+            for reader in readers { reader.await.unwrap(); }
+            tier.close().await;
+        });
+    }
+}

@@ -1,0 +1,353 @@
+//! The story of a request: what is stored, may it be used, and if not, who fetches.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use http::{HeaderMap, Method, StatusCode};
+use kromka_config::CacheConfig;
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::answer::{self, Answer, Verdict};
+use crate::body::Filler;
+use crate::fences::Purge;
+use crate::fill::{Attached, Fill};
+use crate::freshness::State;
+use crate::generation::{Generation, Joined};
+use crate::opening::{Hint, Opening, Outcome, content_length};
+use crate::pull::pull;
+use crate::range::{self, Spec};
+use crate::source::{Fetched, Source, Want};
+use crate::stats::{Stats, count};
+use crate::store::{Found, Store};
+use crate::{Body, CacheError, Failure, Key, blocks};
+
+/// One HTTP cache in front of one kind of source.
+pub struct Tier<S> {
+    pub(crate) name: &'static str,
+    pub(crate) source: S,
+    pub(crate) store: Store,
+    openings: Mutex<HashMap<u128, Arc<Opening>>>,
+    permits: Arc<Semaphore>,
+    pub(crate) fills: AtomicU64,
+}
+
+/// A request, as far as a cache is concerned.
+pub struct Ask<'a> {
+    /// The object.
+    pub key: Key,
+    /// GET or HEAD; anything else is answered as GET would be.
+    pub method: &'a Method,
+    /// Looked at for ranges and conditions only.
+    pub headers: &'a HeaderMap,
+    /// The purge fence that the asking tier knows of; 0 from viewers.
+    pub fence: u64,
+    /// Read once per request.
+    pub now: SystemTime,
+}
+
+impl<S: Source> Tier<S> {
+    /// Opens a tier: replays the disk's journal, so that what it holds is served at once.
+    /// `name` stands in `Cache-Status`.
+    ///
+    /// # Errors
+    /// The disk's folder cannot be used, or another process uses it.
+    pub async fn open(name: &'static str, config: &CacheConfig, source: S) -> Result<Arc<Self>, CacheError> {
+        let config = config.clone();
+        let fills = usize::try_from(config.fills).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let opened = tokio::task::spawn_blocking(move || Store::open(&config)).await;
+        let store = opened.map_err(|error| CacheError::Disk {
+            path: std::path::PathBuf::new(),
+            source: std::io::Error::other(error),
+        })??;
+        Ok(Arc::new(Self {
+            name,
+            source,
+            store,
+            openings: Mutex::new(HashMap::new()),
+            permits: Arc::new(Semaphore::new(fills)),
+            fills: AtomicU64::new(0),
+        }))
+    }
+
+    /// Answers a request: 200, 206, 304, 416, or what the source said.
+    ///
+    /// # Errors
+    /// Nothing usable is stored and the source gave no answer.
+    pub async fn get(self: &Arc<Self>, ask: Ask<'_>) -> Result<Answer, Failure> {
+        let (stale, known, verdict) = match self.store.find(&ask.key, ask.fence, ask.now) {
+            Found::Current(generation, State::Fresh) => {
+                return Ok(self.answer(&ask, generation, None, Verdict::Hit, None));
+            }
+            Found::Current(generation, _) => {
+                self.open_one(&ask, Hint::Whole, Some(&generation), true);
+                return Ok(self.answer(&ask, generation, None, Verdict::Stale, None));
+            }
+            Found::Pass => return self.pass(&ask, None).await,
+            Found::Stale(generation) => (true, Some(generation), Verdict::Expired),
+            Found::Purged(generation) => (false, Some(generation), Verdict::Purged),
+            Found::Nothing => (false, None, Verdict::Miss),
+        };
+        let (opening, leads) = self.open_one(&ask, self.hint(&ask), known.as_ref(), stale);
+        let verdict = if leads { verdict } else { Verdict::Collapsed };
+        match opening.wait().await {
+            Outcome::Ready(ready) => {
+                let verdict = if ready.revalidated { Verdict::Revalidated } else { verdict };
+                Ok(self.answer(&ask, ready.generation, ready.following, verdict, ready.upstream))
+            }
+            Outcome::Unstored => self.pass(&ask, opening.take()).await,
+            Outcome::Failed(failure) => match known.filter(|_| stale) {
+                Some(stale) if stale.meta().terms.usable_on_error(ask.now) => {
+                    Ok(self.answer(&ask, stale, None, Verdict::StaleOnError, None))
+                }
+                _ => {
+                    count(&self.store.counters.failed);
+                    Err(failure)
+                }
+            },
+        }
+    }
+
+    /// Raises the fences that `purge` names and makes that durable.
+    ///
+    /// # Errors
+    /// The journal cannot be written; the purge holds until the process ends, and has to be repeated.
+    pub fn purge(&self, purge: &Purge) -> std::io::Result<()> {
+        self.store.purge(purge)
+    }
+
+    /// The counts, and what is held.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats { fills_active: self.fills.load(Ordering::Relaxed), ..self.store.stats() }
+    }
+
+    /// Writes what is queued for the disk. The tier stays usable, without its disk.
+    pub async fn close(&self) {
+        if let Some(disk) = &self.store.disk {
+            disk.close().await;
+        }
+    }
+
+    fn answer(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        generation: Arc<Generation>,
+        following: Option<Arc<Attached>>,
+        verdict: Verdict,
+        upstream: Option<http::HeaderValue>,
+    ) -> Answer {
+        let filler: Arc<dyn Filler> = self.clone();
+        answer::stored(self.name, filler, ask, generation, following, verdict, upstream)
+    }
+
+    /// Joins the opening of this name, or begins one; `known` is what is held of it, to be
+    /// revalidated if `stale`. Returns whether the caller is its first.
+    pub(crate) fn open_one(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        hint: Hint,
+        known: Option<&Arc<Generation>>,
+        stale: bool,
+    ) -> (Arc<Opening>, bool) {
+        let stamp = self.store.stamp(&ask.key, ask.fence, known.map(|known| &**known));
+        let mut openings = self.openings.lock();
+        if let Some(opening) = openings.get(&ask.key.hash())
+            && opening.key == ask.key
+            && opening.stamp.local >= stamp.upstream
+        {
+            return (opening.clone(), false);
+        }
+        let opening = Arc::new(Opening::new(ask.key.clone(), stamp));
+        openings.insert(ask.key.hash(), opening.clone());
+        drop(openings);
+        tokio::spawn(self.clone().run_opening(opening.clone(), hint, known.filter(|_| stale).cloned()));
+        (opening, true)
+    }
+
+    /// The opening is over; only it itself is taken off, not one that replaced it.
+    pub(crate) fn close_opening(&self, opening: &Arc<Opening>) {
+        let mut openings = self.openings.lock();
+        if openings.get(&opening.key.hash()).is_some_and(|held| Arc::ptr_eq(held, opening)) {
+            openings.remove(&opening.key.hash());
+        }
+    }
+
+    /// What the first request for a cold object needs of it.
+    fn hint(&self, ask: &Ask<'_>) -> Hint {
+        if *ask.method == Method::HEAD {
+            return Hint::Header;
+        }
+        match range::wanted(ask.headers).as_deref() {
+            None | Some([Spec::From(0, None)]) => Hint::Whole,
+            Some([Spec::From(first, Some(last))]) => {
+                let size = self.store.limits.block;
+                let start = first - first % size;
+                match last.checked_add(1).and_then(|end| end.checked_next_multiple_of(size)) {
+                    Some(end) => Hint::Part(start..end),
+                    None => Hint::Header,
+                }
+            }
+            // Only the length tells which blocks these are.
+            Some(_) => Hint::Header,
+        }
+    }
+
+    /// Waits for leave to ask the source, at most as long as configured.
+    pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        let queue = self.store.limits.queue;
+        match tokio::time::timeout(queue, self.permits.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(Failure::Busy {
+                message: format!("no leave to ask the source within {queue:?}; cache.fills are all in use"),
+                retry_after: queue,
+            }),
+        }
+    }
+
+    /// An answer that is not stored: straight from the source, for this request alone.
+    async fn pass(self: &Arc<Self>, ask: &Ask<'_>, fetched: Option<Fetched>) -> Result<Answer, Failure> {
+        count(&self.store.counters.passed);
+        let fetched = match fetched {
+            Some(fetched) => fetched,
+            None => {
+                let _permit = self.permit().await?;
+                let want = Want {
+                    key: ask.key.clone(),
+                    range: None,
+                    pin: None,
+                    revalidate: None,
+                    fence: self.store.stamp(&ask.key, ask.fence, None).upstream,
+                    head: *ask.method == Method::HEAD,
+                };
+                self.fetch(want).await?
+            }
+        };
+        let length = content_length(&fetched.headers);
+        let body = if *ask.method == Method::HEAD || fetched.status == StatusCode::NOT_MODIFIED {
+            Body::empty()
+        } else {
+            Body::passing(fetched.body, length)
+        };
+        Ok(answer::passed(self.name, fetched.status, &fetched.headers, length, body))
+    }
+
+    /// Takes the lead of a fill.
+    pub(crate) fn lead(&self, generation: Arc<Generation>, fill: Arc<Fill>) -> Lead<'_, S> {
+        self.fills.fetch_add(1, Ordering::Relaxed);
+        Lead { tier: self, generation, fill, how: Err(Failure::Broken("the fill was dropped".into())) }
+    }
+
+    /// Brings the blocks of a fill that a reader asked for.
+    async fn run_fill(self: Arc<Self>, generation: Arc<Generation>, fill: Arc<Fill>, keep: bool) {
+        let mut lead = self.lead(generation, fill);
+        lead.how = self.fetch_blocks(&lead.generation, &lead.fill, keep).await;
+    }
+
+    async fn fetch_blocks(
+        &self,
+        generation: &Arc<Generation>,
+        fill: &Fill,
+        keep: bool,
+    ) -> Result<(), Failure> {
+        let _permit = self.permit().await?;
+        let meta = generation.meta();
+        let length = generation.length().ok_or_else(|| Failure::Broken("nothing to go on from".into()))?;
+        let blocks = fill.blocks();
+        let start = blocks::start_of(blocks.start, generation.block);
+        let end = blocks::bytes_of(blocks.end.saturating_sub(1), generation.block, length).end;
+        let want = Want {
+            key: generation.key.clone(),
+            range: Some(start..end),
+            pin: meta.strong_etag().map(str::to_owned),
+            revalidate: None,
+            fence: self.store.stamp(&generation.key, 0, Some(generation)).upstream,
+            head: false,
+        };
+        let fetched = self.fetch(want).await?;
+        let skip = match fetched.status {
+            StatusCode::PARTIAL_CONTENT
+                if range::content_range(&fetched.headers) == Some((start..end, Some(length))) =>
+            {
+                0
+            }
+            StatusCode::OK if content_length(&fetched.headers) == Some(length) => start,
+            StatusCode::OK
+            | StatusCode::PARTIAL_CONTENT
+            | StatusCode::RANGE_NOT_SATISFIABLE
+            | StatusCode::NOT_FOUND => {
+                self.store.discard(generation);
+                return Err(Failure::Broken(format!(
+                    "the object changed amid reading (source answered {})",
+                    fetched.status
+                )));
+            }
+            status => return Err(Failure::Broken(format!("source answered {status} to a range"))),
+        };
+        if !same_version(&meta.headers, &fetched.headers) {
+            self.store.discard(generation);
+            return Err(Failure::Broken("the object changed amid reading (other validator)".into()));
+        }
+        pull(&self.store, generation, fill, fetched.body, skip, keep).await
+    }
+}
+
+/// Whether blocks under these two headers may stand side by side: the strongest validator that the
+/// stored one has must be the same; without any, nothing proves it.
+fn same_version(stored: &HeaderMap, came: &HeaderMap) -> bool {
+    for name in [http::header::ETAG, http::header::LAST_MODIFIED] {
+        if let Some(value) = stored.get(&name) {
+            return came.get(&name) == Some(value);
+        }
+    }
+    false
+}
+
+/// The lead of a fill. However the task ends, the fill is taken off the generation and its
+/// followers are told.
+pub(crate) struct Lead<'a, S: Source> {
+    tier: &'a Tier<S>,
+    pub generation: Arc<Generation>,
+    pub fill: Arc<Fill>,
+    pub how: Result<(), Failure>,
+}
+
+impl<S: Source> Drop for Lead<'_, S> {
+    fn drop(&mut self) {
+        if let Err(failure) = &self.how {
+            count(&self.tier.store.counters.source_errors);
+            tracing::debug!(key = %self.generation.key, %failure, at = self.fill.received(), "fill broke off");
+            if self.generation.length().is_none() {
+                // Without a length there is nothing to go on from.
+                self.tier.store.discard(&self.generation);
+            }
+        }
+        self.fill.end(std::mem::replace(&mut self.how, Ok(())));
+        self.generation.remove(&self.fill);
+        self.tier.fills.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<S: Source> Filler for Tier<S> {
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn fill(self: Arc<Self>, generation: &Arc<Generation>, wanted: Range<u64>, keep: bool) -> Attached {
+        match generation.join_or_add(&wanted) {
+            Joined::Running(fill) => Attached::new(fill),
+            Joined::New(fill) => {
+                let attached = Attached::new(fill.clone());
+                tokio::spawn(self.run_fill(generation.clone(), fill, keep));
+                attached
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/mod.rs"]
+mod tests;

@@ -1,0 +1,136 @@
+//! Taking an object in with nobody waiting for it (pre-warm), and reading a small one whole.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::body::{Filler, Piece, Reader};
+use crate::opening::{Hint, Outcome};
+use crate::source::Source;
+use crate::store::Found;
+use crate::tier::{Ask, Tier};
+use crate::{Failure, Key, blocks};
+
+/// What warming came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Warmed {
+    /// What the source says the object is; only a 200 was stored.
+    pub status: StatusCode,
+    /// Bytes of the object.
+    pub bytes: u64,
+    /// Whether it will be found here; `false` if its source forbids storing it.
+    pub stored: bool,
+}
+
+impl<S: Source> Tier<S> {
+    /// Makes the whole of an object be here: on disk if the tier has one, else in memory.
+    /// `progress` is told of bytes as they are there. What is here already is not fetched again.
+    ///
+    /// # Errors
+    /// The source failed; what had arrived stays.
+    pub async fn warm(
+        self: &Arc<Self>,
+        key: Key,
+        progress: impl Fn(u64) + Send + Sync,
+    ) -> Result<Warmed, Failure> {
+        let headers = HeaderMap::new();
+        let ask = Ask { key, method: &Method::GET, headers: &headers, fence: 0, now: SystemTime::now() };
+        let (generation, following) = match self.store.find(&ask.key, 0, ask.now) {
+            Found::Current(generation, _) => (generation, None),
+            found => {
+                let (known, stale) = match found {
+                    Found::Stale(generation) => (Some(generation), true),
+                    Found::Purged(generation) => (Some(generation), false),
+                    _ => (None, false),
+                };
+                match self.open_one(&ask, Hint::Whole, known.as_ref(), stale).0.wait().await {
+                    Outcome::Ready(ready) => (ready.generation, ready.following),
+                    Outcome::Unstored => {
+                        return Ok(Warmed { status: StatusCode::OK, bytes: 0, stored: false });
+                    }
+                    Outcome::Failed(failure) => return Err(failure),
+                }
+            }
+        };
+        let status = generation.meta().status;
+        let filler: Arc<dyn Filler> = self.clone();
+        let mut bytes = 0;
+        let mut told = |more: u64| {
+            bytes += more;
+            progress(more);
+        };
+        match generation.length() {
+            None => {
+                let pieces = VecDeque::from([Piece::Object(0, None)]);
+                let mut reader = Reader::new(filler, generation.clone(), pieces, following).keeping();
+                while let Some(chunk) = reader.next().await {
+                    told(chunk.map_err(|error| error.0)?.len() as u64);
+                }
+            }
+            Some(length) => {
+                let mut following = following;
+                for block in 0..blocks::count(length, generation.block) {
+                    let range = blocks::bytes_of(block, generation.block, length);
+                    if generation.on_disk(block).is_none() {
+                        let pieces = VecDeque::from([Piece::Object(range.start, Some(range.end))]);
+                        let mut reader =
+                            Reader::new(filler.clone(), generation.clone(), pieces, following.take())
+                                .keeping();
+                        let mut whole = BytesMut::new();
+                        while let Some(chunk) = reader.next().await {
+                            whole.extend_from_slice(&chunk.map_err(|error| error.0)?);
+                        }
+                        following = reader.into_following();
+                        self.keep(&generation, block, whole.freeze()).await;
+                    }
+                    told(range.end - range.start);
+                }
+            }
+        }
+        if let Some(disk) = &self.store.disk {
+            disk.flush().await;
+        }
+        Ok(Warmed { status, bytes, stored: status == StatusCode::OK })
+    }
+
+    /// A fill that ran for a viewer may have gone without the disk; this one may not.
+    async fn keep(&self, generation: &Arc<crate::generation::Generation>, block: u32, bytes: Bytes) {
+        if let Some(disk) = &self.store.disk
+            && generation.on_disk(block).is_none()
+        {
+            disk.store(generation, block, bytes, true).await;
+        }
+    }
+
+    /// Reads an object of at most `limit` bytes whole: its status, its fields, its body.
+    ///
+    /// # Errors
+    /// The source failed, or the object is larger.
+    pub async fn read(
+        self: &Arc<Self>,
+        key: Key,
+        limit: usize,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), Failure> {
+        let headers = HeaderMap::new();
+        let ask = Ask { key, method: &Method::GET, headers: &headers, fence: 0, now: SystemTime::now() };
+        let answer = self.get(ask).await?;
+        let (parts, mut body) = answer.response.into_parts();
+        let mut whole = BytesMut::new();
+        while let Some(frame) =
+            std::future::poll_fn(|cx| http_body::Body::poll_frame(std::pin::Pin::new(&mut body), cx)).await
+        {
+            let Ok(data) = frame.map_err(|error| error.0)?.into_data() else { continue };
+            if whole.len() + data.len() > limit {
+                return Err(Failure::TooLarge {
+                    length: (whole.len() + data.len()) as u64,
+                    limit: limit as u64,
+                });
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok((parts.status, parts.headers, whole.freeze()))
+    }
+}
