@@ -126,7 +126,7 @@ mod tests {
     async fn a_job_ends_when_its_window_closes() {
         let mut node = FakeNode::with_tree(5);
         node.permits = Semaphore::new(2);
-        let (state, error) = one(&Arc::new(node), job(TimeDelta::milliseconds(300))).await;
+        let (state, error) = one(&Arc::new(node), job(TimeDelta::seconds(1))).await;
         assert_eq!(state, OperationState::Failed);
         assert_eq!(error.unwrap(), "its window closed when 3 of 6 objects were warm");
     }
