@@ -38,3 +38,30 @@ where
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use std::sync::Arc;
+
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::{Client, ClientOptions, ServerOptions, bind, serve};
+
+    #[tokio::test]
+    async fn a_tower_service_is_served_and_knows_its_peer() {
+        let service = tower::service_fn(|request: Request<Incoming>| async move {
+            let peer = request.extensions().get::<Peer>().copied().unwrap();
+            let body =
+                format!("[\"{}\", {}, {}]", request.uri().path(), peer.tls, peer.addr.ip().is_loopback());
+            Ok(Response::new(Full::new(Bytes::from(body))))
+        });
+        let bound = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let serving = serve(bound, ServerOptions::default(), Arc::new(ServiceHandler::new(service)));
+        let request = Request::get(format!("http://{}/path", serving.addr())).body(Bytes::new()).unwrap();
+        let client = Client::new(ClientOptions::default()).unwrap();
+        let answer: (String, bool, bool) = client.json(request).await.unwrap();
+        assert_eq!(answer, ("/path".to_owned(), false, true));
+    }
+}

@@ -17,7 +17,7 @@ pub struct ServerStats {
     pub requests: AtomicU64,
     /// Requests in progress: from the complete header to the last byte handed to the connection.
     pub in_flight: AtomicU64,
-    /// Requests refused by their form: 400, 414, 431, HTTP/2 protocol errors.
+    /// Requests refused by their form: 400 (HTTP/1 only), 414, 431.
     pub malformed: AtomicU64,
     /// Connections closed because no complete header came in time.
     pub header_timeouts: AtomicU64,

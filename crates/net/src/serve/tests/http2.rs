@@ -51,7 +51,10 @@ struct Frame {
 
 impl Http2<TcpStream> {
     pub(crate) async fn connect(addr: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(addr).await.unwrap()).await
+        let stream = TcpStream::connect(addr).await.unwrap();
+        // Its many small WINDOW_UPDATEs must not wait for each other's acknowledgement.
+        stream.set_nodelay(true).unwrap();
+        Self::over(stream).await
     }
 }
 
