@@ -27,7 +27,8 @@ pub struct Warmed {
 
 impl<S: Source> Tier<S> {
     /// Makes the whole of an object be here: on disk if the tier has one, else in memory.
-    /// `progress` is told of bytes as they are there. What is here already is not fetched again.
+    /// `progress` is told of bytes as they come from the source; what is here already is not fetched
+    /// again and not told of.
     ///
     /// # Errors
     /// The source failed; what had arrived stays.
@@ -58,23 +59,23 @@ impl<S: Source> Tier<S> {
         let status = generation.meta().status;
         let filler: Arc<dyn Filler> = self.clone();
         let mut bytes = 0;
-        let mut told = |more: u64| {
-            bytes += more;
-            progress(more);
-        };
         match generation.length() {
             None => {
                 let pieces = VecDeque::from([Piece::Object(0, None)]);
                 let mut reader = Reader::new(filler, generation.clone(), pieces, following).keeping();
                 while let Some(chunk) = reader.next().await {
-                    told(chunk.map_err(|error| error.0)?.len() as u64);
+                    let more = chunk.map_err(|error| error.0)?.len() as u64;
+                    bytes += more;
+                    progress(more);
                 }
             }
             Some(length) => {
                 let mut following = following;
                 for block in 0..blocks::count(length, generation.block) {
                     let range = blocks::bytes_of(block, generation.block, length);
+                    bytes += range.end - range.start;
                     if generation.on_disk(block).is_none() {
+                        let held = self.store.has(&generation, block);
                         let pieces = VecDeque::from([Piece::Object(range.start, Some(range.end))]);
                         let mut reader =
                             Reader::new(filler.clone(), generation.clone(), pieces, following.take())
@@ -85,8 +86,10 @@ impl<S: Source> Tier<S> {
                         }
                         following = reader.into_following();
                         self.keep(&generation, block, whole.freeze()).await;
+                        if !held {
+                            progress(range.end - range.start);
+                        }
                     }
-                    told(range.end - range.start);
                 }
             }
         }
