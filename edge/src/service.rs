@@ -8,9 +8,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response, StatusCode};
-use kromka_access::Session;
+use kromka_access::{Refusal, Session};
 use kromka_cache::{Key, Tier, Verdict};
-use kromka_hls::{Kind, RequestPath};
+use kromka_hls::{Kind, Playlist, RequestPath};
 use kromka_net::{Handler, Incoming, Peer};
 
 use crate::body::{Body, Content};
@@ -102,11 +102,11 @@ impl Edge {
             return Err(Denied::Loop);
         }
         let service = service.ok_or(Denied::NoService)?;
+        let key = Key::new(&service.id, &path.path, service.key_query(path.query.as_deref()).as_deref());
         let session = match service.public {
             true => None,
-            false => Some(self.admit(visit, path, service)?),
+            false => Some(self.admit(visit, path, service, &key).await?),
         };
-        let key = Key::new(&service.id, &path.path, service.key_query(path.query.as_deref()).as_deref());
         let limits = session.as_ref().and_then(Limits::of);
         let limited = match limits.filter(|_| kromka_hls::kind(&path.path) == Kind::Playlist) {
             Some(limits) => self.limited(visit, &key, limits).await?,
@@ -136,19 +136,45 @@ impl Edge {
     }
 
     /// The session that the request's token stands for, if it opens this path now.
-    fn admit(&self, visit: &Visit<'_>, path: &RequestPath, service: &Service) -> Result<Session, Denied> {
+    async fn admit(
+        &self,
+        visit: &Visit<'_>,
+        path: &RequestPath,
+        service: &Service,
+        key: &Key,
+    ) -> Result<Session, Denied> {
         let token = ticket::find(path, visit.request.headers()).map_err(Denied::Token)?;
         let now = unix(visit.now);
         let session = self.keys.session(token, now).map_err(Denied::Token)?;
+        let starts = session.starts(&path.path);
         let ask = kromka_access::Ask {
             service: &service.id,
             path: &path.path,
-            multivariant: session.starts(&path.path),
+            multivariant: starts,
             client: Some(visit.peer.addr.ip()),
             now,
         };
-        session.permits(&ask).map_err(Denied::Token)?;
-        Ok(session)
+        match session.permits(&ask) {
+            Ok(()) => Ok(session),
+            // The name says only that playback may begin here. In a flat layout it is a media playlist
+            // as well, which a session needs for as long as it lives.
+            Err(Refusal::StartDeadline { by_s }) if starts => {
+                session.permits(&kromka_access::Ask { multivariant: false, ..ask }).map_err(Denied::Token)?;
+                match self.is_media_playlist(key).await {
+                    true => Ok(session),
+                    false => Err(Denied::Token(Refusal::StartDeadline { by_s })),
+                }
+            }
+            Err(refusal) => Err(Denied::Token(refusal)),
+        }
+    }
+
+    /// Whether the object is a playlist of segments. What cannot be read is none.
+    async fn is_media_playlist(&self, key: &Key) -> bool {
+        let read = self.tier.read(key.clone(), PLAYLIST_MAX).await;
+        let Ok((StatusCode::OK, _, text)) = read else { return false };
+        let parsed = std::str::from_utf8(&text).map(kromka_hls::parse);
+        matches!(parsed, Ok(Ok(Playlist::Media(_))))
     }
 
     /// The playlist as the plan allows it; nothing where the plan does not touch it.

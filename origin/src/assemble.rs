@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use kromka_cache::Tier;
 use kromka_config::{Limits, OriginConfig};
-use kromka_control::{Agent, AgentHandle, AgentOptions, Identity, NodeRole};
+use kromka_control::{Agent, AgentHandle, AgentOptions, Identity, Node, NodeRole};
 use kromka_net::{Bound, ServerOptions, Serving, Tls};
 use kromka_telemetry::{Health, Registry};
 use url::Url;
@@ -38,6 +38,7 @@ pub struct Running {
     listeners: Vec<Serving>,
     admin_listener: Serving,
     tier: Arc<Tier<Sources>>,
+    node: Arc<OriginNode>,
     agent: AgentHandle,
     health: Health,
     drain: Duration,
@@ -87,7 +88,7 @@ pub async fn start(config: OriginConfig) -> Result<Running, StartError> {
         health: health.clone(),
         egress_limit_bps: config.node.egress_bps,
     });
-    let agent = Agent::start(agent_options(&config, &urls), node)?;
+    let agent = Agent::start(agent_options(&config, &urls), Arc::clone(&node))?;
     let admin_url = base("http", admin.addr())?;
     let answers = Admin {
         registry,
@@ -107,6 +108,7 @@ pub async fn start(config: OriginConfig) -> Result<Running, StartError> {
         listeners,
         admin_listener,
         tier,
+        node,
         agent,
         health,
         drain: *config.limits.drain,
@@ -114,6 +116,14 @@ pub async fn start(config: OriginConfig) -> Result<Running, StartError> {
 }
 
 impl Running {
+    /// Paths and sizes (bytes) of all objects of a service whose path begins with `prefix`.
+    ///
+    /// # Errors
+    /// The source cannot be listed, or has too many such objects; in words.
+    pub async fn list(&self, service: &str, prefix: &str) -> Result<Vec<(String, u64)>, String> {
+        Node::list(&*self.node, service, prefix).await
+    }
+
     /// Stops the origin: says goodbye, is no longer ready, accepts nobody new, finishes what is under way
     /// within `limits.drain`, and closes the cache, so that the next start is warm.
     pub async fn drain(self) {

@@ -94,6 +94,9 @@ impl Bucket {
             }
             _ => builder.with_skip_signature(true),
         };
+        if let Some(token) = &s3.session_token {
+            builder = builder.with_token(token.expose());
+        }
         let store = builder.build().map_err(|error| StartError::Store {
             name: format!("s3://{}", s3.bucket),
             why: error.to_string(),
@@ -103,7 +106,10 @@ impl Bucket {
 
     /// Answers one wish of the tier for the object `name` (begins with `/`).
     pub(crate) async fn fetch(&self, name: &str, want: &Want) -> Result<Fetched, SourceError> {
-        let Some(location) = self.locate(name) else { return Ok(plain(StatusCode::NOT_FOUND)) };
+        // A store's names have no slash at the end; without this line `/a.ts/` would be `/a.ts`.
+        let Some(location) = self.locate(name).filter(|_| !name.ends_with('/')) else {
+            return Ok(plain(StatusCode::NOT_FOUND));
+        };
         if !self.inside(&location).await? {
             return Ok(plain(StatusCode::NOT_FOUND));
         }

@@ -4,6 +4,7 @@
 
 mod admin;
 mod answers;
+mod feed;
 mod plans;
 mod shields;
 mod tokens;

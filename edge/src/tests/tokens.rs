@@ -171,3 +171,26 @@ async fn an_hs256_secret_vouches_for_its_own_service() {
     let other = signer.sign(&claims("other")).unwrap();
     assert_eq!(site.get(&format!("/~{other}/stream/a.ts")).await.slug(), "wrong-audience");
 }
+
+#[tokio::test]
+async fn past_the_start_deadline_a_media_playlist_beside_the_master_still_comes() {
+    let (_shield, serving) = TestShield::start(|request| {
+        let text = match request.uri().path() {
+            "/default/stream/master.m3u8" => "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n720p.m3u8\n",
+            _ => "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n",
+        };
+        segment(text)
+    })
+    .await;
+    let site = Site::start(&[&serving]).await;
+    let late = site.token(|claims| claims.kst = Some(now() - 100));
+    let refused = site.get(&format!("/~{late}/stream/master.m3u8")).await;
+    assert_eq!((refused.status, refused.slug().as_str()), (StatusCode::FORBIDDEN, "start-deadline"));
+    assert_eq!(site.get(&format!("/~{late}/stream/720p.m3u8")).await.status, StatusCode::OK);
+    let ended = site.token(|claims| {
+        claims.kst = Some(now() - 200);
+        claims.exp = now() - 100;
+    });
+    let refused = site.get(&format!("/~{ended}/stream/720p.m3u8")).await;
+    assert_eq!(refused.slug(), "expired");
+}
