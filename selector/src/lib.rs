@@ -5,18 +5,38 @@
 //! - `roster`: heartbeats come in, an immutable snapshot of the edges goes out.
 //! - [`rank`]: the pure decision, which edges serve this viewer, best first.
 //! - `answer`: renders that decision for viewers: a redirect, a list.
-//! - `api`: the control API for the platform, for operators and for nodes, one file per subject; `auth`,
-//!   `idempotency` and `audit` stand before every write of it.
+//! - `api`: the control API for the platform, for operators and for nodes, one file per subject; `auth`
+//!   says who may do what.
 //! - `operations`: purges and pre-warms over many nodes, followed to the last receipt.
 //! - `keys`: signs session tokens and publishes the public keys.
 //! - `store`: one SQLite file behind one door.
 //! - `player`: the page to try a stream with.
+//! - `front` is the public listener, `admin` that for operators; `app` is what their handlers have at hand.
+//! - `upkeep`: what has to be done although nobody asks.
 //! - `metrics`, `error`: what it counts; the one place that picks a status.
-//! - [`assemble`](start): puts the parts together.
+//! - `assemble` puts it together ([`start`]) and takes it apart ([`Running::drain`]).
 //!
 //! It must not know: caches, playlists' content, what an edge does with a token.
 
+mod admin;
+mod answer;
+mod api;
+mod app;
+mod assemble;
+mod auth;
+mod error;
+mod front;
+mod keys;
+mod metrics;
 mod operations;
+mod player;
 pub mod rank;
 mod roster;
 mod store;
+mod upkeep;
+
+#[cfg(test)]
+mod tests;
+
+pub use assemble::{Running, start};
+pub use error::StartError;

@@ -4,11 +4,7 @@
 //! with every tick, and read without a lock. Silence needs no timer: how old a report is gets judged against `now`
 //! by whoever asks.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use kromka_config::RoutingConfig;
@@ -232,9 +228,15 @@ impl Roster {
         later.take(limit).map(|(_, entry)| self.info(entry, now_ms)).collect()
     }
 
-    /// The last heartbeat of every node.
-    pub(crate) fn heartbeats(&self) -> Vec<Heartbeat> {
-        self.nodes.lock().entries.values().map(|entry| entry.heartbeat.clone()).collect()
+    /// The last heartbeat of every node that this process has heard, its silence in milliseconds, and whether it
+    /// said goodbye.
+    pub(crate) fn heard(&self) -> Vec<(Heartbeat, u64, bool)> {
+        let now_ms = self.now_ms();
+        let nodes = self.nodes.lock();
+        let heard = nodes.entries.values().filter(|entry| entry.heard_here);
+        heard
+            .map(|entry| (entry.heartbeat.clone(), now_ms.saturating_sub(entry.heard_ms), entry.gone))
+            .collect()
     }
 
     /// Nodes that are down, with their silence in milliseconds. None while the roster is distrusted: then silence
@@ -290,14 +292,12 @@ impl Roster {
         census
     }
 
-    /// The sites that any known edge stands in.
-    pub(crate) fn sites(&self) -> BTreeSet<String> {
-        self.nodes.lock().entries.values().map(|entry| entry.heartbeat.site.clone()).collect()
-    }
-
-    /// How long a node may be silent before it is suspect.
-    pub(crate) fn suspect_after(&self) -> Duration {
-        Duration::from_millis(self.settings.suspect_after_ms)
+    /// What every live node has applied of the feed.
+    pub(crate) fn receipts(&self) -> Vec<(String, u64)> {
+        let now_ms = self.now_ms();
+        let nodes = self.nodes.lock();
+        let live = nodes.entries.values().filter(|entry| self.state(entry, now_ms) != NodeState::Down);
+        live.map(|entry| (entry.heartbeat.id.clone(), entry.heartbeat.feed_seq)).collect()
     }
 
     fn state(&self, entry: &Entry, now_ms: u64) -> NodeState {

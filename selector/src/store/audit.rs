@@ -43,6 +43,7 @@ impl Store {
         Ok(())
     }
 
+    #[cfg(test)]
     /// The newest `limit` lines, newest first.
     ///
     /// # Errors

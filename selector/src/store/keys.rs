@@ -1,6 +1,8 @@
 //! Signing keys.
 
-use super::door::{Store, StoreError, failed};
+use kromka_control::FeedItem;
+
+use super::door::{Store, StoreError, failed, unreadable};
 
 /// One signing key as it is kept.
 #[derive(Clone)]
@@ -47,5 +49,22 @@ impl Store {
             .await
             .map_err(failed("keep a key"))?;
         Ok(())
+    }
+
+    /// The key set that the feed carries.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub(crate) async fn published_keys(&self) -> Result<Option<serde_json::Value>, StoreError> {
+        let body: Option<String> =
+            sqlx::query_scalar("SELECT body FROM feed WHERE kind = 'keys' ORDER BY seq DESC LIMIT 1")
+                .fetch_optional(&self.readers)
+                .await
+                .map_err(failed("read the published keys"))?;
+        let item = body.map(|body| serde_json::from_str(&body)).transpose().map_err(unreadable("key set"))?;
+        Ok(match item {
+            Some(FeedItem::Keys { jwks }) => Some(jwks),
+            _ => None,
+        })
     }
 }

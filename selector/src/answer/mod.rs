@@ -1,0 +1,11 @@
+//! The decision, rendered for viewers.
+//!
+//! - [`route`]: a redirect, for players.
+//! - [`select`]: a ranked list, for pages, SDKs and the curious.
+//! - [`cors`]: both may be asked from any page.
+//!
+//! Each builds one question and renders one ranking; neither decides anything.
+
+pub(crate) mod cors;
+pub(crate) mod route;
+pub(crate) mod select;

@@ -1,0 +1,63 @@
+//! `GET /route/<path>`: sends a player to the best edge when playback starts.
+//!
+//! Only playlists are routed. Relative URIs keep a player on the edge it was sent to; routing each segment would
+//! make this the bottleneck that a CDN is there to avoid.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, Uri, header::LOCATION};
+use kromka_hls::{Kind, kind};
+use kromka_net::Peer;
+
+use crate::{
+    api::content_path,
+    app::{App, content_key},
+    error::ApiError,
+    metrics::Surface,
+    rank::{Question, Ranking},
+};
+
+/// Redirects to the edge that is best for this viewer now. Token and query stay as they are.
+#[utoipa::path(
+    get, path = "/route/{path}", tag = "routing",
+    params(("path" = String, Path, description = "The path of a multivariant playlist, with its token (`~token/…`); it may hold slashes.")),
+    responses(
+        (status = 307, description = "`Location` is the playlist at the chosen edge."),
+        (status = 400, description = "The path is refused.", content_type = "application/problem+json", body = crate::api::ProblemDocument),
+        (status = 404, description = "Not a playlist, or of no service.", content_type = "application/problem+json", body = crate::api::ProblemDocument),
+        (status = 503, description = "No edge is available.", content_type = "application/problem+json", body = crate::api::ProblemDocument),
+    )
+)]
+pub(crate) async fn route(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let raw = uri.path_and_query().map_or("", |target| target.as_str());
+    let target = raw.strip_prefix("/route").unwrap_or(raw);
+    // Two slashes here would make the path look like a URL of its own; the check refuses empty segments.
+    let path = content_path(target).map_err(ApiError::BadRequest)?.path;
+    if kind(&path) != Kind::Playlist {
+        let message = "only playlists are routed, when playback starts; segments are asked of the edge";
+        return Err(ApiError::NotFound(message.to_owned()));
+    }
+    let service =
+        app.service_of(&path).ok_or_else(|| ApiError::NotFound("no service publishes this path".into()))?;
+    let key = content_key(&service.id, &path);
+    let client = Some(peer.addr.ip());
+    let question = Question { client, content_key: &key, exclude: &[], k: 1, now_ms: 0 };
+    let location = app.decide(Surface::Redirect, question, true, |ranking: &Ranking<'_>| {
+        let edge = ranking.edges.first()?.edge;
+        // A page loaded over TLS may not fetch over plain HTTP.
+        let base = edge.tls_url.as_ref().filter(|_| peer.tls).unwrap_or(&edge.url);
+        Some(format!("{base}{target}"))
+    });
+    let location = location.ok_or(ApiError::NoEdge)?;
+    let location = HeaderValue::try_from(location).map_err(|error| ApiError::Internal(error.to_string()))?;
+    Ok((StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]).into_response())
+}

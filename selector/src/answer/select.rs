@@ -1,0 +1,97 @@
+//! `GET /v1/select`: the ranked edges for one viewer and one asset, with reasons.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{Extension, Json as Answer, extract::State};
+use kromka_control::{SelectAnswer, SelectedEdge, Standing};
+use kromka_net::Peer;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use crate::{
+    api::{Params, content_path},
+    app::{App, content_key},
+    error::ApiError,
+    metrics::Surface,
+    rank::{Place, Question, Ranking},
+};
+
+/// Edges in an answer.
+const EDGES: usize = 8;
+
+/// How long an answer may be kept, in seconds.
+const TTL_S: u64 = 30;
+
+/// The question. It is that of `kromka_control::SelectQuery`, with the service for those who know it.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wanted {
+    /// What shall be played: the path of its multivariant playlist.
+    path: String,
+    /// The service; found by the path when left out.
+    service: Option<String>,
+    /// Where the client is; the asking connection's address when left out.
+    #[param(value_type = Option<String>)]
+    client_ip: Option<IpAddr>,
+}
+
+/// Ranks the edges for one viewer and one asset.
+#[utoipa::path(
+    get, path = "/v1/select", tag = "routing", params(Wanted),
+    responses(
+        (status = 200, description = "Edges, best first; empty when none is fit.", body = SelectAnswer),
+        (status = 400, description = "The question cannot be understood.", content_type = "application/problem+json", body = crate::api::ProblemDocument),
+        (status = 404, description = "No service publishes the path.", content_type = "application/problem+json", body = crate::api::ProblemDocument),
+        (status = 422, description = "The service is unknown.", content_type = "application/problem+json", body = crate::api::ProblemDocument),
+    )
+)]
+pub(crate) async fn select(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    Params(wanted): Params<Wanted>,
+) -> Result<Answer<SelectAnswer>, ApiError> {
+    let path = content_path(&wanted.path).map_err(ApiError::BadRequest)?.path;
+    let service = match &wanted.service {
+        Some(id) => app.service(id)?,
+        None => app
+            .service_of(&path)
+            .ok_or_else(|| ApiError::NotFound("no service publishes this path".into()))?,
+    };
+    let key = content_key(&service.id, &path);
+    let client = Some(wanted.client_ip.unwrap_or(peer.addr.ip()));
+    let question = Question { client, content_key: &key, exclude: &[], k: EDGES, now_ms: 0 };
+    Ok(Answer(app.decide(Surface::Select, question, false, render)))
+}
+
+fn render(ranking: &Ranking<'_>) -> SelectAnswer {
+    let edges = ranking.edges.iter().map(|ranked| SelectedEdge {
+        id: ranked.edge.id.to_string(),
+        url: ranked.edge.url.to_string(),
+        tls_url: ranked.edge.tls_url.as_deref().map(str::to_owned),
+        site: ranked.edge.site.to_string(),
+        rtt_ms: rounded(ranked.rtt_ms),
+        cost_ms: rounded(ranked.cost_ms),
+        utilisation: rounded(ranked.utilisation),
+        role: match ranked.place {
+            Place::Primary => Standing::Primary,
+            Place::Spill => Standing::Spill,
+            Place::Backup => Standing::Backup,
+        },
+        reasons: ranked.reasons.iter().map(ToString::to_string).collect(),
+    });
+    SelectAnswer {
+        decision_id: Uuid::now_v7().to_string(),
+        ttl_s: TTL_S,
+        cell: ranking.cell.to_string(),
+        source: if ranking.measured { "rum" } else { "prior" }.to_owned(),
+        edges: edges.collect(),
+        reason: ranking.verdict.as_str().to_owned(),
+    }
+}
+
+/// Four decimals: more would be noise that looks like knowledge.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}

@@ -1,0 +1,74 @@
+//! `POST /v1/nodes/{id}/heartbeat`: what nodes say of themselves.
+
+use std::sync::Arc;
+
+use axum::{
+    Json as Answer,
+    extract::{Path, State},
+};
+use http::HeaderMap;
+use kromka_control::{Heartbeat, HeartbeatAnswer};
+use url::Url;
+
+use super::{body::parse, openapi::Refusals};
+use crate::{app::App, error::ApiError, roster::Refused, store::door::now_ms};
+
+/// Longest name of a node or a site.
+const NAME_MAX: usize = 63;
+
+/// Takes a heartbeat. For nodes only.
+#[utoipa::path(
+    post, path = "/v1/nodes/{id}/heartbeat", tag = "for nodes", security(("node" = [])),
+    params(("id" = String, Path, description = "The node that reports.")),
+    request_body = Heartbeat,
+    responses((status = 200, description = "Heard.", body = HeartbeatAnswer), Refusals)
+)]
+pub(crate) async fn hear(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: super::body::Whole,
+) -> Result<Answer<HeartbeatAnswer>, ApiError> {
+    app.gate.node(&headers)?;
+    let heartbeat: Heartbeat = parse(&body.0)?;
+    check(&id, &heartbeat)?;
+    let heard = app.roster.heartbeat(&heartbeat).map_err(|Refused::Full| {
+        ApiError::Busy("the roster is full; nodes that are gone leave it after a day")
+    })?;
+    app.metrics.heartbeat();
+    let now = now_ms();
+    if heard.newer {
+        app.tracker.heartbeat(&heartbeat, now);
+    }
+    if heard.notable {
+        app.store.save_node(&heartbeat, now, heartbeat.goodbye).await?;
+        let state = if heartbeat.goodbye { "goodbye" } else { "heard" };
+        tracing::info!(node = heartbeat.id, role = %heartbeat.role, site = heartbeat.site, url = heartbeat.url, state, "node");
+    }
+    Ok(Answer(HeartbeatAnswer { feed_head: app.store.feed_head(), interval_ms: app.heartbeat_ms }))
+}
+
+/// What goes into URLs, metrics and redirects must be what it claims to be, even from a node.
+fn check(id: &str, heartbeat: &Heartbeat) -> Result<(), ApiError> {
+    let named = |name: &str| {
+        (1..=NAME_MAX).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    if heartbeat.id != id {
+        return Err(ApiError::field("/id", "is not the node of the request's path"));
+    }
+    for (pointer, name) in [("/id", &heartbeat.id), ("/site", &heartbeat.site)] {
+        if !named(name) {
+            return Err(ApiError::field(pointer, "1 to 63 characters a-z, 0-9, -"));
+        }
+    }
+    for (pointer, url) in [("/url", Some(&heartbeat.url)), ("/tls_url", heartbeat.tls_url.as_ref())] {
+        let fit = |url: &String| {
+            Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        };
+        if !url.is_none_or(fit) {
+            return Err(ApiError::field(pointer, "an http or https URL"));
+        }
+    }
+    Ok(())
+}

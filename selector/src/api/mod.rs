@@ -1,0 +1,35 @@
+//! The control API: for the platform, for operators, for nodes.
+//!
+//! - [`routes`]: which path and method leads where, behind which scope.
+//! - [`body`]: reading JSON, and saying where it is wrong.
+//! - [`pointer`]: where in a JSON text something is.
+//! - [`path`]: reading paths and URLs of content.
+//! - [`writes`]: what stands before every write: scope, idempotency, audit.
+//! - for the platform: [`sessions`] with [`session_request`], [`sign`], [`keys`].
+//! - for operators: [`prewarm`], [`purge`], [`operations`], [`nodes`].
+//! - for nodes: [`heartbeat`], [`feed`].
+//! - [`openapi`]: the document of all this.
+//!
+//! Handlers parse, ask a part of the selector, render. They decide nothing themselves.
+
+mod body;
+mod feed;
+mod heartbeat;
+mod keys;
+mod nodes;
+mod openapi;
+mod operations;
+mod path;
+mod pointer;
+mod prewarm;
+mod purge;
+mod routes;
+mod session_request;
+mod sessions;
+mod sign;
+mod writes;
+
+pub(crate) use body::Params;
+pub(crate) use openapi::ProblemDocument;
+pub(crate) use path::content_path;
+pub(crate) use routes::routes;

@@ -1,0 +1,120 @@
+//! `/v1/nodes`: the fleet, and taking nodes out of it and back.
+
+use std::sync::Arc;
+
+use axum::{
+    Json as Answer,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderValue, header};
+use kromka_control::{NodeInfo, NodeList, PageQuery};
+
+use super::{
+    body::Params,
+    openapi::Refusals,
+    operations::{next_link, page_size},
+};
+use crate::{app::App, error::ApiError};
+
+/// Lists nodes, ordered by id.
+#[utoipa::path(
+    get, path = "/v1/nodes", tag = "nodes", security(("token" = ["read"])), params(PageQuery),
+    responses((status = 200, description = "A page.", body = NodeList), Refusals)
+)]
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Params(query): Params<PageQuery>,
+) -> Result<Response, ApiError> {
+    let limit = page_size(&query)?;
+    let mut items = app.roster.list(limit as usize + 1, query.cursor.as_deref());
+    let more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next_cursor = items.last().filter(|_| more).map(|last| last.id.clone());
+    let link = next_link("/v1/nodes", limit, next_cursor.as_deref());
+    Ok((link, Answer(NodeList { items, next_cursor })).into_response())
+}
+
+/// Shows one node.
+#[utoipa::path(
+    get, path = "/v1/nodes/{id}", tag = "nodes", security(("token" = ["read"])),
+    params(("id" = String, Path, description = "The node.")),
+    responses((status = 200, description = "The node; `ETag` names the version of what was decided about it.", body = NodeInfo), Refusals)
+)]
+pub(crate) async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, ApiError> {
+    shown(&app, &id)
+}
+
+/// Takes a node out: it gets no new viewers and finishes what it has.
+#[utoipa::path(
+    post, path = "/v1/nodes/{id}:drain", tag = "nodes", security(("token" = ["nodes:write"])),
+    params(
+        ("id" = String, Path, description = "The node."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` the decision is based on; any when left out."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours."),
+    ),
+    responses((status = 200, description = "The node as it now is.", body = NodeInfo), Refusals)
+)]
+async fn drain(app: &App, id: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
+    decide(app, id, headers, true).await
+}
+
+/// Takes a node back in.
+#[utoipa::path(
+    post, path = "/v1/nodes/{id}:resume", tag = "nodes", security(("token" = ["nodes:write"])),
+    params(
+        ("id" = String, Path, description = "The node."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` the decision is based on; any when left out."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours."),
+    ),
+    responses((status = 200, description = "The node as it now is.", body = NodeInfo), Refusals)
+)]
+async fn resume(app: &App, id: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
+    decide(app, id, headers, false).await
+}
+
+/// `{id}:drain` and `{id}:resume` are one path segment to the router; here they are told apart.
+pub(crate) async fn verb(
+    State(app): State<Arc<App>>,
+    Path(target): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    match target.rsplit_once(':') {
+        Some((id, "drain")) => drain(&app, id, &headers).await,
+        Some((id, "resume")) => resume(&app, id, &headers).await,
+        _ => Err(ApiError::NotFound(
+            "a node can be drained and resumed: POST /v1/nodes/{id}:drain|resume".into(),
+        )),
+    }
+}
+
+async fn decide(app: &App, id: &str, headers: &HeaderMap, drained: bool) -> Result<Response, ApiError> {
+    let (_, revision) = app.roster.node(id).ok_or_else(unknown)?;
+    if !matches(headers, &tag(revision)) {
+        return Err(ApiError::Changed);
+    }
+    let revision = app.store.set_drained(id, drained).await?;
+    app.roster.set_drained(id, drained, revision);
+    shown(app, id)
+}
+
+/// Whether `If-Match` (RFC 9110, section 13.1.1) lets the write through; it does when it is absent.
+fn matches(headers: &HeaderMap, tag: &str) -> bool {
+    let expected = headers.get_all(header::IF_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut expected = expected.flat_map(|value| value.split(',')).map(str::trim).peekable();
+    expected.peek().is_none() || expected.any(|name| name == "*" || name == tag)
+}
+
+fn shown(app: &App, id: &str) -> Result<Response, ApiError> {
+    let (node, revision) = app.roster.node(id).ok_or_else(unknown)?;
+    let tag = HeaderValue::try_from(tag(revision)).map_err(|error| ApiError::Internal(error.to_string()))?;
+    Ok(([(header::ETAG, tag)], Answer(node)).into_response())
+}
+
+fn tag(revision: u64) -> String {
+    format!("\"r{revision}\"")
+}
+
+fn unknown() -> ApiError {
+    ApiError::NotFound("no such node has reported to this selector".to_owned())
+}

@@ -1,0 +1,50 @@
+//! Which path and method leads where, behind which scope.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    routing::{MethodRouter, get, post},
+};
+use kromka_access::Scope;
+
+use super::{
+    feed, heartbeat, keys, nodes, openapi, operations, prewarm, purge, sessions, sign,
+    writes::{Gate, guard_read, guard_write},
+};
+use crate::app::App;
+
+type Route = MethodRouter<Arc<App>>;
+
+/// The control API.
+pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
+    let read = |route: Route| guarded(app, Scope::Read, route, false);
+    let write = |scope: Scope, route: Route| guarded(app, scope, route, true);
+    Router::new()
+        .route("/v1/playback-sessions", write(Scope::SessionsWrite, post(sessions::create)))
+        .route("/v1/playback-sessions:batch", write(Scope::SessionsWrite, post(sessions::create_batch)))
+        .route("/v1/sign", write(Scope::SessionsWrite, post(sign::sign)))
+        .route("/v1/keys", get(keys::list))
+        .route("/v1/prewarm", write(Scope::ContentWrite, post(prewarm::prewarm)))
+        .route("/v1/purge", write(Scope::PurgeWrite, post(purge::purge)))
+        .route("/v1/operations", read(get(operations::list)))
+        .route(
+            "/v1/operations/{id}",
+            read(get(operations::show)).merge(write(Scope::ContentWrite, post(operations::cancel))),
+        )
+        .route("/v1/operations/{id}/stream", read(get(operations::follow)))
+        .route("/v1/nodes", read(get(nodes::list)))
+        .route("/v1/nodes/{id}", read(get(nodes::show)).merge(write(Scope::NodesWrite, post(nodes::verb))))
+        .route("/v1/nodes/{id}/heartbeat", post(heartbeat::hear))
+        .route("/v1/feed", get(feed::read))
+        .route("/v1/openapi.json", get(openapi::serve))
+}
+
+fn guarded(app: &Arc<App>, scope: Scope, route: Route, writes: bool) -> Route {
+    let gate = Gate { app: Arc::clone(app), scope };
+    match writes {
+        true => route.layer(from_fn_with_state(gate, guard_write)),
+        false => route.layer(from_fn_with_state(gate, guard_read)),
+    }
+}

@@ -1,0 +1,221 @@
+//! `POST /v1/playback-sessions` and `:batch`: one viewer's right to play one asset.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json as Answer,
+    extract::{Request, State},
+};
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+use ipnet::IpNet;
+use kromka_access::{Claims, Reach};
+use kromka_config::SessionsConfig;
+use kromka_control::{SessionAnswer, SessionRequest};
+use kromka_hls::{Kind, encode_path, kind};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    body::read,
+    openapi::Refusals,
+    path::owned_path,
+    session_request::{SessionBatch, SessionWanted, read_batch, read_one},
+};
+use crate::{
+    app::{App, content_key},
+    error::ApiError,
+    metrics::Surface,
+    rank::{Question, Ranking},
+};
+
+/// Edges besides the first.
+const ALTERNATES: usize = 3;
+
+/// A session and where it plays.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Session {
+    #[serde(flatten)]
+    common: SessionAnswer,
+    /// The signed URL at the selector, which redirects to the edge that is best when playback starts.
+    route_url: String,
+    /// The edge of `master_url`, by id.
+    edge: String,
+}
+
+/// The sessions of a batch, in the order they were asked for.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Sessions {
+    items: Vec<Session>,
+}
+
+/// Gives one viewer the right to play one asset, on the edge that is best for the viewer.
+#[utoipa::path(
+    post, path = "/v1/playback-sessions", tag = "sessions", security(("token" = ["sessions:write"])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours.")),
+    request_body = SessionWanted,
+    responses((status = 201, description = "The session.", body = Session), Refusals)
+)]
+pub(crate) async fn create(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<(StatusCode, Answer<Session>), ApiError> {
+    let wanted = read_one(&read(request).await?)?;
+    let session = open(&app, &wanted, Utc::now())?;
+    app.metrics.sessions(1);
+    Ok((StatusCode::CREATED, Answer(session)))
+}
+
+/// Gives up to 100 viewers their rights at once; all or none.
+#[utoipa::path(
+    post, path = "/v1/playback-sessions:batch", tag = "sessions", security(("token" = ["sessions:write"])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours.")),
+    request_body = SessionBatch,
+    responses((status = 201, description = "The sessions, in the order they were asked for.", body = Sessions), Refusals)
+)]
+pub(crate) async fn create_batch(
+    State(app): State<Arc<App>>,
+    request: Request,
+) -> Result<(StatusCode, Answer<Sessions>), ApiError> {
+    let wanted = read_batch(&read(request).await?)?;
+    let now = Utc::now();
+    let one =
+        |(index, wanted)| open(&app, wanted, now).map_err(|error| error.below(&format!("/items/{index}")));
+    let items: Vec<Session> = wanted.iter().enumerate().map(one).collect::<Result<_, _>>()?;
+    app.metrics.sessions(items.len() as u64);
+    Ok((StatusCode::CREATED, Answer(Sessions { items })))
+}
+
+fn open(app: &App, wanted: &SessionWanted, now: DateTime<Utc>) -> Result<Session, ApiError> {
+    let request = &wanted.common;
+    request.validate().map_err(ApiError::Invalid)?;
+    let service = app.service(&request.service)?;
+    let path = asset(service, request)?;
+    let (starts_by, ends) = deadlines(&app.sessions, wanted, now)?;
+    let session_id = Uuid::now_v7().to_string();
+    let reach = Reach::around(&path).map_err(|refusal| ApiError::field("/asset", refusal.to_string()))?;
+    let address = if wanted.bind_ip { request.client_ip } else { None };
+    let claims = Claims {
+        iss: app.sessions.issuer.clone(),
+        sub: request.subject.clone(),
+        sid: session_id.clone(),
+        aud: service.id.clone(),
+        exp: ends.timestamp(),
+        nbf: Some(now.timestamp()),
+        iat: Some(now.timestamp()),
+        jti: Some(Uuid::now_v7().to_string()),
+        kst: Some(starts_by.timestamp()),
+        cdniuc: reach.to_string(),
+        cdniip: address.map(IpNet::from),
+        maxh: request.max_height,
+        maxbr: request.max_bitrate,
+        ..Claims::default()
+    };
+    let token = app.keys.sign(&claims, "/subject")?;
+    let target = format!("/~{token}{}", encode_path(&path));
+    let key = content_key(&service.id, &path);
+    let question =
+        Question { client: request.client_ip, content_key: &key, exclude: &[], k: 1 + ALTERNATES, now_ms: 0 };
+    let render = |ranking: &Ranking<'_>| {
+        let mut urls = ranking.edges.iter().map(|ranked| format!("{}{target}", ranked.edge.url));
+        let master_url = urls.next().ok_or(ApiError::NoEdge)?;
+        let edge = ranking.edges.first().map(|ranked| ranked.edge.id.to_string()).unwrap_or_default();
+        Ok::<_, ApiError>((master_url, urls.collect(), edge))
+    };
+    let (master_url, alternates, edge): (_, _, String) =
+        app.decide(Surface::Session, question, true, render)?;
+    Ok(Session {
+        common: SessionAnswer {
+            session_id,
+            master_url,
+            alternates,
+            steering_url: None,
+            start_expires_at: starts_by,
+            expires_at: ends,
+        },
+        route_url: format!("{}/route{target}", app.url),
+        edge,
+    })
+}
+
+/// The decoded path of the asset: a playlist of the service, without token or query.
+fn asset(service: &kromka_config::SelectorService, request: &SessionRequest) -> Result<String, ApiError> {
+    let split = owned_path(service, "/asset", &request.asset)?;
+    let plain = request.asset.starts_with('/') && split.token.is_none() && split.query.is_none();
+    if !plain || kind(&split.path) != Kind::Playlist {
+        let message = "must be the path of a multivariant playlist, such as /stream/demo/master.m3u8";
+        return Err(ApiError::field("/asset", message));
+    }
+    Ok(split.path)
+}
+
+/// Until when playback may start, and when it ends.
+fn deadlines(
+    config: &SessionsConfig,
+    wanted: &SessionWanted,
+    now: DateTime<Utc>,
+) -> Result<(DateTime<Utc>, DateTime<Utc>), ApiError> {
+    // Whole seconds, as tokens have them: what is answered is what is enforced.
+    let now = DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now);
+    let max = config.max.get();
+    let bounded = |pointer: &str, seconds: Option<u64>, max: Duration| match seconds {
+        Some(seconds) if seconds > max.as_secs() => {
+            Err(ApiError::field(pointer, format!("at most {} seconds", max.as_secs())))
+        }
+        seconds => Ok(seconds.map(Duration::from_secs)),
+    };
+    let duration = bounded("/duration_s", wanted.common.duration_s, max)?;
+    let life = match bounded("/ttl_s", wanted.common.ttl_s, max)? {
+        Some(ttl) => ttl,
+        None => (duration.unwrap_or(config.duration.get()) + config.grace.get()).min(max),
+    };
+    let start_max = Duration::from_secs(super::session_request::START_MAX_S);
+    let start =
+        bounded("/start_ttl_s", wanted.start_ttl_s, start_max)?.unwrap_or(config.start.get()).min(life);
+    Ok((now + start, now + life))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn seconds(extra: serde_json::Value) -> Result<(i64, i64), ApiError> {
+        let mut body = json!({"service": "default", "asset": "/a/m.m3u8", "subject": "s"});
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        let wanted = read_one(body.to_string().as_bytes()).unwrap();
+        let now = DateTime::from_timestamp(1_000_000, 700_000_000).unwrap();
+        let (start, end) = deadlines(&SessionsConfig::default(), &wanted, now)?;
+        assert_eq!((start.timestamp_subsec_millis(), end.timestamp_subsec_millis()), (0, 0));
+        Ok((start.timestamp() - 1_000_000, end.timestamp() - 1_000_000))
+    }
+
+    #[test]
+    fn deadlines_follow_from_length_or_ttl() {
+        let hour = 3_600;
+        assert_eq!(seconds(json!({})).unwrap(), (300, 4 * hour + 900));
+        assert_eq!(seconds(json!({"duration_s": hour})).unwrap(), (300, hour + 900));
+        assert_eq!(
+            seconds(json!({"duration_s": 24 * hour})).unwrap(),
+            (300, 24 * hour),
+            "grace ends at the maximum"
+        );
+        assert_eq!(seconds(json!({"ttl_s": 60})).unwrap(), (60, 60), "no start after the end");
+        assert_eq!(seconds(json!({"ttl_s": 600, "duration_s": 1})).unwrap(), (300, 600));
+        assert_eq!(seconds(json!({"start_ttl_s": 7_200})).unwrap().0, 7_200);
+    }
+
+    #[test]
+    fn what_is_past_a_maximum_is_named() {
+        for name in ["ttl_s", "duration_s", "start_ttl_s"] {
+            let mut extra = serde_json::Map::new();
+            extra.insert(name.to_owned(), json!(86_401));
+            let Err(ApiError::Invalid(errors)) = seconds(extra.into()) else { panic!("{name} passed") };
+            assert_eq!(errors[0].pointer, format!("/{name}"));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What the handlers of one selector have at hand.
+
+use std::{sync::Arc, time::Instant};
+
+use kromka_config::{SelectorService, SessionsConfig};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    auth::Gatekeeper,
+    error::ApiError,
+    keys::Keyring,
+    metrics::{Metrics, Surface},
+    operations::Tracker,
+    rank::{Question, Ranking, Snapshot, rank},
+    roster::Roster,
+    store::Store,
+};
+
+/// Server-sent event streams that may be open at once; each holds a connection.
+pub(crate) const STREAMS_MAX: usize = 256;
+
+/// One selector, as its handlers see it.
+pub(crate) struct App {
+    /// What viewers put before `/route`, without a trailing slash.
+    pub(crate) url: String,
+    /// The state that lasts.
+    pub(crate) store: Store,
+    /// The nodes.
+    pub(crate) roster: Roster,
+    /// The long work.
+    pub(crate) tracker: Tracker,
+    /// Signs.
+    pub(crate) keys: Keyring,
+    /// Lets in.
+    pub(crate) gate: Gatekeeper,
+    /// Counts.
+    pub(crate) metrics: Metrics,
+    /// What it hands out sessions for.
+    pub(crate) services: Vec<SelectorService>,
+    /// How long tokens live.
+    pub(crate) sessions: SessionsConfig,
+    /// How often nodes are to report, in milliseconds.
+    pub(crate) heartbeat_ms: u64,
+    /// Bounds event streams.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Ends long polls and event streams when the selector stops.
+    pub(crate) stop: CancellationToken,
+}
+
+impl App {
+    /// The service of that name, or what is wrong at `/service`.
+    pub(crate) fn service(&self, id: &str) -> Result<&SelectorService, ApiError> {
+        self.services.iter().find(|service| service.id == id).ok_or_else(|| {
+            let known: Vec<_> = self.services.iter().map(|service| service.id.as_str()).collect();
+            ApiError::field("/service", format!("unknown service; known: {}", known.join(", ")))
+        })
+    }
+
+    /// The service that publishes `path`: the one with the longest prefix.
+    pub(crate) fn service_of(&self, path: &str) -> Option<&SelectorService> {
+        let owners = self.services.iter().filter(|service| path.starts_with(&service.prefix));
+        owners.max_by_key(|service| service.prefix.len())
+    }
+
+    /// Asks the ranking and counts the decision. `render` gets the snapshot's own words, so that nothing is copied
+    /// that is not needed; the edge that comes first counts as assigned when `assign` says so.
+    pub(crate) fn decide<T>(
+        &self,
+        surface: Surface,
+        question: Question<'_>,
+        assign: bool,
+        render: impl FnOnce(&Ranking<'_>) -> T,
+    ) -> T {
+        let snapshot: Arc<Snapshot> = self.roster.snapshot();
+        let began = Instant::now();
+        let ranking = rank(&snapshot, &Question { now_ms: self.roster.now_ms(), ..question });
+        self.metrics.decided(surface, ranking.verdict, began.elapsed().as_secs_f64());
+        if assign && let Some(first) = ranking.edges.first() {
+            first.edge.assigned.add();
+        }
+        render(&ranking)
+    }
+}
+
+/// What a title is placed by: its service and the directory it lies in, so that all of it lands on one node.
+pub(crate) fn content_key(service: &str, path: &str) -> String {
+    let directory = path.rfind('/').map_or("/", |end| &path[..=end]);
+    format!("{service}{directory}")
+}

@@ -1,0 +1,82 @@
+//! The key that signs session tokens, and the public keys that nodes verify with.
+
+use std::sync::Arc;
+
+use kromka_access::{Claims, KeyError, Signer};
+use kromka_control::FeedItem;
+use serde_json::{Value, json};
+
+use crate::{
+    error::{ApiError, StartError},
+    store::{Store, keys::StoredKey},
+};
+
+/// The signing key and the published set.
+#[derive(Clone, Debug)]
+pub(crate) struct Keyring {
+    signer: Arc<Signer>,
+    jwks: Arc<Value>,
+}
+
+impl Keyring {
+    /// Takes up the keys of the store, making the first one if there is none, and sees to it that the feed carries
+    /// the set as it is.
+    pub(crate) async fn open(store: &Store, now_ms: u64) -> Result<Keyring, StartError> {
+        let mut kept = store.keys().await?;
+        if !kept.iter().any(|key| key.state == "active") {
+            let kid = format!("k-{}", uuid::Uuid::now_v7().simple());
+            let (_, secret) = Signer::generate(&kid).map_err(StartError::Key)?;
+            let key = StoredKey { kid, algorithm: "EdDSA".into(), secret, state: "active".into() };
+            store.add_key(&key, now_ms).await?;
+            kept.push(key);
+        }
+        let (mut active, mut public) = (None, Vec::new());
+        for key in &kept {
+            let signer = Signer::from_pkcs8(&key.kid, &key.secret).map_err(StartError::Key)?;
+            public.extend(signer.jwk());
+            if key.state == "active" {
+                active = Some(signer);
+            }
+        }
+        let signer = active.ok_or_else(|| StartError::Store("the store holds no active key".to_owned()))?;
+        let jwks = json!({ "keys": public });
+        if store.published_keys().await?.as_ref() != Some(&jwks) {
+            store.append(&FeedItem::Keys { jwks: jwks.clone() }).await?;
+        }
+        Ok(Keyring { signer: Arc::new(signer), jwks: Arc::new(jwks) })
+    }
+
+    /// Makes a token. `pointer` names the field whose text goes into it, for when it is too long or no good.
+    pub(crate) fn sign(&self, claims: &Claims, pointer: &str) -> Result<String, ApiError> {
+        self.signer.sign(claims).map_err(|error| match error {
+            KeyError::Claims(refusal) => ApiError::field(pointer, refusal.to_string()),
+            other => ApiError::Internal(other.to_string()),
+        })
+    }
+
+    /// The JWK Set (RFC 7517) that verifies.
+    pub(crate) fn jwks(&self) -> &Value {
+        &self.jwks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_start_makes_a_key_and_the_next_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("s.db")).await.unwrap();
+        let first = Keyring::open(&store, 1).await.unwrap();
+        let head = store.feed_head();
+        let again = Keyring::open(&store, 2).await.unwrap();
+        assert_eq!(first.signer.kid(), again.signer.kid());
+        assert_eq!(first.jwks(), again.jwks());
+        assert_eq!(store.feed_head(), head, "nothing new to tell the nodes");
+        assert_eq!(first.jwks()["keys"][0]["kid"], first.signer.kid());
+        assert!(first.jwks()["keys"][0].get("d").is_none(), "the private part stays here");
+    }
+}

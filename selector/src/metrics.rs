@@ -1,0 +1,122 @@
+//! What the selector counts.
+
+use kromka_telemetry::{Counter, CounterVec, Gauge, GaugeVec, Histogram, Registry};
+
+use crate::{rank::Verdict, roster::Roster};
+
+/// Buckets of the decision time in seconds: it takes microseconds.
+const DECISION_BUCKETS: [f64; 10] = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 1e-3, 1e-2];
+
+/// Where an answer is given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Surface {
+    /// `/route/…`.
+    Redirect,
+    /// `/v1/select`.
+    Select,
+    /// `/v1/playback-sessions` and `/v1/sign`.
+    Session,
+}
+
+/// The counters of one selector.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    decisions: CounterVec,
+    decision_seconds: Histogram,
+    sessions: Counter,
+    signed: Counter,
+    heartbeats: Counter,
+    requests: CounterVec,
+    nodes: GaugeVec,
+    feed_head: Gauge,
+    feed_lag: GaugeVec,
+    operations_open: Gauge,
+    distrusted: Gauge,
+}
+
+impl Metrics {
+    /// Registers everything.
+    pub(crate) fn new(registry: &Registry) -> Metrics {
+        let labels = &["surface", "reason"];
+        Metrics {
+            decisions: registry.counter_vec("kromka_route_decisions_total", "Routing decisions.", labels),
+            decision_seconds: registry.histogram(
+                "kromka_route_decision_seconds",
+                "Time one ranking takes.",
+                &DECISION_BUCKETS,
+            ),
+            sessions: registry.counter("kromka_sessions_created_total", "Playback sessions handed out."),
+            signed: registry.counter("kromka_signed_urls_total", "URLs signed without a session."),
+            heartbeats: registry.counter("kromka_heartbeats_total", "Heartbeats taken from nodes."),
+            requests: registry.counter_vec(
+                "kromka_api_requests_total",
+                "Requests by the class of their answer.",
+                &["status_class"],
+            ),
+            nodes: registry.gauge_vec("kromka_nodes", "Nodes by role and state.", &["role", "state"]),
+            feed_head: registry.gauge("kromka_feed_head", "Number of the newest feed entry."),
+            feed_lag: registry.gauge_vec(
+                "kromka_feed_lag",
+                "Feed entries a live node has not applied.",
+                &["node"],
+            ),
+            operations_open: registry.gauge("kromka_operations_open", "Operations that wait for a node."),
+            distrusted: registry.gauge(
+                "kromka_roster_distrusted",
+                "1 while more than half of the edges look dead and silence is not believed.",
+            ),
+        }
+    }
+
+    /// One decision.
+    pub(crate) fn decided(&self, surface: Surface, verdict: Verdict, seconds: f64) {
+        let surface = match surface {
+            Surface::Redirect => "redirect",
+            Surface::Select => "select",
+            Surface::Session => "session",
+        };
+        self.decisions.with(&[surface, verdict.as_str()]).inc();
+        self.decision_seconds.observe(seconds);
+    }
+
+    /// Sessions handed out.
+    pub(crate) fn sessions(&self, count: u64) {
+        self.sessions.inc_by(count);
+    }
+
+    /// One URL signed.
+    pub(crate) fn signed(&self) {
+        self.signed.inc();
+    }
+
+    /// One heartbeat.
+    pub(crate) fn heartbeat(&self) {
+        self.heartbeats.inc();
+    }
+
+    /// One answer.
+    pub(crate) fn answered(&self, status: http::StatusCode) {
+        let class = match status.as_u16() / 100 {
+            1 => "1xx",
+            2 => "2xx",
+            3 => "3xx",
+            4 => "4xx",
+            _ => "5xx",
+        };
+        self.requests.with(&[class]).inc();
+    }
+
+    /// Reads what is better read than counted.
+    pub(crate) fn observe(&self, roster: &Roster, feed_head: u64, operations_open: usize) {
+        for ((role, state), count) in roster.census() {
+            self.nodes.with(&[role, state]).set(count as f64);
+        }
+        for (node, feed_seq) in roster.receipts() {
+            self.feed_lag.with(&[&node]).set(feed_head.saturating_sub(feed_seq) as f64);
+        }
+        self.feed_head.set(feed_head as f64);
+        self.operations_open.set(operations_open as f64);
+        let distrusted = roster.snapshot().distrusted(roster.now_ms());
+        self.distrusted.set(f64::from(u8::from(distrusted)));
+    }
+}
