@@ -57,19 +57,24 @@ impl Meters {
             &LATENCY_BUCKETS,
         );
         let pace = Arc::new(Pace::default());
-        let service = |name: &str| {
+        let service = |name: &str, hit: Histogram| {
             Arc::new(ServiceMeters {
                 name: name.to_owned(),
                 requests: requests.clone(),
-                hit: first_byte.with(&[name, HIT]),
+                hit,
                 first_byte: first_byte.clone(),
                 sent: sent.with(&[name]),
                 pace: Arc::clone(&pace),
             })
         };
         Meters {
-            services: config.service.iter().map(|one| service(&one.id)).collect(),
-            nobody: service(""),
+            services: config
+                .service
+                .iter()
+                .map(|one| service(&one.id, first_byte.with(&[&one.id, HIT])))
+                .collect(),
+            // What belongs to nobody is refused, never a hit.
+            nobody: service("none", Histogram::default()),
             sessions: registry.counter("kromka_sessions_started_total", "Playbacks begun."),
             pace,
         }

@@ -213,6 +213,10 @@ impl Source for Shields {
                     self.0.pass_over(shield);
                     last = error;
                 }
+                Err(error) => {
+                    tracing::warn!(shield = %shield.url, key = %want.key, %error, "no answer from the shield");
+                    return asked.count(Err(error));
+                }
                 answer => return asked.count(answer),
             }
         }

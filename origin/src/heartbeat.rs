@@ -87,7 +87,8 @@ impl Node for OriginNode {
                 PurgeMode::Hard => kromka_cache::PurgeMode::Hard,
                 PurgeMode::Soft => kromka_cache::PurgeMode::Soft,
             },
-            urls: order.urls.iter().map(|url| object(url).0.to_owned()).collect(),
+            // As written, for a name with a question mark in it; and as a path, for one with a query.
+            urls: order.urls.iter().flat_map(|url| [url.clone(), object(url).0.to_owned()]).collect(),
             prefixes: order.prefixes.clone(),
             tags: order.tags.clone(),
         };

@@ -79,3 +79,22 @@ async fn a_start_that_fails_says_what_to_do() {
     assert!(error.contains("/proc/nowhere") && error.contains("writable"), "{error}");
     drop(site);
 }
+
+#[tokio::test]
+async fn tls_and_http_2_serve_the_same() {
+    let (_shield, serving) = TestShield::start(|_| segment("media")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut site = Site::start_with(&[&serving], |config| {
+        config.listen.https = Some("127.0.0.1:0".parse().unwrap());
+        config.tls.self_signed = Some(folder.path().into());
+    })
+    .await;
+    let pems =
+        std::fs::read_dir(folder.path()).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()));
+    let root = pems.map(Result::unwrap).find(|pem| pem.contains("BEGIN CERTIFICATE")).unwrap();
+    site.client =
+        Client::new(ClientOptions { extra_root_pem: Some(root), ..ClientOptions::default() }).unwrap();
+    let base = site.edge.tls_url.as_ref().unwrap().as_str().trim_end_matches('/');
+    let got = site.send(Method::GET, &format!("{base}{}", site.signed("/stream/a.ts")), &[]).await;
+    assert_eq!((got.status, got.text(), got.header("via")), (StatusCode::OK, "media", "2 kromka-edge-e1"));
+}
