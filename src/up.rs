@@ -27,8 +27,9 @@ use ready::{EdgeReady, NodeReady, Ready};
 
 /// How long the roles may take to find each other.
 const FIND_EACH_OTHER: Duration = Duration::from_secs(20);
-/// The printed URL may be opened for a day: this is one's own machine.
-const DAY_S: u64 = 24 * 3600;
+/// The printed URL plays for this long; it may be opened for as long as `sessions.start` of the selector's
+/// configuration says, a day: this is one's own machine.
+const PLAY_S: u64 = 24 * 3600;
 
 /// What `kromka up` can be told; nothing has to be.
 #[derive(clap::Args, Debug)]
@@ -167,8 +168,8 @@ async fn session(api: &Api, asset: &str) -> Result<String> {
         client_ip: None,
         max_height: None,
         max_bitrate: None,
-        duration_s: Some(DAY_S / 2),
-        ttl_s: Some(DAY_S),
+        duration_s: None,
+        ttl_s: Some(PLAY_S),
     };
     let answer = api.sessions_create(&request).await.with_context(|| format!("no session for {asset}"))?;
     Ok(answer.master_url)

@@ -26,7 +26,7 @@ impl Configs<'_> {
             "role = \"selector\"\nnode_token = {node}\n\n[listen]\nhttp = {listen}\n\n[admin]\nlisten = {any}\n\n\
              [store]\npath = {store}\n\n[[token]]\nname = \"up\"\nsecret = {api}\n\
              scopes = [\"sessions:write\", \"content:write\", \"purge:write\", \"nodes:write\", \"read\"]\n\n\
-             [[service]]\nid = \"{SERVICE}\"\nprefix = \"/\"\n\n[log]\nlevel = \"warn\"\n",
+             [sessions]\nstart = \"24h\"\n\n[[service]]\nid = \"{SERVICE}\"\nprefix = \"/\"\n",
             node = quoted(self.folder.node_token()),
             listen = self.address(port),
             any = self.address(0),
