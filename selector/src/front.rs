@@ -6,7 +6,7 @@ use axum::{
     Extension, Router,
     extract::{Request, State},
     middleware::{Next, from_fn, from_fn_with_state},
-    response::{IntoResponse, Response},
+    response::Response,
     routing::get,
 };
 use kromka_net::ServiceHandler;
@@ -16,8 +16,8 @@ use crate::{answer, api, app::App, error::ApiError, player};
 /// Everything that is served to viewers, to the platform and to nodes.
 pub(crate) fn front(app: Arc<App>, with_player: bool) -> ServiceHandler<Router> {
     let viewers = Router::new()
-        .route("/route/{*path}", get(answer::route::route))
-        .route("/v1/select", get(answer::select::select))
+        .route("/route/{*path}", get(answer::route::route).options(answer::cors::preflight))
+        .route("/v1/select", get(answer::select::select).options(answer::cors::preflight))
         .layer(from_fn(answer::cors::allow));
     let mut router = Router::new().merge(viewers).merge(api::routes(&app));
     if with_player {
@@ -35,7 +35,7 @@ pub(crate) fn front(app: Arc<App>, with_player: bool) -> ServiceHandler<Router> 
 }
 
 async fn count(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let response = next.run(request).await.into_response();
+    let response = next.run(request).await;
     app.metrics.answered(response.status());
     response
 }

@@ -26,6 +26,10 @@ const LEFT_MS: u64 = 3_600_000;
 /// Where this process's clock begins, in milliseconds: late enough that silences from before can be expressed.
 const CLOCK_BEGINS_MS: u64 = 1 << 40;
 
+/// How long a selector that has just started waits for the nodes it knows, in milliseconds, before it tells
+/// operations that they are down.
+const PATIENCE_MS: u64 = 10_000;
+
 /// What one viewer takes, in bits per second, while an edge serves too few to tell: a 1080p rendition.
 const SESSION_BPS: u64 = 4_000_000;
 
@@ -239,16 +243,16 @@ impl Roster {
             .collect()
     }
 
-    /// Nodes that are down, with their silence in milliseconds. None while the roster is distrusted: then silence
-    /// says nothing.
+    /// Nodes that are down, with their silence in milliseconds. While the roster is distrusted, and for nodes that
+    /// had no time yet to find a selector that has just started, silence says nothing.
     pub(crate) fn down(&self) -> Vec<(String, u64)> {
         let now_ms = self.now_ms();
         let distrusted = self.snapshot().distrusted(now_ms);
         let nodes = self.nodes.lock();
-        let down = nodes
-            .entries
-            .values()
-            .filter(|entry| self.state(entry, now_ms) == NodeState::Down && (entry.gone || !distrusted));
+        let down = nodes.entries.values().filter(|entry| {
+            let believed = !distrusted && (entry.heard_here || now_ms >= CLOCK_BEGINS_MS + PATIENCE_MS);
+            self.state(entry, now_ms) == NodeState::Down && (entry.gone || believed)
+        });
         down.map(|entry| (entry.heartbeat.id.clone(), now_ms.saturating_sub(entry.heard_ms))).collect()
     }
 

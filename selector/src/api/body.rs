@@ -23,17 +23,6 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
-/// A body as it came, within bounds: for handlers that have to judge the caller first.
-pub(crate) struct Whole(pub(crate) Bytes);
-
-impl<S: Send + Sync> FromRequest<S> for Whole {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        read(request).await.map(Whole)
-    }
-}
-
 /// Parameters of a query.
 pub(crate) struct Params<T>(pub(crate) T);
 

@@ -6,7 +6,6 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Json as Answer, extract::State};
-use http::HeaderMap;
 use kromka_control::{Feed, FeedEntry, FeedItem, FeedQuery, NodeRole};
 use tokio::time::{Instant, sleep_until};
 
@@ -27,10 +26,8 @@ const SHIELDS_MS: u64 = 2_000;
 )]
 pub(crate) async fn read(
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
     Params(query): Params<FeedQuery>,
 ) -> Result<Answer<Feed>, ApiError> {
-    app.gate.node(&headers)?;
     let deadline = Instant::now() + Duration::from_millis(query.wait_ms.min(WAIT_MAX_MS));
     let (mut heads, mut receipts) = (app.store.watch_feed(), app.roster.watch_receipts());
     loop {

@@ -6,11 +6,10 @@ use axum::{
     Json as Answer,
     extract::{Path, State},
 };
-use http::HeaderMap;
 use kromka_control::{Heartbeat, HeartbeatAnswer};
 use url::Url;
 
-use super::{body::parse, openapi::Refusals};
+use super::{body::Json, openapi::Refusals};
 use crate::{app::App, error::ApiError, roster::Refused, store::door::now_ms};
 
 /// Longest name of a node or a site.
@@ -26,11 +25,8 @@ const NAME_MAX: usize = 63;
 pub(crate) async fn hear(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    body: super::body::Whole,
+    Json(heartbeat): Json<Heartbeat>,
 ) -> Result<Answer<HeartbeatAnswer>, ApiError> {
-    app.gate.node(&headers)?;
-    let heartbeat: Heartbeat = parse(&body.0)?;
     check(&id, &heartbeat)?;
     let heard = app.roster.heartbeat(&heartbeat).map_err(|Refused::Full| {
         ApiError::Busy("the roster is full; nodes that are gone leave it after a day")

@@ -4,7 +4,7 @@
 //! - [`body`]: reading JSON, and saying where it is wrong.
 //! - [`pointer`]: where in a JSON text something is.
 //! - [`path`]: reading paths and URLs of content.
-//! - [`writes`]: what stands before every write: scope, idempotency, audit.
+//! - [`writes`]: what stands before a call: scope, and for writes idempotency and audit.
 //! - for the platform: [`sessions`] with [`session_request`], [`sign`], [`keys`].
 //! - for operators: [`prewarm`], [`purge`], [`operations`], [`nodes`].
 //! - for nodes: [`heartbeat`], [`feed`].

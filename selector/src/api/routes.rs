@@ -11,7 +11,7 @@ use kromka_access::Scope;
 
 use super::{
     feed, heartbeat, keys, nodes, openapi, operations, prewarm, purge, sessions, sign,
-    writes::{Gate, guard_read, guard_write},
+    writes::{Gate, guard_node, guard_read, guard_write},
 };
 use crate::app::App;
 
@@ -20,6 +20,7 @@ type Route = MethodRouter<Arc<App>>;
 /// The control API.
 pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     let read = |route: Route| guarded(app, Scope::Read, route, false);
+    let for_nodes = |route: Route| route.layer(from_fn_with_state(Arc::clone(app), guard_node));
     let write = |scope: Scope, route: Route| guarded(app, scope, route, true);
     Router::new()
         .route("/v1/playback-sessions", write(Scope::SessionsWrite, post(sessions::create)))
@@ -36,8 +37,8 @@ pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/v1/operations/{id}/stream", read(get(operations::follow)))
         .route("/v1/nodes", read(get(nodes::list)))
         .route("/v1/nodes/{id}", read(get(nodes::show)).merge(write(Scope::NodesWrite, post(nodes::verb))))
-        .route("/v1/nodes/{id}/heartbeat", post(heartbeat::hear))
-        .route("/v1/feed", get(feed::read))
+        .route("/v1/nodes/{id}/heartbeat", for_nodes(post(heartbeat::hear)))
+        .route("/v1/feed", for_nodes(get(feed::read)))
         .route("/v1/openapi.json", get(openapi::serve))
 }
 

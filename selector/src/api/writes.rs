@@ -55,6 +55,14 @@ pub(crate) async fn guard_read(State(gate): State<Gate>, request: Request, next:
     }
 }
 
+/// Lets nodes through.
+pub(crate) async fn guard_node(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match app.gate.node(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
 /// Lets a write through when its caller may write, once per key, and notes it.
 pub(crate) async fn guard_write(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let caller = match gate.app.gate.caller(request.headers(), gate.scope) {

@@ -1,0 +1,17 @@
+//! A whole selector over real sockets, with fake nodes that send heartbeats and read the feed.
+//!
+//! - `rig`: starts the selector and speaks to it.
+//! - `access`: who may do what, idempotency, malformed requests.
+//! - `playing`: sessions, signed URLs, redirects, rankings.
+//! - `fleet`: heartbeats, draining, the feed.
+//! - `work`: purges and pre-warms to the last receipt, across a restart.
+//! - `surface`: the OpenAPI document, the player page, health, metrics, TLS.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod access;
+mod fleet;
+mod playing;
+mod rig;
+mod surface;
+mod work;

@@ -1,0 +1,159 @@
+//! Heartbeats, draining, the feed.
+
+use std::time::{Duration, Instant};
+
+use kromka_control::{FeedItem, Heartbeat, NodeState};
+use serde_json::json;
+
+use super::rig::{ALL, ASSET, Rig, node};
+
+async fn chosen(rig: &Rig) -> String {
+    let reply = rig.send("GET", &format!("/route{ASSET}"), &[], "").await;
+    match reply.status.as_u16() {
+        307 => reply.header("location")["http://".len()..].split('.').next().unwrap().to_owned(),
+        status => status.to_string(),
+    }
+}
+
+async fn state(rig: &Rig, id: &str) -> String {
+    rig.get(&format!("/v1/nodes/{id}")).await.json["state"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn nodes_are_listed_page_by_page() {
+    let rig = Rig::start().await;
+    rig.up(&["c-1", "a-1", "o-1", "b-1"]).await;
+    let first = rig.get("/v1/nodes?limit=3").await;
+    let ids = |reply: &super::rig::Reply| -> Vec<String> {
+        let items = reply.json["items"].as_array().unwrap();
+        items.iter().map(|node| node["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(&first), ["a-1", "b-1", "c-1"]);
+    let cursor = first.json["next_cursor"].as_str().unwrap();
+    assert_eq!(first.header("link"), format!("</v1/nodes?limit=3&cursor={cursor}>; rel=\"next\""));
+    let last = rig.get(&format!("/v1/nodes?limit=3&cursor={cursor}")).await;
+    assert_eq!(ids(&last), ["o-1"]);
+    assert!(last.json.get("next_cursor").is_none() && last.header("link").is_empty());
+    let node = &first.json["items"][0];
+    for (member, value) in [
+        ("role", json!("edge")),
+        ("site", json!("a")),
+        ("state", json!("up")),
+        ("url", json!("http://a-1.example:8080/")),
+        ("feed_seq", json!(0)),
+        ("version", json!("0.1.0")),
+    ] {
+        assert_eq!(node[member], value, "{member}");
+    }
+    assert_eq!(node["load"]["egress_bps"], 100_000_000);
+}
+
+#[tokio::test]
+async fn a_drained_node_gets_no_new_viewers_until_it_is_resumed_also_after_a_restart() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1"]).await;
+    let first = chosen(&rig).await;
+    let other = if first == "a-1" { "b-1" } else { "a-1" };
+    let head = rig.feed("a-1", 0, 0).await.head;
+    let reply = rig.post(&format!("/v1/nodes/{first}:drain"), json!({})).await;
+    assert_eq!((reply.status.as_u16(), &reply.json["state"]), (200, &json!("draining")), "{reply:?}");
+    assert_eq!(chosen(&rig).await, other);
+    let entries = rig.feed("a-1", head, 0).await.entries;
+    assert_eq!(entries[0].what, FeedItem::Node { id: first.clone(), state: NodeState::Draining });
+
+    let rig = rig.restart().await;
+    rig.up(&["a-1", "b-1"]).await;
+    assert_eq!(state(&rig, &first).await, "draining");
+    assert_eq!(chosen(&rig).await, other);
+    rig.post(&format!("/v1/nodes/{other}:drain"), json!({})).await;
+    assert_eq!(chosen(&rig).await, first, "draining is better than nothing");
+    for id in [&first, other] {
+        assert_eq!(rig.post(&format!("/v1/nodes/{id}:resume"), json!({})).await.json["state"], "up");
+    }
+    assert_eq!(chosen(&rig).await, first);
+}
+
+#[tokio::test]
+async fn a_decision_on_an_old_version_is_refused() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1"]).await;
+    let tag = rig.get("/v1/nodes/a-1").await.header("etag").to_owned();
+    assert!(tag.starts_with('"'), "{tag}");
+    let drain = async |tag: &str| {
+        let fields = [("authorization", &*format!("Bearer {ALL}")), ("if-match", tag)];
+        rig.send("POST", "/v1/nodes/a-1:drain", &fields, "").await
+    };
+    let reply = drain(&tag).await;
+    assert_eq!(reply.status, 200);
+    assert_ne!(reply.header("etag"), tag);
+    let reply = drain(&tag).await;
+    assert_eq!((reply.status.as_u16(), reply.slug()), (412, "changed"));
+    assert_eq!(drain("*").await.status, 200);
+}
+
+#[tokio::test]
+async fn silence_makes_a_node_suspect_then_down_and_a_goodbye_at_once() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1"]).await;
+    rig.beat(&Heartbeat { goodbye: true, ..node("b-1") }).await;
+    assert_eq!(state(&rig, "b-1").await, "down");
+    assert_eq!(chosen(&rig).await, "a-1");
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(state(&rig, "a-1").await, "suspect");
+    assert_eq!(chosen(&rig).await, "a-1", "nothing sounder is there");
+    rig.up(&["b-1"]).await;
+    assert_eq!(chosen(&rig).await, "b-1", "it is back");
+    tokio::time::sleep(Duration::from_millis(1_700)).await;
+    assert_eq!(state(&rig, "a-1").await, "down");
+    rig.beat(&Heartbeat { goodbye: true, ..node("b-1") }).await;
+    assert_eq!(chosen(&rig).await, "503");
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_arrives_late_changes_nothing() {
+    let rig = Rig::start().await;
+    let early = node("a-1");
+    rig.beat(&Heartbeat { version: "new".into(), ..node("a-1") }).await;
+    let reply = rig.beat(&Heartbeat { version: "old".into(), ..early.clone() }).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(rig.get("/v1/nodes/a-1").await.json["version"], "new");
+    rig.beat(&Heartbeat { version: "restarted".into(), boot: "next".into(), ..early }).await;
+    assert_eq!(rig.get("/v1/nodes/a-1").await.json["version"], "restarted");
+}
+
+#[tokio::test]
+async fn a_restarted_selector_routes_at_once_to_who_was_there() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1"]).await;
+    let rig = rig.restart().await;
+    assert_eq!(chosen(&rig).await, "a-1");
+    assert!(rig.get("/v1/nodes/a-1").await.json.get("heartbeat_age_ms").is_none(), "not heard since");
+}
+
+#[tokio::test]
+async fn the_feed_tells_the_keys_and_waits_for_what_is_new() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1"]).await;
+    let feed = rig.feed("a-1", 0, 0).await;
+    let keys = rig.send("GET", "/v1/keys", &[], "").await;
+    let FeedItem::Keys { jwks } = &feed.entries[0].what else { panic!("{feed:?}") };
+    assert_eq!(*jwks, keys.json);
+    assert_eq!(jwks["keys"][0]["kty"], "OKP");
+    assert_eq!((feed.entries.len(), feed.head), (1, feed.entries[0].seq));
+    let answer = rig.beat(&node("a-1")).await;
+    assert_eq!((&answer.json["feed_head"], &answer.json["interval_ms"]), (&json!(feed.head), &json!(500)));
+
+    let began = Instant::now();
+    let (seen, _) = tokio::join!(rig.feed("a-1", feed.head, 20_000), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        rig.post("/v1/purge", json!({"service": "default", "mode": "hard", "urls": ["/a.ts"]})).await
+    });
+    assert_eq!(seen.entries.len(), 1, "woken, not timed out");
+    assert!(began.elapsed() < Duration::from_secs(15));
+    assert!(rig.feed("a-1", seen.head, 100).await.entries.is_empty());
+
+    let rig = rig.restart().await;
+    let again = rig.feed("a-1", 0, 0).await;
+    assert_eq!((again.feed_id, again.head), (feed.feed_id, seen.head));
+    assert_eq!(rig.send("GET", "/v1/keys", &[], "").await.json, keys.json, "the same keys");
+}
