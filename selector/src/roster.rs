@@ -213,6 +213,10 @@ impl Roster {
         let Some(entry) = nodes.entries.get_mut(id) else { return false };
         entry.drained = drained;
         entry.revision = revision;
+        if !drained {
+            // What it said last may be the echo of an earlier drain; its next heartbeat tells.
+            entry.heartbeat.state = NodeState::Up;
+        }
         self.publish(&mut nodes);
         true
     }

@@ -40,7 +40,9 @@ pub(crate) async fn read(
         let shields = app.roster.shields_at(app.store.feed_id());
         let is_shield = app.roster.role_of(&query.node) == Some(NodeRole::Origin);
         let shown = if is_shield { Shown::all(entries) } else { Shown::to_edge(entries, shields, now_ms()) };
-        if !shown.entries.is_empty() || Instant::now() >= deadline {
+        // A node that is ahead of this feed counts in another: it must hear the feed's name, not wait.
+        let ahead = query.after > app.store.feed_head();
+        if !shown.entries.is_empty() || ahead || Instant::now() >= deadline {
             let feed_id = app.store.feed_id().to_owned();
             return Ok(Answer(Feed { feed_id, head: app.store.feed_head(), entries: shown.entries }));
         }

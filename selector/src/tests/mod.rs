@@ -1,6 +1,7 @@
 //! A whole selector over real sockets, with fake nodes that send heartbeats and read the feed.
 //!
 //! - `rig`: starts the selector and speaks to it.
+//! - `agents`: the nodes' real agents against the real selector.
 //! - `access`: who may do what, idempotency, malformed requests.
 //! - `playing`: sessions, signed URLs, redirects, rankings.
 //! - `fleet`: heartbeats, draining, the feed.
@@ -10,6 +11,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod access;
+mod agents;
 mod fleet;
 mod playing;
 mod rig;
