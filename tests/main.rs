@@ -1,1 +1,3 @@
-fn main() {}
+//! Scenarios that read as prose, run against real roles, and the shape of the repository itself.
+
+mod architecture;
