@@ -115,7 +115,7 @@ impl Edge {
         let (mut response, verdict) = match limited {
             Some(response) => (response, None),
             None => {
-                let ask = kromka_cache::Ask { key, method, headers, fence: 0, now: visit.now };
+                let ask = kromka_cache::Ask { key, method, headers, web: false, fence: 0, now: visit.now };
                 let answer = self.tier.get(ask).await.map_err(Denied::Tier)?;
                 (answer.response.map(Content::Tier), Some(answer.verdict))
             }

@@ -112,7 +112,7 @@ impl Origin {
             return Err(Denied::NoService);
         }
         let key = Key::new(service, path, asked.query.as_deref());
-        let ask = kromka_cache::Ask { key, method, headers, fence: fence(headers)?, now };
+        let ask = kromka_cache::Ask { key, method, headers, web: false, fence: fence(headers)?, now };
         let answer = match self.tier.get(ask).await {
             Ok(answer) => answer,
             Err(failure) => return Err(failed(service, path, failure)),

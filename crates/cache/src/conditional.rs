@@ -71,7 +71,8 @@ mod tests {
 
     fn meta(etag: &str) -> Meta {
         let fields = headers(&[("etag", etag), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")]);
-        Meta::of(StatusCode::OK, &fields, SystemTime::now(), Duration::ZERO).unwrap()
+        let policy = crate::freshness::Policy { web: true, authorized: false, negative: Duration::ZERO };
+        Meta::of(StatusCode::OK, &fields, SystemTime::now(), policy).unwrap()
     }
 
     #[test]

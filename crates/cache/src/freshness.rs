@@ -3,15 +3,29 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED, SET_COOKIE, VARY};
+use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 
 use crate::cache_control::Directives;
+use crate::vary;
 
 /// A heuristic lifetime is a tenth of the time since the last change (RFC 9111 §4.2.2), at most this.
 const HEURISTIC_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A server's error is never kept longer: it may be over the next moment.
 const ERROR_MAX: Duration = Duration::from_secs(1);
+
+/// What a tier makes of responses, beyond what they say themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Policy {
+    /// Any HTTP content rather than media: requests' fields reach the source, and what a response
+    /// says is followed to the letter. Media are held to more: nothing personal is stored, an error
+    /// is kept for a second at most, only one representation exists.
+    pub web: bool,
+    /// The request carried `Authorization` (RFC 9111 §3.5).
+    pub authorized: bool,
+    /// The lifetime of a 404 or 410 that names none itself.
+    pub negative: Duration,
+}
 
 /// How long a response may be used, decided once, when it arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,23 +54,30 @@ pub(crate) enum State {
 
 impl Terms {
     /// The terms of a response, or `None` if a shared cache must not store it.
-    /// `negative` is the lifetime of a 404 or 410 that names none itself.
     pub(crate) fn of(
         status: StatusCode,
         headers: &HeaderMap,
         received: SystemTime,
-        negative: Duration,
+        policy: Policy,
     ) -> Option<Self> {
         let directives = Directives::of(headers);
-        if directives.no_store || directives.private || headers.contains_key(SET_COOKIE) || varies(headers) {
+        if directives.no_store || directives.private {
+            return None;
+        }
+        if policy.web {
+            let shared = directives.public || directives.must_revalidate || directives.s_maxage.is_some();
+            if vary::names(headers).is_none() || policy.authorized && !shared {
+                return None;
+            }
+        } else if headers.contains_key(SET_COOKIE) || !vary::is_fixed(headers) {
             return None;
         }
         let explicit = explicit_lifetime(&directives, headers);
         let mut lifetime = match explicit {
             Some(lifetime) => lifetime,
-            None => implicit_lifetime(status, headers, received, negative)?,
+            None => implicit_lifetime(status, headers, received, policy)?,
         };
-        if status.is_server_error() {
+        if status.is_server_error() && !policy.web {
             lifetime = lifetime.min(ERROR_MAX);
         }
         if directives.no_cache {
@@ -98,20 +119,6 @@ impl Terms {
     }
 }
 
-/// The tier asks upstream with no field of the viewer's, so only these may make an answer vary.
-fn varies(headers: &HeaderMap) -> bool {
-    headers.get_all(VARY).iter().any(|value| {
-        value.to_str().is_ok_and(|value| {
-            value.split(',').map(str::trim).any(|name| {
-                !(name.is_empty()
-                    || name.eq_ignore_ascii_case("accept-encoding")
-                    || name.eq_ignore_ascii_case("origin")
-                    || name.to_ascii_lowercase().starts_with("access-control-request-"))
-            })
-        })
-    })
-}
-
 fn explicit_lifetime(directives: &Directives, headers: &HeaderMap) -> Option<Duration> {
     if let Some(age) = directives.s_maxage.or(directives.max_age) {
         return Some(age);
@@ -132,12 +139,12 @@ fn implicit_lifetime(
     status: StatusCode,
     headers: &HeaderMap,
     received: SystemTime,
-    negative: Duration,
+    policy: Policy,
 ) -> Option<Duration> {
     match status.as_u16() {
-        404 | 410 => Some(negative),
-        500..=599 => Some(ERROR_MAX.min(negative)),
-        200 | 203 | 204 | 206 | 300 | 301 | 308 | 405 | 414 => {
+        404 | 410 if !policy.web => Some(policy.negative),
+        500..=599 if !policy.web => Some(ERROR_MAX.min(policy.negative)),
+        404 | 410 | 501 | 200 | 203 | 204 | 206 | 300 | 301 | 308 | 405 | 414 => {
             let since = date(headers, LAST_MODIFIED)
                 .and_then(|modified| date(headers, DATE).unwrap_or(received).duration_since(modified).ok())
                 .unwrap_or_default();
@@ -172,6 +179,7 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1_800_000_000;
+    const MEDIA: Policy = Policy { web: false, authorized: false, negative: Duration::from_secs(2) };
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
@@ -182,7 +190,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        Terms::of(StatusCode::from_u16(status).unwrap(), &headers, at(NOW), Duration::from_secs(2))
+        Terms::of(StatusCode::from_u16(status).unwrap(), &headers, at(NOW), MEDIA)
     }
 
     #[test]

@@ -6,13 +6,18 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
+/// Ends the name in a variant's key; neither a path nor a query holds it.
+const VARIANT: char = '\0';
+
 /// What one object is called. Cheap to clone; compared by its 128-bit hash first.
 #[derive(Clone)]
 pub struct Key {
-    /// `service NUL path [? query]`; a decoded path holds no NUL, so the parts cannot run together.
+    /// `service NUL path [? query] [NUL variant]`; a decoded path holds no NUL, so the parts cannot run
+    /// together.
     text: Arc<str>,
     service: u16,
     path_end: u32,
+    name_end: u32,
     hash: u128,
 }
 
@@ -33,7 +38,30 @@ impl Key {
             text.push('?');
             text.push_str(query);
         }
-        Self { hash: xxh3_128(text.as_bytes()), text: text.into(), service: service_len, path_end }
+        let name_end = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        Self { hash: xxh3_128(text.as_bytes()), text: text.into(), service: service_len, path_end, name_end }
+    }
+
+    /// One of several representations of the object, chosen by request fields (RFC 9111 §4.1).
+    pub(crate) fn variant(&self, chosen: &str) -> Self {
+        let mut text = String::with_capacity(self.text.len() + chosen.len() + 1);
+        text.push_str(&self.text[..self.name_end as usize]);
+        text.push(VARIANT);
+        text.push_str(chosen);
+        Self { hash: xxh3_128(text.as_bytes()), text: text.into(), ..*self }
+    }
+
+    /// What chose this variant; `None` where there is only one representation.
+    pub(crate) fn chosen(&self) -> Option<&str> {
+        self.text.get(self.name_end as usize + 1..)
+    }
+
+    /// The object that this is a variant of; itself where there is only one representation.
+    pub(crate) fn base(&self) -> Self {
+        match self.chosen() {
+            Some(_) => Self::new(self.service(), self.path(), self.query()),
+            None => self.clone(),
+        }
     }
 
     /// The service the object belongs to.
@@ -51,7 +79,7 @@ impl Key {
     /// The part of the query that names the object, without its `?`.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.text.get(self.path_end as usize + 1..).filter(|query| !query.is_empty())
+        self.text.get(self.path_end as usize + 1..self.name_end as usize).filter(|query| !query.is_empty())
     }
 
     /// XXH3-128 of the whole name; what the maps and the file names use.
@@ -77,7 +105,7 @@ impl fmt::Debug for Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.service(), &self.text[usize::from(self.service) + 1..])
+        write!(f, "{}:{}", self.service(), &self.text[usize::from(self.service) + 1..self.name_end as usize])
     }
 }
 
@@ -92,5 +120,11 @@ mod tests {
         assert_eq!(Key::new("music", "/a", None).query(), None);
         assert_eq!(Key::new("music", "/a", Some("")), Key::new("music", "/a", None));
         assert_ne!(Key::new("a", "b/c", None).hash(), Key::new("ab", "/c", None).hash());
+        let variant = key.variant("gzip");
+        assert_eq!(
+            (variant.path(), variant.query(), variant.chosen()),
+            ("/a/b.ts", Some("v=2"), Some("gzip"))
+        );
+        assert_eq!((key.chosen(), &variant.base()), (None, &key));
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! In the order the data flows:
 //!
-//! 1. what is asked: [`key`] names the object, [`range`] and [`conditional`] read the request;
+//! 1. what is asked: [`key`] names the object, [`vary`] its representation, [`range`] and [`conditional`]
+//!    read the request;
 //! 2. what is held: [`generation`] is one version of an object, its [`meta`] what its header says,
 //!    [`blocks`] the arithmetic of its body, [`memory`] and [`disk`] where the blocks are,
 //!    [`records`] which generation is current, [`fences`] what purges have forbidden; [`store`] is all of it;
@@ -37,6 +38,7 @@ mod source;
 mod stats;
 mod store;
 mod tier;
+mod vary;
 mod warm;
 
 pub use answer::{Answer, Verdict};

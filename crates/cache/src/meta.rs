@@ -9,7 +9,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::freshness::Terms;
+use crate::freshness::{Policy, Terms};
 use crate::source::Validators;
 
 /// What is known of a generation besides its body.
@@ -42,15 +42,15 @@ impl Meta {
         status: StatusCode,
         headers: &HeaderMap,
         now: SystemTime,
-        negative: Duration,
+        policy: Policy,
     ) -> Option<Self> {
-        let terms = Terms::of(status, headers, now, negative)?;
+        let terms = Terms::of(status, headers, now, policy)?;
         let status = if status == StatusCode::PARTIAL_CONTENT { StatusCode::OK } else { status };
         Some(Self { status, headers: end_to_end(headers), terms })
     }
 
     /// What a 304 makes of this header (RFC 9111 §3.2): its fields replace the stored ones.
-    pub(crate) fn updated(&self, from: &HeaderMap, now: SystemTime, negative: Duration) -> Option<Self> {
+    pub(crate) fn updated(&self, from: &HeaderMap, now: SystemTime, policy: Policy) -> Option<Self> {
         let mut headers = self.headers.clone();
         for name in from.keys().filter(|name| !is_own(name)) {
             headers.remove(name);
@@ -63,7 +63,7 @@ impl Meta {
         if let Some(age) = from.get(AGE) {
             judged.insert(AGE, age.clone());
         }
-        let terms = Terms::of(self.status, &judged, now, negative)?;
+        let terms = Terms::of(self.status, &judged, now, policy)?;
         Some(Self { status: self.status, headers, terms })
     }
 
@@ -195,7 +195,7 @@ mod tests {
         headers
     }
 
-    const NEGATIVE: Duration = Duration::from_secs(1);
+    const MEDIA: Policy = Policy { web: false, authorized: false, negative: Duration::from_secs(1) };
 
     #[test]
     fn connection_fields_stay_behind() {
@@ -209,7 +209,7 @@ mod tests {
                 ("cache-control", "max-age=1"),
             ]),
             SystemTime::now(),
-            NEGATIVE,
+            MEDIA,
         )
         .unwrap();
         assert_eq!(meta.status, StatusCode::OK);
@@ -222,11 +222,10 @@ mod tests {
         let then = SystemTime::now() - Duration::from_secs(100);
         let old =
             headers(&[("cache-control", "max-age=1"), ("etag", "\"a\""), ("x-old", "1"), ("age", "50")]);
-        let meta = Meta::of(StatusCode::OK, &old, then, NEGATIVE).unwrap();
+        let meta = Meta::of(StatusCode::OK, &old, then, MEDIA).unwrap();
         let now = SystemTime::now();
-        let meta = meta
-            .updated(&headers(&[("cache-control", "max-age=9"), ("etag", "\"a\"")]), now, NEGATIVE)
-            .unwrap();
+        let meta =
+            meta.updated(&headers(&[("cache-control", "max-age=9"), ("etag", "\"a\"")]), now, MEDIA).unwrap();
         assert_eq!(meta.terms.lifetime, Duration::from_secs(9));
         assert_eq!(meta.terms.age(now), Duration::ZERO);
         assert_eq!(meta.headers.get("x-old").unwrap(), "1");
@@ -235,7 +234,7 @@ mod tests {
     #[test]
     fn survives_the_disk() {
         let all = headers(&[("cache-control", "max-age=60"), ("x-title", "caf\u{e9}"), ("etag", "\"v1\"")]);
-        let meta = Meta::of(StatusCode::OK, &all, SystemTime::now(), NEGATIVE).unwrap();
+        let meta = Meta::of(StatusCode::OK, &all, SystemTime::now(), MEDIA).unwrap();
         let text = serde_json::to_string(&MetaRecord::from(&meta)).unwrap();
         let back = serde_json::from_str::<MetaRecord>(&text).unwrap().restore().unwrap();
         assert_eq!(back.headers, meta.headers);
@@ -246,7 +245,7 @@ mod tests {
     fn tags_of_both_fields() {
         let all =
             headers(&[("cache-tag", "a,b c"), ("surrogate-key", "d e"), ("cache-control", "max-age=1")]);
-        let meta = Meta::of(StatusCode::OK, &all, SystemTime::now(), NEGATIVE).unwrap();
+        let meta = Meta::of(StatusCode::OK, &all, SystemTime::now(), MEDIA).unwrap();
         let tags: Vec<&str> =
             meta.tags().iter().map(|tag| &**tag).map(|tag| Box::leak(tag.into()) as &str).collect();
         assert_eq!(tags, ["a", "b", "c", "d", "e"]);

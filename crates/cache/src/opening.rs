@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
 use crate::fill::{Attached, Fill};
+use crate::freshness::Policy;
 use crate::generation::Generation;
 use crate::meta::Meta;
 use crate::pull::pull;
@@ -27,6 +28,9 @@ const RETRY_PAUSE: Duration = Duration::from_millis(30);
 /// A fetch of a header in progress.
 pub(crate) struct Opening {
     pub key: Key,
+    /// The fields that go to the source, and what is to be made of the answer.
+    sent: HeaderMap,
+    policy: Policy,
     /// The purges it lies above; a request that knows of a later one does not join.
     pub stamp: Stamp,
     outcome: watch::Sender<Option<Outcome>>,
@@ -67,8 +71,8 @@ pub(crate) enum Hint {
 }
 
 impl Opening {
-    pub(crate) fn new(key: Key, stamp: Stamp) -> Self {
-        Self { key, stamp, outcome: watch::Sender::new(None), handoff: Mutex::new(None) }
+    pub(crate) fn new(key: Key, stamp: Stamp, sent: HeaderMap, policy: Policy) -> Self {
+        Self { key, sent, policy, stamp, outcome: watch::Sender::new(None), handoff: Mutex::new(None) }
     }
 
     /// Waits for the outcome.
@@ -129,6 +133,7 @@ impl<S: Source> Tier<S> {
             head: hint == Hint::Header && validators.is_none(),
             revalidate: validators,
             fence: opening.stamp.upstream,
+            headers: opening.sent.clone(),
         };
         let asked = want.range.clone();
         let mut fetched = match self.fetch(want.clone()).await {
@@ -150,16 +155,17 @@ impl<S: Source> Tier<S> {
             let Some(stale) = stale else {
                 return (Outcome::Failed(Failure::Broken("304 to an unconditional request".into())), None);
             };
-            return (self.confirm(stale, &fetched.headers, opening.stamp.local, upstream, now).await, None);
+            return (self.confirm(stale, &fetched.headers, opening, upstream, now).await, None);
         }
         if fetched.status.is_server_error()
             && stale.is_some_and(|stale| stale.meta().terms.usable_on_error(now))
         {
             return (Outcome::Failed(Failure::Broken(format!("source answered {}", fetched.status))), None);
         }
-        let (Some(meta), Ok(extent)) = (
-            Meta::of(fetched.status, &fetched.headers, now, self.store.limits.negative),
+        let (Some(meta), Ok(extent), Some(key)) = (
+            Meta::of(fetched.status, &fetched.headers, now, opening.policy),
             Extent::of(&fetched, asked, header_only),
+            self.place(opening, &fetched.headers),
         ) else {
             *opening.handoff.lock() = Some(fetched);
             return (Outcome::Unstored, None);
@@ -171,7 +177,7 @@ impl<S: Source> Tier<S> {
             *opening.handoff.lock() = Some(fetched);
             return (Outcome::Unstored, None);
         }
-        let generation = self.store.adopt(opening.key.clone(), meta, extent.length, opening.stamp.local);
+        let generation = self.store.adopt(key, meta, extent.length, opening.stamp.local);
         let mut ready =
             Ready { generation: generation.clone(), following: None, revalidated: false, upstream };
         if header_only || extent.length == Some(0) {
@@ -185,17 +191,25 @@ impl<S: Source> Tier<S> {
         (Outcome::Ready(ready), Some(Rest { generation, fill, body: fetched.body, permit }))
     }
 
+    /// The key to keep the answer under; media have one representation.
+    fn place(&self, opening: &Opening, answer: &HeaderMap) -> Option<Key> {
+        match opening.policy.web {
+            true => self.store.place(&opening.key, answer, &opening.sent),
+            false => Some(opening.key.clone()),
+        }
+    }
+
     async fn confirm(
         &self,
         stale: Arc<Generation>,
         headers: &HeaderMap,
-        fence: u64,
+        opening: &Opening,
         upstream: Option<HeaderValue>,
         now: SystemTime,
     ) -> Outcome {
-        match stale.meta().updated(headers, now, self.store.limits.negative) {
+        match stale.meta().updated(headers, now, opening.policy) {
             Some(meta) => {
-                stale.confirm(meta, fence);
+                stale.confirm(meta, opening.stamp.local);
                 if let Some(disk) = &self.store.disk {
                     disk.update(&stale).await;
                 }

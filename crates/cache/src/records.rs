@@ -7,11 +7,18 @@ use std::time::{Duration, Instant};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use http::HeaderName;
+use parking_lot::Mutex;
+
 use crate::Key;
 use crate::generation::Generation;
 
 /// How long an uncacheable answer makes followers go their own way instead of queueing (hit-for-miss).
 const PASS_FOR: Duration = Duration::from_secs(5);
+
+/// Representations of one object that are kept; a source that varies by a field of unbounded values
+/// must not fill the cache with one object.
+const MAX_VARIANTS: usize = 64;
 
 /// What is known under a name.
 #[derive(Clone)]
@@ -20,6 +27,22 @@ pub(crate) enum Record {
     Current(Arc<Generation>),
     /// The last answer could not be stored; do not queue for the next one until then.
     Pass(Key, Instant),
+    /// There are several representations, under keys of their own.
+    Varies(Key, Arc<Varies>),
+}
+
+/// The representations of an object.
+pub(crate) struct Varies {
+    /// The request fields that choose one, sorted.
+    pub names: Vec<HeaderName>,
+    variants: Mutex<Vec<Key>>,
+}
+
+impl Varies {
+    /// The keys of those that have been stored.
+    pub(crate) fn variants(&self) -> Vec<Key> {
+        self.variants.lock().clone()
+    }
 }
 
 /// The table of records, bounded by the memory they take.
@@ -37,6 +60,10 @@ impl Records {
                 Record::Pass(key, _) => {
                     u32::try_from(key.path().len()).unwrap_or(u32::MAX).saturating_add(256)
                 }
+                // Room for as many as there may be: the list grows after it was weighed.
+                Record::Varies(key, _) => {
+                    u32::try_from(key.path().len() + MAX_VARIANTS * 64).unwrap_or(u32::MAX)
+                }
             })
             .max_capacity(budget)
             .build();
@@ -47,12 +74,40 @@ impl Records {
         match self.table.get(&key.hash())? {
             Record::Current(generation) if generation.key != *key || generation.is_dead() => None,
             Record::Pass(held, until) if held != *key || until <= Instant::now() => None,
+            Record::Varies(held, _) if held != *key => None,
             record => Some(record),
         }
     }
 
     pub(crate) fn insert(&self, generation: &Arc<Generation>) {
         self.table.insert(generation.key.hash(), Record::Current(generation.clone()));
+    }
+
+    /// Notes that `variant` is one of the representations that `names` choose among; `false` if there
+    /// are too many already.
+    pub(crate) fn vary(&self, variant: &Key, names: &[HeaderName]) -> bool {
+        let base = variant.base();
+        let varies = match self.get(&base) {
+            Some(Record::Varies(_, varies)) if varies.names == names => varies,
+            _ => {
+                let varies = Arc::new(Varies { names: names.to_vec(), variants: Mutex::default() });
+                self.table.insert(base.hash(), Record::Varies(base, varies.clone()));
+                varies
+            }
+        };
+        let mut variants = varies.variants.lock();
+        if !variants.contains(variant) {
+            if variants.len() == MAX_VARIANTS {
+                return false;
+            }
+            variants.push(variant.clone());
+        }
+        true
+    }
+
+    /// Forgets whatever is known under a name.
+    pub(crate) fn forget(&self, key: &Key) {
+        self.table.invalidate(&key.hash());
     }
 
     pub(crate) fn pass(&self, key: &Key) {

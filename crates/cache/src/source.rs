@@ -39,6 +39,9 @@ pub struct Want {
     pub fence: u64,
     /// Only the header is wanted.
     pub head: bool,
+    /// The end-to-end fields of the request that are to reach the source; empty for media, whose
+    /// answer never depends on who asks.
+    pub headers: HeaderMap,
 }
 
 /// What a conditional request is made of.

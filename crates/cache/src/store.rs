@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use kromka_config::CacheConfig;
 
 use crate::disk::Disk;
@@ -14,7 +15,7 @@ use crate::memory::Memory;
 use crate::meta::Meta;
 use crate::records::{Record, Records};
 use crate::stats::{Counters, Stats, count};
-use crate::{CacheError, Key};
+use crate::{CacheError, Key, vary};
 
 /// The part of the memory budget that records of objects may take.
 const RECORDS_SHARE: u64 = 16;
@@ -91,11 +92,16 @@ impl Store {
             }
             None => (None, 1),
         };
-        let records = (limits.memory / RECORDS_SHARE).max(RECORDS_MIN);
+        let records = Records::new((limits.memory / RECORDS_SHARE).max(RECORDS_MIN));
+        for generation in disk.iter().flat_map(Disk::variants) {
+            if let Some(names) = vary::names(&generation.meta().headers) {
+                records.vary(&generation.key, &names);
+            }
+        }
         Ok(Self {
             memory: Memory::new(limits.memory),
             disk,
-            records: Records::new(records),
+            records,
             fences,
             counters,
             limits,
@@ -103,11 +109,20 @@ impl Store {
         })
     }
 
+    /// The key of the representation that a request chooses, as far as is known.
+    pub(crate) fn resolve(&self, base: &Key, request: &HeaderMap) -> Key {
+        match self.records.get(base) {
+            Some(Record::Varies(_, varies)) => base.variant(&vary::chosen(&varies.names, request)),
+            _ => base.clone(),
+        }
+    }
+
     /// What may be answered for `key` now, given the fence the request itself carries.
     pub(crate) fn find(&self, key: &Key, asked_fence: u64, now: SystemTime) -> Found {
         let generation = match self.records.get(key) {
             Some(Record::Current(generation)) => generation,
             Some(Record::Pass(..)) => return Found::Pass,
+            Some(Record::Varies(..)) => return Found::Nothing,
             None => match self.disk.as_ref().and_then(|disk| disk.find(key)) {
                 Some(generation) => {
                     self.records.insert(&generation);
@@ -142,6 +157,33 @@ impl Store {
         let tags = known.map_or(&[][..], |generation| &generation.tags);
         let upstream = self.fences.required(key, tags).highest().max(asked_fence);
         Stamp { upstream, local: self.fences.latest().max(upstream) }
+    }
+
+    /// The key to keep an answer to `request` under; `None` if the object has too many representations.
+    pub(crate) fn place(&self, asked: &Key, answer: &HeaderMap, request: &HeaderMap) -> Option<Key> {
+        let names = vary::names(answer)?;
+        let base = asked.base();
+        if names.is_empty() {
+            return Some(base);
+        }
+        let variant = base.variant(&vary::chosen(&names, request));
+        self.records.vary(&variant, &names).then_some(variant)
+    }
+
+    /// Forgets every representation of an object (RFC 9111 §4.4).
+    pub(crate) fn invalidate(&self, base: &Key) {
+        let mut keys = vec![base.clone()];
+        if let Some(Record::Varies(_, varies)) = self.records.get(base) {
+            keys.extend(varies.variants());
+        }
+        for key in &keys {
+            if let Some(Record::Current(generation)) = self.records.get(key) {
+                self.discard(&generation);
+            } else if let Some(generation) = self.disk.as_ref().and_then(|disk| disk.find(key)) {
+                self.discard(&generation);
+            }
+            self.records.forget(key);
+        }
     }
 
     /// Makes a new version current. One whose tags were purged meanwhile dies at its next look-up.

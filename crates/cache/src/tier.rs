@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use http::header::{HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
 use http::{HeaderMap, Method, StatusCode};
 use kromka_config::CacheConfig;
 use parking_lot::Mutex;
@@ -15,7 +16,7 @@ use crate::answer::{self, Answer, Verdict};
 use crate::body::Filler;
 use crate::fences::Purge;
 use crate::fill::{Attached, Fill};
-use crate::freshness::State;
+use crate::freshness::{Policy, State};
 use crate::generation::{Generation, Joined};
 use crate::opening::{Hint, Opening, Outcome, content_length};
 use crate::pull::pull;
@@ -23,7 +24,7 @@ use crate::range::{self, Spec};
 use crate::source::{Fetched, Source, Want};
 use crate::stats::{Stats, count};
 use crate::store::{Found, Store};
-use crate::{Body, CacheError, Failure, Key, blocks};
+use crate::{Body, CacheError, Failure, Key, blocks, meta, vary};
 
 /// One HTTP cache in front of one kind of source.
 pub struct Tier<S> {
@@ -41,8 +42,11 @@ pub struct Ask<'a> {
     pub key: Key,
     /// GET or HEAD; anything else is answered as GET would be.
     pub method: &'a Method,
-    /// Looked at for ranges and conditions only.
+    /// Looked at for ranges and conditions; of web content all of it matters.
     pub headers: &'a HeaderMap,
+    /// Any HTTP content rather than media: end-to-end fields go to the source, and answers that vary
+    /// by them are told apart.
+    pub web: bool,
     /// The purge fence that the asking tier knows of; 0 from viewers.
     pub fence: u64,
     /// Read once per request.
@@ -78,30 +82,55 @@ impl<S: Source> Tier<S> {
     /// # Errors
     /// Nothing usable is stored and the source gave no answer.
     pub async fn get(self: &Arc<Self>, ask: Ask<'_>) -> Result<Answer, Failure> {
+        if !ask.web {
+            return match self.get_one(&ask).await? {
+                Got::Answer(answer) => Ok(answer),
+                Got::Other => self.pass(&ask, None).await,
+            };
+        }
+        // Who joined the fetch of an object whose representations nobody knew yet may have been given
+        // another one than it asked for; now that they are known, it finds its own.
+        let base = ask.key.clone();
+        for _ in 0..3 {
+            let ask = Ask { key: self.store.resolve(&base, ask.headers), ..ask };
+            if let Got::Answer(answer) = self.get_one(&ask).await? {
+                return Ok(answer);
+            }
+        }
+        self.pass(&ask, None).await
+    }
+
+    async fn get_one(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Got, Failure> {
         let (stale, known, verdict) = match self.store.find(&ask.key, ask.fence, ask.now) {
             Found::Current(generation, State::Fresh) => {
-                return Ok(self.answer(&ask, generation, None, Verdict::Hit, None));
+                return Ok(Got::Answer(self.answer(ask, generation, None, Verdict::Hit, None)));
             }
             Found::Current(generation, _) => {
-                self.open_one(&ask, Hint::Whole, Some(&generation), true);
-                return Ok(self.answer(&ask, generation, None, Verdict::Stale, None));
+                self.open_one(ask, Hint::Whole, Some(&generation), true);
+                return Ok(Got::Answer(self.answer(ask, generation, None, Verdict::Stale, None)));
             }
-            Found::Pass => return self.pass(&ask, None).await,
+            Found::Pass => return self.pass(ask, None).await.map(Got::Answer),
             Found::Stale(generation) => (true, Some(generation), Verdict::Expired),
             Found::Purged(generation) => (false, Some(generation), Verdict::Purged),
             Found::Nothing => (false, None, Verdict::Miss),
         };
-        let (opening, leads) = self.open_one(&ask, self.hint(&ask), known.as_ref(), stale);
+        let (opening, leads) = self.open_one(ask, self.hint(ask), known.as_ref(), stale);
         let verdict = if leads { verdict } else { Verdict::Collapsed };
         match opening.wait().await {
             Outcome::Ready(ready) => {
+                if ask.web && ready.generation.key != self.store.resolve(&ask.key.base(), ask.headers) {
+                    return Ok(Got::Other);
+                }
                 let verdict = if ready.revalidated { Verdict::Revalidated } else { verdict };
-                Ok(self.answer(&ask, ready.generation, ready.following, verdict, ready.upstream))
+                Ok(Got::Answer(self.answer(ask, ready.generation, ready.following, verdict, ready.upstream)))
             }
-            Outcome::Unstored => self.pass(&ask, opening.take()).await,
+            // What is one requester's own is nobody else's: only the first gets the answer itself.
+            Outcome::Unstored => {
+                self.pass(ask, leads.then(|| opening.take()).flatten()).await.map(Got::Answer)
+            }
             Outcome::Failed(failure) => match known.filter(|_| stale) {
                 Some(stale) if stale.meta().terms.usable_on_error(ask.now) => {
-                    Ok(self.answer(&ask, stale, None, Verdict::StaleOnError, None))
+                    Ok(Got::Answer(self.answer(ask, stale, None, Verdict::StaleOnError, None)))
                 }
                 _ => {
                     count(&self.store.counters.failed);
@@ -109,6 +138,12 @@ impl<S: Source> Tier<S> {
                 }
             },
         }
+    }
+
+    /// Forgets an object, all its representations included, because an unsafe request changed it
+    /// (RFC 9111 §4.4).
+    pub fn invalidate(&self, key: &Key) {
+        self.store.invalidate(key);
     }
 
     /// Raises the fences that `purge` names and makes that durable.
@@ -161,7 +196,7 @@ impl<S: Source> Tier<S> {
         {
             return (opening.clone(), false);
         }
-        let opening = Arc::new(Opening::new(ask.key.clone(), stamp));
+        let opening = Arc::new(Opening::new(ask.key.clone(), stamp, sent(ask), self.policy(ask)));
         openings.insert(ask.key.hash(), opening.clone());
         drop(openings);
         tokio::spawn(self.clone().run_opening(opening.clone(), hint, known.filter(|_| stale).cloned()));
@@ -173,6 +208,14 @@ impl<S: Source> Tier<S> {
         let mut openings = self.openings.lock();
         if openings.get(&opening.key.hash()).is_some_and(|held| Arc::ptr_eq(held, opening)) {
             openings.remove(&opening.key.hash());
+        }
+    }
+
+    fn policy(&self, ask: &Ask<'_>) -> Policy {
+        Policy {
+            web: ask.web,
+            authorized: ask.headers.contains_key(http::header::AUTHORIZATION),
+            negative: self.store.limits.negative,
         }
     }
 
@@ -222,6 +265,7 @@ impl<S: Source> Tier<S> {
                     revalidate: None,
                     fence: self.store.stamp(&ask.key, ask.fence, None).upstream,
                     head: *ask.method == Method::HEAD,
+                    headers: sent(ask),
                 };
                 self.fetch(want).await?
             }
@@ -266,6 +310,7 @@ impl<S: Source> Tier<S> {
             revalidate: None,
             fence: self.store.stamp(&generation.key, 0, Some(generation)).upstream,
             head: false,
+            headers: generation.key.chosen().map(vary::fields).unwrap_or_default(),
         };
         let fetched = self.fetch(want).await?;
         let skip = match fetched.status {
@@ -293,6 +338,26 @@ impl<S: Source> Tier<S> {
         }
         pull(&self.store, generation, fill, fetched.body, skip, keep).await
     }
+}
+
+/// What came of one look.
+enum Got {
+    Answer(Answer),
+    /// The fetch that was joined brought another representation than this request chooses.
+    Other,
+}
+
+/// The request's fields that go to the source: of web content the end-to-end ones, without those
+/// that the tier answers itself.
+fn sent(ask: &Ask<'_>) -> HeaderMap {
+    if !ask.web {
+        return HeaderMap::new();
+    }
+    let mut sent = meta::end_to_end(ask.headers);
+    for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE, HOST] {
+        sent.remove(name);
+    }
+    sent
 }
 
 /// Whether blocks under these two headers may stand side by side: the strongest validator that the

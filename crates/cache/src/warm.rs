@@ -38,7 +38,14 @@ impl<S: Source> Tier<S> {
         progress: impl Fn(u64) + Send + Sync,
     ) -> Result<Warmed, Failure> {
         let headers = HeaderMap::new();
-        let ask = Ask { key, method: &Method::GET, headers: &headers, fence: 0, now: SystemTime::now() };
+        let ask = Ask {
+            key,
+            method: &Method::GET,
+            headers: &headers,
+            web: false,
+            fence: 0,
+            now: SystemTime::now(),
+        };
         let (generation, following) = match self.store.find(&ask.key, 0, ask.now) {
             Found::Current(generation, _) => (generation, None),
             found => {
@@ -118,7 +125,14 @@ impl<S: Source> Tier<S> {
         limit: usize,
     ) -> Result<(StatusCode, HeaderMap, Bytes), Failure> {
         let headers = HeaderMap::new();
-        let ask = Ask { key, method: &Method::GET, headers: &headers, fence: 0, now: SystemTime::now() };
+        let ask = Ask {
+            key,
+            method: &Method::GET,
+            headers: &headers,
+            web: false,
+            fence: 0,
+            now: SystemTime::now(),
+        };
         let answer = self.get(ask).await?;
         let (parts, mut body) = answer.response.into_parts();
         let mut whole = BytesMut::new();

@@ -36,6 +36,7 @@ async fn fence_pin_and_validators_go_upstream() {
         revalidate: Some(kromka_cache::Validators { etag: Some("\"v0\"".into()), last_modified: None }),
         fence: 77,
         head: false,
+        headers: http::HeaderMap::new(),
     };
     shields.fetch(want).await.ok().unwrap();
     let (_, fields) = shield.seen().remove(0);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use http::HeaderMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ const TIMING: Timing = Timing {
 
 fn want() -> Want {
     let key = Key::new("default", "/", None);
-    Want { key, range: None, pin: None, revalidate: None, fence: 0, head: false }
+    Want { key, range: None, pin: None, revalidate: None, fence: 0, head: false, headers: HeaderMap::new() }
 }
 
 fn ranged(range: std::ops::Range<u64>) -> Want {

@@ -47,6 +47,9 @@ struct Put {
     service: String,
     path: String,
     query: Option<String>,
+    /// What chose this representation, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chosen: Option<String>,
     fence: u64,
     length: Option<u64>,
     block: u64,
@@ -142,6 +145,7 @@ fn put(payload: &[u8]) -> Option<Arc<Generation>> {
         return None;
     }
     let key = Key::new(&put.service, &put.path, put.query.as_deref());
+    let key = put.chosen.map_or_else(|| key.clone(), |chosen| key.variant(&chosen));
     Some(Arc::new(Generation::new(put.id, key, put.meta.restore()?, put.length, put.fence, put.block)))
 }
 
@@ -192,6 +196,7 @@ fn put_record(generation: &Generation) -> Result<Vec<u8>> {
         service: generation.key.service().to_owned(),
         path: generation.key.path().to_owned(),
         query: generation.key.query().map(str::to_owned),
+        chosen: generation.key.chosen().map(str::to_owned),
         fence: generation.fence(),
         length: generation.length(),
         block: generation.block,

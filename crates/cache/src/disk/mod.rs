@@ -120,6 +120,12 @@ impl Disk {
         index.get(&key.hash()).filter(|generation| generation.key == *key && !generation.is_dead()).cloned()
     }
 
+    /// The generations that are one of several representations.
+    pub(crate) fn variants(&self) -> Vec<Arc<Generation>> {
+        let index = self.shared.index.lock();
+        index.values().filter(|generation| generation.key.chosen().is_some()).cloned().collect()
+    }
+
     /// Reads a block and checks it. `None` means that it has to be fetched again.
     pub(crate) async fn read(&self, generation: &Arc<Generation>, block: u32) -> Option<Bytes> {
         let (sum, bytes) = generation.on_disk(block)?;

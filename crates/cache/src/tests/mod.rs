@@ -7,6 +7,7 @@ mod freshness;
 mod origin;
 mod purge;
 mod ranges;
+mod web;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -41,6 +42,7 @@ struct Get<'a> {
     path: String,
     method: Method,
     headers: HeaderMap,
+    web: bool,
     fence: u64,
     now: SystemTime,
 }
@@ -51,6 +53,7 @@ fn get<'a>(tier: &'a Arc<Tier<Arc<Origin>>>, path: &str) -> Get<'a> {
         path: path.to_owned(),
         method: Method::GET,
         headers: HeaderMap::new(),
+        web: false,
         fence: 0,
         now: SystemTime::now(),
     }
@@ -59,6 +62,12 @@ fn get<'a>(tier: &'a Arc<Tier<Arc<Origin>>>, path: &str) -> Get<'a> {
 impl Get<'_> {
     fn with(mut self, name: &'static str, value: &str) -> Self {
         self.headers.append(name, value.parse().unwrap());
+        self
+    }
+
+    /// Any HTTP content rather than media.
+    fn web(mut self) -> Self {
+        self.web = true;
         self
     }
 
@@ -83,6 +92,7 @@ impl Get<'_> {
             key: key(&self.path),
             method: &self.method,
             headers: &self.headers,
+            web: self.web,
             fence: self.fence,
             now: self.now,
         };

@@ -1,0 +1,130 @@
+//! Negotiated content (RFC 9110 §12.5.5, RFC 9111 §4.1): which request fields chose a representation,
+//! and what they said, brought into one form so that requests that mean the same share one variant.
+
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, ORIGIN, VARY};
+use http::{HeaderMap, HeaderName};
+
+/// More fields than this in one `Vary` are not worth a key.
+const MAX_NAMES: usize = 16;
+
+/// The fields that a response names in `Vary`, sorted; empty without any, `None` if it can never be
+/// matched (`*`, too many, nonsense).
+pub(crate) fn names(response: &HeaderMap) -> Option<Vec<HeaderName>> {
+    let mut names = Vec::new();
+    for value in response.get_all(VARY) {
+        for name in value.to_str().ok()?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            if name == "*" {
+                return None;
+            }
+            names.push(name.parse::<HeaderName>().ok()?);
+        }
+    }
+    names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    (names.len() <= MAX_NAMES).then_some(names)
+}
+
+/// Whether a response could only have been chosen by fields that a tier never sends for media.
+pub(crate) fn is_fixed(response: &HeaderMap) -> bool {
+    names(response).is_some_and(|names| {
+        names.iter().all(|name| {
+            *name == ACCEPT_ENCODING
+                || *name == ORIGIN
+                || name.as_str().starts_with("access-control-request-")
+        })
+    })
+}
+
+/// What the named fields of a request say, as part of a key.
+pub(crate) fn chosen(names: &[HeaderName], request: &HeaderMap) -> String {
+    let mut chosen = String::new();
+    for name in names {
+        chosen.push_str(name.as_str());
+        chosen.push(':');
+        if request.contains_key(name) {
+            chosen.push('=');
+            chosen.push_str(&one_form(name, request));
+        }
+        chosen.push('\n');
+    }
+    chosen
+}
+
+/// The fields that [`chosen`] was made of: what a source must be sent to choose the same again.
+pub(crate) fn fields(chosen: &str) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    for line in chosen.lines() {
+        if let Some((name, value)) = line.split_once(":=")
+            && let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse())
+        {
+            fields.insert(name, value);
+        }
+    }
+    fields
+}
+
+/// Lines joined, white space around commas gone; for the negotiation fields also case and order.
+fn one_form(name: &HeaderName, request: &HeaderMap) -> String {
+    let mut members: Vec<String> = request
+        .get_all(name)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
+        .map(|member| String::from_utf8_lossy(member).trim().to_owned())
+        .filter(|member| !member.is_empty())
+        .collect();
+    if name == ACCEPT_ENCODING || name == ACCEPT_LANGUAGE {
+        for member in &mut members {
+            member.make_ascii_lowercase();
+            member.retain(|c| !c.is_ascii_whitespace());
+            // A weight of 1 is no weight.
+            for whole in [";q=1", ";q=1.0", ";q=1.00", ";q=1.000"] {
+                if let Some(bare) = member.strip_suffix(whole) {
+                    *member = bare.to_owned();
+                    break;
+                }
+            }
+        }
+        members.sort_unstable();
+        members.dedup();
+    }
+    members.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn names_are_sorted_and_single_and_a_star_is_never_matched() {
+        let names_of = |value: &str| names(&headers(&[("vary", value)]));
+        assert_eq!(
+            names_of("Foo, accept-encoding,foo,"),
+            Some(vec![ACCEPT_ENCODING, "foo".parse().unwrap()])
+        );
+        assert_eq!(names_of("foo, *"), None);
+        assert_eq!(names_of("a b"), None);
+        assert_eq!(names(&headers(&[])), Some(vec![]));
+    }
+
+    #[test]
+    fn requests_that_mean_the_same_choose_the_same() {
+        let names = [ACCEPT_ENCODING, "foo".parse().unwrap()];
+        let of = |fields: &[(&'static str, &str)]| chosen(&names, &headers(fields));
+        assert_eq!(
+            of(&[("accept-encoding", "gzip, BR;q=1.0"), ("foo", "1, 2")]),
+            of(&[("accept-encoding", "br"), ("accept-encoding", "gzip"), ("foo", "1,2")])
+        );
+        assert_ne!(of(&[("foo", "1,2")]), of(&[("foo", "2,1")]));
+        assert_ne!(of(&[("foo", "")]), of(&[]), "empty is not absent");
+        let back = fields(&of(&[("foo", "1, 2"), ("accept-encoding", "br")]));
+        assert_eq!(back, headers(&[("accept-encoding", "br"), ("foo", "1,2")]));
+    }
+}
