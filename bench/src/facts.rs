@@ -1,0 +1,71 @@
+//! What machine it was, and which versions: without this, numbers are hearsay.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde::Serialize;
+
+use crate::peers::{kromka, nginx};
+
+/// Facts about the machine and the programs. None of them names the machine or its folders.
+#[derive(Clone, Debug, Serialize)]
+pub struct Facts {
+    /// When, in UTC.
+    pub at: String,
+    /// Model of the processor.
+    pub processor: String,
+    /// How many cores there are.
+    pub cores: usize,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The commit that the benchmark was built from; the binary's own may differ.
+    pub commit: String,
+    /// The binary under test.
+    pub kromka: String,
+    /// The peer.
+    pub nginx: String,
+    /// The load tools.
+    pub tools: Vec<String>,
+}
+
+impl Facts {
+    /// Gathers what can be found out; what cannot is `unknown`.
+    pub fn gather(binary: &Path) -> Facts {
+        let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let models: Vec<&str> = info
+            .lines()
+            .filter(|line| line.starts_with("model name"))
+            .filter_map(|l| Some(l.split_once(':')?.1))
+            .collect();
+        Facts {
+            at: chrono::Utc::now().format("%Y-%m-%d %H:%M").to_string(),
+            processor: models.first().unwrap_or(&"unknown").trim().to_owned(),
+            cores: std::thread::available_parallelism()
+                .map_or(models.len(), std::num::NonZero::get)
+                .max(models.len()),
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
+            commit: said("git", &["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "--short=12", "HEAD"]),
+            kromka: kromka::version(binary),
+            nginx: nginx::version(),
+            tools: vec![said("wrk", &["-v"]), said("h2load", &["--version"])],
+        }
+    }
+
+    /// The facts as lines of a list.
+    pub fn lines(&self) -> Vec<String> {
+        vec![
+            format!("{} UTC, commit {}", self.at, self.commit),
+            format!("{}, {} cores, Linux {}", self.processor, self.cores, self.kernel),
+            format!("{}; {}", self.kromka, self.nginx),
+            self.tools.join("; "),
+        ]
+    }
+}
+
+/// The first line that a program prints; some, like wrk, end with an error after their version.
+fn said(program: &str, args: &[&str]) -> String {
+    let Ok(output) = Command::new(program).args(args).output() else { return "unknown".to_owned() };
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&text).lines().next().unwrap_or("unknown").trim().to_owned()
+}

@@ -1,0 +1,172 @@
+//! Rounds A B A B of two servers on one piece of work, and the row they make.
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use crate::cpu;
+use crate::load::Load;
+use crate::quantile::{median, quantile};
+
+/// What CPU time is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// An answer: the cost is in microseconds of CPU.
+    Request,
+    /// 10^9 bytes on the wire above TCP and TLS, heads included: the cost is in seconds of CPU.
+    Gigabyte,
+}
+
+impl Unit {
+    /// The unit of the cost, for tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Request => "µs/request",
+            Unit::Gigabyte => "s/GB",
+        }
+    }
+}
+
+/// One run of one server.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Run {
+    /// CPU time of the server, user and system, in seconds.
+    pub cpu_s: f64,
+    /// Answers.
+    pub requests: u64,
+    /// Bytes of answers.
+    pub bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl Run {
+    /// Puts `load` on the server of process `pid` and notes the CPU time this took it.
+    ///
+    /// # Errors
+    /// The load fails, the server is gone, or an answer was an error: such a run would measure errors.
+    pub fn of(pid: u32, load: impl FnOnce() -> Result<Load>) -> Result<Run> {
+        let before = cpu::of_tree(pid)?;
+        let load = load()?;
+        let used = cpu::of_tree(pid)?.saturating_sub(before);
+        if load.failed > 0 {
+            bail!("{} of {} answers were failures", load.failed, load.requests);
+        }
+        if load.requests == 0 {
+            bail!(
+                "no answer came whole within {:.1} s: take more seconds or fewer connections",
+                load.seconds
+            );
+        }
+        Ok(Run {
+            cpu_s: used.as_secs_f64(),
+            requests: load.requests,
+            bytes: load.bytes,
+            seconds: load.seconds,
+        })
+    }
+
+    /// What a unit of the work cost.
+    pub fn cost(&self, unit: Unit) -> f64 {
+        match unit {
+            Unit::Request => self.cpu_s * 1e6 / self.requests as f64,
+            Unit::Gigabyte => self.cpu_s * 1e9 / self.bytes as f64,
+        }
+    }
+
+    /// Share of the core that the server used.
+    pub fn busy(&self) -> f64 {
+        self.cpu_s / self.seconds
+    }
+}
+
+/// The rounds of two servers on one piece of work.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The work.
+    pub name: String,
+    /// What the CPU time is divided by.
+    pub unit: Unit,
+    /// The ratio to reach.
+    pub bar: f64,
+    /// Our runs, in order of the rounds.
+    pub ours: Vec<Run>,
+    /// The peer's.
+    pub theirs: Vec<Run>,
+}
+
+/// A row in a nutshell.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// Median of our cost.
+    pub ours: f64,
+    /// Median of the peer's.
+    pub theirs: f64,
+    /// Ours by theirs; less than 1 is better than the peer.
+    pub ratio: f64,
+    /// The lowest ratio of a round.
+    pub lowest: f64,
+    /// The highest ratio of a round.
+    pub highest: f64,
+}
+
+impl Row {
+    /// Sums the rounds up.
+    ///
+    /// # Errors
+    /// There is none, or a run used no CPU time that the clock could see.
+    pub fn summary(&self) -> Result<Summary> {
+        let costs = |runs: &[Run]| runs.iter().map(|run| run.cost(self.unit)).collect::<Vec<_>>();
+        let (ours, theirs) = (costs(&self.ours), costs(&self.theirs));
+        let rounds: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
+        if rounds.iter().any(|ratio| !ratio.is_finite()) {
+            bail!("{}: a run too short to see its CPU time", self.name);
+        }
+        let told =
+            || Some((median(&ours)?, median(&theirs)?, quantile(&rounds, 0.0)?, quantile(&rounds, 1.0)?));
+        let (ours, theirs, lowest, highest) = told().with_context(|| format!("{}: no round", self.name))?;
+        Ok(Summary { ours, theirs, ratio: ours / theirs, lowest, highest })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    fn run(cpu_s: f64) -> Run {
+        Run { cpu_s, requests: 1_000_000, bytes: 2_000_000_000, seconds: 4.0 }
+    }
+
+    #[test]
+    fn costs_are_per_unit() {
+        assert_eq!(run(2.0).cost(Unit::Request), 2.0);
+        assert_eq!(run(2.0).cost(Unit::Gigabyte), 1.0);
+        assert_eq!(run(2.0).busy(), 0.5);
+    }
+
+    #[test]
+    fn a_row_is_the_ratio_of_medians_with_the_range_of_its_rounds() {
+        let row = Row {
+            name: "work".to_owned(),
+            unit: Unit::Request,
+            bar: 0.5,
+            ours: [1.0, 2.0, 9.0].map(run).into(),
+            theirs: [2.0, 4.0, 3.0].map(run).into(),
+        };
+        let summary = row.summary().unwrap();
+        assert_eq!((summary.ours, summary.theirs), (2.0, 3.0));
+        assert_eq!((summary.lowest, summary.highest), (0.5, 3.0));
+        assert!(Row { ours: vec![], ..row.clone() }.summary().is_err());
+        assert!(Row { theirs: vec![run(0.0)], ..row }.summary().is_err());
+    }
+
+    #[test]
+    fn a_run_with_failures_is_none() {
+        let load = |failed, requests| Load { requests, bytes: 1, seconds: 1.0, failed };
+        let pid = std::process::id();
+        assert!(Run::of(pid, || Ok(load(0, 5))).is_ok());
+        assert!(Run::of(pid, || Ok(load(1, 5))).is_err());
+        assert!(Run::of(pid, || Ok(load(0, 0))).is_err());
+    }
+}

@@ -1,0 +1,187 @@
+//! kromka: an origin over the run's media or over another server, and a public edge in front of it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::{Peer, Upstream};
+use crate::process::{Process, free_address};
+
+/// What edges and the origin share; nginx shows it too where it fills from the origin.
+pub const TOKEN: &str = "bench-bench-bench-bench";
+
+/// The service, which an origin expects before every path.
+pub const SERVICE: &str = "bench";
+
+/// The binary to measure: `given`, else the environment's `KROMKA_BIN`, else what cargo has built for
+/// packages, else for `--release`.
+///
+/// # Errors
+/// There is none; says how to build it.
+pub fn binary(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(path) =
+        given.map(Path::to_path_buf).or_else(|| std::env::var_os("KROMKA_BIN").map(Into::into))
+    {
+        return path.canonicalize().with_context(|| format!("no kromka binary at {}", path.display()));
+    }
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    for profile in ["dist", "release"] {
+        if let Ok(path) = target.join(profile).join("kromka").canonicalize() {
+            return Ok(path);
+        }
+    }
+    bail!("no kromka binary: `cargo build --profile dist`, or say where it is with --kromka")
+}
+
+/// What `kromka version` says, and the cargo profile where the path tells.
+pub fn version(binary: &Path) -> String {
+    let output = Command::new(binary).arg("version").output();
+    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let profile = binary.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let line = said.unwrap_or_default().lines().next().unwrap_or_default().to_owned();
+    format!("{line} (profile {})", profile.as_deref().unwrap_or("unknown"))
+}
+
+/// An origin: the shield that edges fill from.
+pub struct Origin {
+    addr: SocketAddr,
+    process: Process,
+}
+
+impl Origin {
+    /// Starts an origin in `room` whose storage is `source`, a line of its configuration such as
+    /// `dir = "/srv/media"` or `http = "http://127.0.0.1:80"`.
+    ///
+    /// # Errors
+    /// It does not start; the message has its last words.
+    pub fn start(binary: &Path, room: &Path, source: &str, core: Option<usize>) -> Result<Origin> {
+        let addr = free_address()?;
+        let admin = free_address()?;
+        let config = format!(
+            r#"role = "origin"
+[node]
+id = "bench-origin"
+data = "data"
+token = "{TOKEN}"
+egress_bps = 1000000000000
+[listen]
+http = "{addr}"
+[limits]
+drain = "1s"
+[admin]
+listen = "{admin}"
+[cache]
+memory = "1GiB"
+[selector]
+urls = []
+[[service]]
+id = "{SERVICE}"
+[service.source]
+{source}
+[log]
+level = "warn"
+"#
+        );
+        let mut process = start(binary, "origin", room, &config, core)?;
+        process.listening(addr)?;
+        Ok(Origin { addr, process })
+    }
+
+    /// What caches before it fill from.
+    pub fn upstream(&self) -> Upstream {
+        Upstream { addr: self.addr, prefix: format!("/{SERVICE}") }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+}
+
+/// An edge with one public service.
+pub struct Edge {
+    http: SocketAddr,
+    https: SocketAddr,
+    tls: PathBuf,
+    process: Process,
+}
+
+impl Edge {
+    /// Starts an edge in `room` in front of `shield`, which is any server: the prefix is the edge's own.
+    ///
+    /// # Errors
+    /// It does not start; the message has its last words.
+    pub fn start(binary: &Path, room: &Path, shield: SocketAddr, core: Option<usize>) -> Result<Edge> {
+        let (http, https, admin) = (free_address()?, free_address()?, free_address()?);
+        let config = format!(
+            r#"role = "edge"
+[node]
+id = "bench-edge"
+data = "data"
+token = "{TOKEN}"
+egress_bps = 1000000000000
+[listen]
+http = "{http}"
+https = "{https}"
+[tls]
+self_signed = "tls"
+[limits]
+connections = 20000
+drain = "1s"
+[admin]
+listen = "{admin}"
+[cache]
+memory = "1GiB"
+first_byte = "1m"
+stall = "1m"
+[shield]
+urls = ["http://{shield}"]
+first_byte = "1m"
+stall = "1m"
+[selector]
+urls = []
+[[service]]
+id = "{SERVICE}"
+access = "public"
+[log]
+level = "warn"
+"#
+        );
+        let mut process = start(binary, "edge", room, &config, core)?;
+        process.listening(http)?;
+        process.listening(https)?;
+        Ok(Edge { http, https, tls: room.join("tls"), process })
+    }
+
+    /// Certificate and key of the TLS listener, both PEM, for the peer to use the same.
+    pub fn certificate(&self) -> (PathBuf, PathBuf) {
+        (self.tls.join("cert.pem"), self.tls.join("key.pem"))
+    }
+}
+
+impl Peer for Edge {
+    fn name(&self) -> &'static str {
+        "kromka"
+    }
+
+    fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    fn https(&self) -> SocketAddr {
+        self.https
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+}
+
+fn start(binary: &Path, role: &str, room: &Path, config: &str, core: Option<usize>) -> Result<Process> {
+    let file = room.join(format!("{role}.toml"));
+    fs::write(&file, config).with_context(|| format!("cannot write {}", file.display()))?;
+    Process::start(role, binary, [role.as_ref(), "--config".as_ref(), file.as_os_str()], core, room)
+}

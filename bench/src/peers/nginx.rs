@@ -1,0 +1,146 @@
+//! Debian's nginx (package nginx-light) as a cache, with the settings of `nginx.conf` beside this file.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::kromka::TOKEN;
+use super::{Peer, Upstream};
+use crate::client::Client;
+use crate::process::{Process, free_address};
+
+/// The settings, with gaps.
+const CONFIG: &str = include_str!("nginx.conf");
+
+/// Where Debian puts it; not every user's path contains it.
+const BINARY: &str = "/usr/sbin/nginx";
+
+/// Files a worker may open: a viewer and a cached file each, and some.
+const FILES: u64 = 20_000;
+
+/// A running nginx: master and one worker.
+pub struct Nginx {
+    http: SocketAddr,
+    https: SocketAddr,
+    check: SocketAddr,
+    process: Process,
+}
+
+impl Nginx {
+    /// Starts nginx in `room` as a cache in front of `upstream`; `name` tells several apart in logs.
+    ///
+    /// # Errors
+    /// It is not installed or does not start; the message has its last words.
+    pub fn start(
+        name: &str,
+        room: &Path,
+        upstream: &Upstream,
+        certificate: &(PathBuf, PathBuf),
+        core: Option<usize>,
+    ) -> Result<Nginx> {
+        if !Path::new(BINARY).exists() {
+            bail!("no nginx: `apt-get install --no-install-recommends nginx-light`");
+        }
+        let (http, https, check) = (free_address()?, free_address()?, free_address()?);
+        // A master that is root would give its worker to nobody, who may not enter the run's folder.
+        let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+        let text = fill(
+            CONFIG,
+            &[
+                ("user", user),
+                ("files", &FILES.to_string()),
+                ("certificate", &certificate.0.display().to_string()),
+                ("key", &certificate.1.display().to_string()),
+                ("upstream", &upstream.addr.to_string()),
+                ("prefix", &upstream.prefix),
+                ("token", TOKEN),
+                ("http", &http.to_string()),
+                ("https", &https.to_string()),
+                ("check", &check.to_string()),
+            ],
+        )?;
+        let file = room.join("nginx.conf");
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        fs::create_dir_all(room.join("temp"))?;
+        let args = [
+            "-e".as_ref(),
+            "stderr".as_ref(),
+            "-p".as_ref(),
+            room.as_os_str(),
+            "-c".as_ref(),
+            file.as_os_str(),
+        ];
+        let mut process = Process::start(name, Path::new(BINARY), args, core, room)?;
+        process.listening(http)?;
+        Ok(Nginx { http, https, check, process })
+    }
+
+    /// What nginx says of the object: `HIT`, `MISS`, …; asks a listener that is not measured.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn status(&self, path: &str) -> Result<String> {
+        let answer = Client::connect(self.check)?.get(path)?;
+        Ok(answer.head.field("x-cache-status").unwrap_or("none").to_owned())
+    }
+}
+
+impl Peer for Nginx {
+    fn name(&self) -> &'static str {
+        "nginx"
+    }
+
+    fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    fn https(&self) -> SocketAddr {
+        self.https
+    }
+
+    fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+}
+
+/// What nginx says of its version and its TLS library.
+pub fn version() -> String {
+    let output = Command::new(BINARY).arg("-V").output();
+    let said = output.map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).unwrap_or_default();
+    let line = |start: &str| said.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
+    format!("{}, {}", line("nginx version: ").replace("nginx version: ", ""), line("built with "))
+}
+
+/// Puts values into the gaps; all of both must match.
+fn fill(text: &str, values: &[(&str, &str)]) -> Result<String> {
+    let mut filled = text.to_owned();
+    for (name, value) in values {
+        let gap = format!("{{{{{name}}}}}");
+        if !filled.contains(&gap) {
+            bail!("nginx.conf has no {gap}");
+        }
+        filled = filled.replace(&gap, value);
+    }
+    match filled.split_once("{{") {
+        Some((_, rest)) => {
+            bail!("nginx.conf has a gap nobody fills: {}", rest.split("}}").next().unwrap_or(rest))
+        }
+        None => Ok(filled),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn every_gap_is_filled_and_every_value_used() {
+        assert_eq!(fill("listen {{a}}; {{b}}{{a}}", &[("a", "1"), ("b", "")]).unwrap(), "listen 1; 1");
+        assert!(fill("listen {{a}};", &[]).is_err());
+        assert!(fill("listen;", &[("a", "1")]).is_err());
+    }
+}
