@@ -1,0 +1,81 @@
+//! The command line: what can be asked for, and which file does it.
+//!
+//! - [`Cli`] is the whole of it; each verb has its arguments and its deeds in one file.
+//! - What serves: `up`, `role` (edge, origin, selector), with `signals` for the end. `check` reads a
+//!   configuration.
+//! - What asks a selector, at the `remote` end: `sessions`, `prewarm`, `purge`, `operations` (with `follow` for
+//!   those that wait), `nodes`.
+//! - Signed URLs: `sign` and `verify`, with `keys` (and `pem`) for what they sign and verify with.
+//! - How arguments and answers are written: `time`, `output`; `exit` for how it ends.
+//!
+//! Data goes to stdout, words to stderr. It must not know: sockets, HTTP, how a role works inside.
+
+mod check;
+mod completions;
+mod exit;
+mod output;
+mod role;
+mod signals;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+pub(crate) use exit::exit_code;
+pub(crate) use output::say;
+
+/// A self-hosted CDN for HLS: edge cache, origin shield and selector in one binary.
+#[derive(Parser, Debug)]
+#[command(name = "kromka", version, propagate_version = false, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// How data is printed on stdout
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    output: output::Output,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Run the whole CDN on this machine, in one process, with something to play
+    Up(up::Args),
+    /// Run an edge: a cache near the viewers
+    Edge(role::Args),
+    /// Run an origin: the shield in front of object storage
+    Origin(role::Args),
+    /// Run a selector: it sends viewers to edges and carries the control API
+    Selector(role::Args),
+    /// Check configuration files without starting anything
+    Check(check::Args),
+    /// Print a script that completes this command line
+    Completions(completions::Args),
+    /// Print the version
+    Version,
+}
+
+impl Cli {
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    /// What went wrong and what to do about it, in words; [`exit_code`] says how to end.
+    pub(crate) async fn run(self) -> Result<ExitCode> {
+        let output = self.output;
+        match self.verb {
+            Verb::Up(args) => up::run(args).await,
+            Verb::Edge(args) => role::edge(args).await,
+            Verb::Origin(args) => role::origin(args).await,
+            Verb::Selector(args) => role::selector(args).await,
+            Verb::Check(args) => check::run(&args, output),
+            Verb::Completions(args) => completions::run(&args),
+            Verb::Version => {
+                output::print(concat!("kromka ", env!("CARGO_PKG_VERSION"), "\n"))?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
