@@ -84,7 +84,8 @@ impl Process {
         }
     }
 
-    fn last_words(&self) -> String {
+    /// The last lines it has printed.
+    pub fn last_words(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(10)..].join("\n")

@@ -4,10 +4,13 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use super::{Peer, Upstream};
+use crate::client::Client;
 use crate::process::{Process, free_address};
 
 /// What edges and the origin share; nginx shows it too where it fills from the origin.
@@ -86,7 +89,7 @@ level = "warn"
 "#
         );
         let mut process = start(binary, "origin", room, &config, core)?;
-        process.listening(addr)?;
+        ready(&mut process, admin)?;
         Ok(Origin { addr, process })
     }
 
@@ -151,8 +154,7 @@ level = "warn"
 "#
         );
         let mut process = start(binary, "edge", room, &config, core)?;
-        process.listening(http)?;
-        process.listening(https)?;
+        ready(&mut process, admin)?;
         Ok(Edge { http, https, tls: room.join("tls"), process })
     }
 
@@ -178,6 +180,18 @@ impl Peer for Edge {
     fn pid(&self) -> u32 {
         self.process.pid()
     }
+}
+
+/// Returns when the node says that it is ready; its ports are open long before.
+fn ready(process: &mut Process, admin: SocketAddr) -> Result<()> {
+    process.listening(admin)?;
+    for _ in 0..200 {
+        if Client::connect(admin)?.get("/readyz")?.status == 200 {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    bail!("kromka is not ready after 10 s: {}", process.last_words())
 }
 
 fn start(binary: &Path, role: &str, room: &Path, config: &str, core: Option<usize>) -> Result<Process> {
