@@ -84,8 +84,8 @@ impl<S: Source> Tier<S> {
     pub async fn get(self: &Arc<Self>, ask: Ask<'_>) -> Result<Answer, Failure> {
         if !ask.web {
             return match self.get_one(&ask).await? {
-                Got::Answer(answer) => Ok(answer),
-                Got::Other => self.pass(&ask, None).await,
+                Some(answer) => Ok(answer),
+                None => self.pass(&ask, None).await,
             };
         }
         // Who joined the fetch of an object whose representations nobody knew yet may have been given
@@ -93,23 +93,25 @@ impl<S: Source> Tier<S> {
         let base = ask.key.clone();
         for _ in 0..3 {
             let ask = Ask { key: self.store.resolve(&base, ask.headers), ..ask };
-            if let Got::Answer(answer) = self.get_one(&ask).await? {
+            if let Some(answer) = self.get_one(&ask).await? {
                 return Ok(answer);
             }
         }
         self.pass(&ask, None).await
     }
 
-    async fn get_one(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Got, Failure> {
+    /// One look; `None` if the fetch that was joined brought another representation than this request
+    /// chooses.
+    async fn get_one(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Option<Answer>, Failure> {
         let (stale, known, verdict) = match self.store.find(&ask.key, ask.fence, ask.now) {
             Found::Current(generation, State::Fresh) => {
-                return Ok(Got::Answer(self.answer(ask, generation, None, Verdict::Hit, None)));
+                return Ok(Some(self.answer(ask, generation, None, Verdict::Hit, None)));
             }
             Found::Current(generation, _) => {
                 self.open_one(ask, Hint::Whole, Some(&generation), true);
-                return Ok(Got::Answer(self.answer(ask, generation, None, Verdict::Stale, None)));
+                return Ok(Some(self.answer(ask, generation, None, Verdict::Stale, None)));
             }
-            Found::Pass => return self.pass(ask, None).await.map(Got::Answer),
+            Found::Pass => return self.pass(ask, None).await.map(Some),
             Found::Stale(generation) => (true, Some(generation), Verdict::Expired),
             Found::Purged(generation) => (false, Some(generation), Verdict::Purged),
             Found::Nothing => (false, None, Verdict::Miss),
@@ -119,18 +121,16 @@ impl<S: Source> Tier<S> {
         match opening.wait().await {
             Outcome::Ready(ready) => {
                 if ask.web && ready.generation.key != self.store.resolve(&ask.key.base(), ask.headers) {
-                    return Ok(Got::Other);
+                    return Ok(None);
                 }
                 let verdict = if ready.revalidated { Verdict::Revalidated } else { verdict };
-                Ok(Got::Answer(self.answer(ask, ready.generation, ready.following, verdict, ready.upstream)))
+                Ok(Some(self.answer(ask, ready.generation, ready.following, verdict, ready.upstream)))
             }
             // What is one requester's own is nobody else's: only the first gets the answer itself.
-            Outcome::Unstored => {
-                self.pass(ask, leads.then(|| opening.take()).flatten()).await.map(Got::Answer)
-            }
+            Outcome::Unstored => self.pass(ask, leads.then(|| opening.take()).flatten()).await.map(Some),
             Outcome::Failed(failure) => match known.filter(|_| stale) {
                 Some(stale) if stale.meta().terms.usable_on_error(ask.now) => {
-                    Ok(Got::Answer(self.answer(ask, stale, None, Verdict::StaleOnError, None)))
+                    Ok(Some(self.answer(ask, stale, None, Verdict::StaleOnError, None)))
                 }
                 _ => {
                     count(&self.store.counters.failed);
@@ -338,13 +338,6 @@ impl<S: Source> Tier<S> {
         }
         pull(&self.store, generation, fill, fetched.body, skip, keep).await
     }
-}
-
-/// What came of one look.
-enum Got {
-    Answer(Answer),
-    /// The fetch that was joined brought another representation than this request chooses.
-    Other,
 }
 
 /// The request's fields that go to the source: of web content the end-to-end ones, without those

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::backoff::Backoff;
+use super::context::Context;
 use super::disk::{FEED, KEYS};
 use super::node::Node;
-use super::shared::Shared;
 use crate::feed::{FeedEntry, FeedItem};
 use crate::nodes::NodeState;
 
@@ -19,7 +19,7 @@ const KEY_TRIES: u32 = 3;
 
 /// Applies an entry; answers its fence if it is a purge. Returns only when the entry is done with: a purge is
 /// tried until it has been applied.
-pub(super) async fn apply<N: Node>(shared: &Shared<N>, entry: &FeedEntry) -> Option<u64> {
+pub(super) async fn apply<N: Node>(shared: &Context<N>, entry: &FeedEntry) -> Option<u64> {
     match &entry.what {
         FeedItem::Purge(order) => {
             let order = Arc::new(order.clone());
@@ -70,7 +70,7 @@ pub(super) async fn apply<N: Node>(shared: &Shared<N>, entry: &FeedEntry) -> Opt
     None
 }
 
-async fn keys<N: Node>(shared: &Shared<N>, seq: u64, jwks: &serde_json::Value) {
+async fn keys<N: Node>(shared: &Context<N>, seq: u64, jwks: &serde_json::Value) {
     let mut backoff = Backoff::new(TRIES[0], TRIES[1]);
     for _ in 0..KEY_TRIES {
         let set = jwks.clone();

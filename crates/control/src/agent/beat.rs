@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use url::Url;
 
 use super::backoff::jitter;
+use super::context::Context;
 use super::node::Node;
-use super::shared::Shared;
 use crate::endpoint::{endpoint, post};
 use crate::heartbeat::{Heartbeat, HeartbeatAnswer};
 use crate::nodes::NodeState;
@@ -24,7 +24,7 @@ const GATHER: Duration = Duration::from_millis(20);
 const INTERVALS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(60)];
 
 /// Sends heartbeats to one selector until the agent stops, then says goodbye.
-pub(super) async fn run<N: Node>(shared: &Shared<N>, selector: Url, mut interval: Duration) {
+pub(super) async fn run<N: Node>(shared: &Context<N>, selector: Url, mut interval: Duration) {
     let mut pulses = shared.status.pulses();
     let mut reachable = true;
     loop {
@@ -60,7 +60,7 @@ pub(super) async fn run<N: Node>(shared: &Shared<N>, selector: Url, mut interval
 }
 
 async fn send<N: Node>(
-    shared: &Shared<N>,
+    shared: &Context<N>,
     selector: &Url,
     goodbye: bool,
 ) -> Result<HeartbeatAnswer, ClientError> {
@@ -73,7 +73,7 @@ async fn send<N: Node>(
     Ok(answer)
 }
 
-fn heartbeat<N: Node>(shared: &Shared<N>, goodbye: bool) -> Heartbeat {
+fn heartbeat<N: Node>(shared: &Context<N>, goodbye: bool) -> Heartbeat {
     let identity = &shared.identity;
     let record = shared.status.record();
     Heartbeat {

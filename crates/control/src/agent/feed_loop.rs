@@ -8,9 +8,9 @@ use url::Url;
 
 use super::apply::apply;
 use super::backoff::{Backoff, jitter};
+use super::context::Context;
 use super::disk::FEED;
 use super::node::Node;
-use super::shared::Shared;
 use crate::endpoint::{endpoint, get};
 use crate::feed::Feed;
 
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ROUNDS: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(10)];
 
 /// Follows the feed until the agent stops. `selectors` must not be empty.
-pub(super) async fn run<N: Node>(shared: &Shared<N>, selectors: &[Url]) {
+pub(super) async fn run<N: Node>(shared: &Context<N>, selectors: &[Url]) {
     tokio::select! {
         () = follow(shared, selectors) => {}
         () = shared.stop.cancelled() => {}
@@ -33,7 +33,7 @@ pub(super) async fn run<N: Node>(shared: &Shared<N>, selectors: &[Url]) {
     shared.disk.save(FEED, &shared.status.record()).await;
 }
 
-async fn follow<N: Node>(shared: &Shared<N>, selectors: &[Url]) {
+async fn follow<N: Node>(shared: &Context<N>, selectors: &[Url]) {
     let mut backoff = Backoff::new(ROUNDS[0], ROUNDS[1]);
     let mut failed = 0;
     let mut current = selectors.iter().cycle();
@@ -69,7 +69,7 @@ async fn follow<N: Node>(shared: &Shared<N>, selectors: &[Url]) {
     }
 }
 
-async fn poll<N: Node>(shared: &Shared<N>, selector: &Url, wait: Duration) -> Result<Feed, ClientError> {
+async fn poll<N: Node>(shared: &Context<N>, selector: &Url, wait: Duration) -> Result<Feed, ClientError> {
     let mut url = endpoint(selector, &["v1", "feed"]);
     url.query_pairs_mut()
         .append_pair("after", &shared.status.seq().to_string())
@@ -80,7 +80,7 @@ async fn poll<N: Node>(shared: &Shared<N>, selector: &Url, wait: Duration) -> Re
 }
 
 /// Applies an answer; says whether it brought anything.
-async fn take<N: Node>(shared: &Shared<N>, mut feed: Feed) -> bool {
+async fn take<N: Node>(shared: &Context<N>, mut feed: Feed) -> bool {
     let status = &shared.status;
     let known = status.record();
     if known.feed_id != feed.feed_id || feed.head < known.seq {

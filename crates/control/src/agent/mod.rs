@@ -30,6 +30,7 @@ mod apply;
 mod backoff;
 mod beat;
 mod bucket;
+mod context;
 mod crawl;
 mod disk;
 mod faults;
@@ -37,7 +38,6 @@ mod feed_loop;
 mod jobs;
 mod live;
 mod node;
-mod shared;
 mod status;
 mod warm;
 mod worker;
@@ -50,9 +50,9 @@ mod tests;
 pub use node::Node;
 
 use beat::{Beats, GOODBYE};
+use context::Context;
 use disk::{Disk, FEED, FeedRecord, KEYS};
 use jobs::Jobs;
-use shared::Shared;
 use status::Status;
 
 /// Who a node is.
@@ -148,7 +148,7 @@ impl Agent {
 
         let status = Arc::new(Status::new(record, selectors.is_empty()));
         let stop = CancellationToken::new();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(Context {
             identity,
             node,
             client,

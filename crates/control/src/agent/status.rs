@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::disk::FeedRecord;
 use crate::nodes::NodeState;
 
-/// Shared by the loops and the handle.
+/// Context by the loops and the handle.
 #[derive(Debug)]
 pub(super) struct Status {
     record: Mutex<FeedRecord>,

@@ -28,29 +28,29 @@ struct Script {
     beats: Vec<Heartbeat>,
 }
 
-type Shared = Arc<Mutex<Script>>;
+type Context = Arc<Mutex<Script>>;
 
-fn script(items: Vec<(u64, FeedItem)>) -> Shared {
+fn script(items: Vec<(u64, FeedItem)>) -> Context {
     let script = Arc::new(Mutex::new(Script { feed_id: "one".into(), ..Script::default() }));
     write(&script, items);
     script
 }
 
-fn write(script: &Shared, items: Vec<(u64, FeedItem)>) {
+fn write(script: &Context, items: Vec<(u64, FeedItem)>) {
     let entries = items.into_iter().map(|(seq, what)| FeedEntry { seq, at: Utc::now(), what });
     script.lock().entries.extend(entries);
 }
 
-async fn selector(script: &Shared) -> FakeServer {
+async fn selector(script: &Context) -> FakeServer {
     selector_at("127.0.0.1:0".parse().unwrap(), script).await
 }
 
-async fn selector_at(addr: SocketAddr, script: &Shared) -> FakeServer {
+async fn selector_at(addr: SocketAddr, script: &Context) -> FakeServer {
     let script = Arc::clone(script);
     FakeServer::start_at(addr, move |ask| answer(Arc::clone(&script), ask)).await
 }
 
-async fn answer(script: Shared, ask: Ask) -> (u16, serde_json::Value) {
+async fn answer(script: Context, ask: Ask) -> (u16, serde_json::Value) {
     if ask.headers.get("authorization").map(String::as_str) != Some("Bearer t0ken") {
         return (401, json!({"title": "no token"}));
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use chrono::Utc;
 use tokio::time::sleep;
 
+use super::context::Context;
 use super::jobs::{Jobs, Next, Taken};
 use super::node::Node;
-use super::shared::Shared;
 use super::warm::{End, warm};
 use crate::operations::OperationState;
 
@@ -16,14 +16,14 @@ use crate::operations::OperationState;
 const LOOK: Duration = Duration::from_secs(30);
 
 /// Runs jobs until the agent stops; the one that is running then stays unfinished and resumes.
-pub(super) async fn run<N: Node>(shared: &Shared<N>) {
+pub(super) async fn run<N: Node>(shared: &Context<N>) {
     tokio::select! {
         () = work(shared) => {}
         () = shared.stop.cancelled() => {}
     }
 }
 
-async fn work<N: Node>(shared: &Shared<N>) {
+async fn work<N: Node>(shared: &Context<N>) {
     loop {
         match shared.jobs.next(Utc::now()) {
             Next::Run(job) => {
@@ -48,7 +48,7 @@ async fn work<N: Node>(shared: &Shared<N>) {
     }
 }
 
-async fn finish<N: Node>(shared: &Shared<N>, operation: &str, state: OperationState, error: Option<String>) {
+async fn finish<N: Node>(shared: &Context<N>, operation: &str, state: OperationState, error: Option<String>) {
     let jobs: &Jobs = &shared.jobs;
     jobs.finish(operation, state, error).await;
     shared.status.pulse();

@@ -12,7 +12,7 @@ use super::disk::Disk;
 use super::jobs::Jobs;
 use super::status::Status;
 
-pub(super) struct Shared<N> {
+pub(super) struct Context<N> {
     pub(super) identity: Identity,
     pub(super) node: Arc<N>,
     pub(super) client: Client,
