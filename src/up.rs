@@ -33,7 +33,7 @@ const PLAY_S: u64 = 24 * 3600;
 
 /// What `kromka up` can be told; nothing has to be.
 #[derive(clap::Args, Debug)]
-pub struct UpArgs {
+pub(crate) struct UpArgs {
     /// A folder with HLS, or s3://bucket/prefix (keys from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
     /// AWS_REGION and AWS_ENDPOINT_URL); a small sample by default
     #[arg(long, value_name = "DIR|s3://BUCKET/PREFIX")]
@@ -76,7 +76,7 @@ struct Roles {
 ///
 /// # Errors
 /// What could not be started, in words that say what to do.
-pub async fn run(args: UpArgs, stop: impl Future<Output = ()>) -> Result<()> {
+pub(crate) async fn run(args: UpArgs, stop: impl Future<Output = ()>) -> Result<()> {
     if let Some(file) = &args.ready_file {
         ready::remove(file)?;
     }
