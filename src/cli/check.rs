@@ -22,7 +22,8 @@ pub(super) fn run(args: &Args, output: Output) -> Result<ExitCode> {
     let checked: Vec<_> = args.files.iter().map(|file| (file, kromka_config::check(file))).collect();
     match output {
         Output::Json => {
-            let files: Vec<_> = checked.iter().map(|(file, found)| as_json(&file.to_string_lossy(), found)).collect();
+            let files: Vec<_> =
+                checked.iter().map(|(file, found)| as_json(&file.to_string_lossy(), found)).collect();
             print(&format!("{:#}\n", json!({ "files": files })))?;
         }
         Output::Table => {

@@ -36,7 +36,9 @@ impl SecretArgs {
         let Some(name) = &self.secret_env else { return Ok(None) };
         match std::env::var(name) {
             Ok(secret) if !secret.is_empty() => Ok(Some(secret.into_bytes())),
-            _ => bail!("the environment has no {name}; --secret-env names the variable that holds the secret"),
+            _ => {
+                bail!("the environment has no {name}; --secret-env names the variable that holds the secret")
+            }
         }
     }
 }
@@ -50,8 +52,9 @@ pub(super) fn signer(kid: &str, path: &Path) -> Result<Signer> {
         }
         _ => bytes,
     };
-    Signer::from_pkcs8(kid, &der)
-        .with_context(|| format!("{}; `openssl genpkey -algorithm ed25519` makes a key that can be used", path.display()))
+    Signer::from_pkcs8(kid, &der).with_context(|| {
+        format!("{}; `openssl genpkey -algorithm ed25519` makes a key that can be used", path.display())
+    })
 }
 
 /// The key set in a file (JWK Set, RFC 7517).
@@ -86,7 +89,8 @@ mod tests {
         let (der, pem) = (folder.path().join("key.der"), folder.path().join("key.pem"));
         std::fs::write(&der, &pkcs8).unwrap();
         let body = STANDARD.encode(&pkcs8);
-        std::fs::write(&pem, format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n")).unwrap();
+        std::fs::write(&pem, format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"))
+            .unwrap();
         assert_eq!(signer("k", &der).unwrap().jwk(), made.jwk());
         assert_eq!(signer("k", &pem).unwrap().jwk(), made.jwk());
     }

@@ -13,10 +13,22 @@
 mod check;
 mod completions;
 mod exit;
+mod follow;
+mod keys;
+mod nodes;
+mod operations;
 mod output;
+mod pem;
+mod prewarm;
+mod purge;
+mod remote;
 mod role;
+mod sessions;
+mod sign;
 mod signals;
+mod time;
 mod up;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -35,6 +47,8 @@ pub(crate) struct Cli {
     /// How data is printed on stdout
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
     output: output::Output,
+    #[command(flatten)]
+    remote: remote::Remote,
 }
 
 #[derive(Subcommand, Debug)]
@@ -49,6 +63,20 @@ enum Verb {
     Selector(role::Args),
     /// Check configuration files without starting anything
     Check(check::Args),
+    /// Sign a URL for one file or prefix, here with a key or by a selector
+    Sign(sign::Args),
+    /// Read a token or a signed URL, and say whether it is good and why not
+    Verify(verify::Args),
+    /// Playback sessions
+    Sessions(sessions::Args),
+    /// Fill caches ahead of viewers
+    Prewarm(prewarm::Args),
+    /// Take content back from every cache
+    Purge(purge::Args),
+    /// How pre-warms and purges go
+    Operations(operations::Args),
+    /// The fleet
+    Nodes(nodes::Args),
     /// Print a script that completes this command line
     Completions(completions::Args),
     /// Print the version
@@ -61,13 +89,20 @@ impl Cli {
     /// # Errors
     /// What went wrong and what to do about it, in words; [`exit_code`] says how to end.
     pub(crate) async fn run(self) -> Result<ExitCode> {
-        let output = self.output;
+        let (output, remote) = (self.output, &self.remote);
         match self.verb {
             Verb::Up(args) => up::run(args).await,
             Verb::Edge(args) => role::edge(args).await,
             Verb::Origin(args) => role::origin(args).await,
             Verb::Selector(args) => role::selector(args).await,
             Verb::Check(args) => check::run(&args, output),
+            Verb::Sign(args) => sign::run(args, remote, output).await,
+            Verb::Verify(args) => verify::run(args, remote, output).await,
+            Verb::Sessions(args) => sessions::run(args, remote, output).await,
+            Verb::Prewarm(args) => prewarm::run(args, remote, output).await,
+            Verb::Purge(args) => purge::run(args, remote, output).await,
+            Verb::Operations(args) => operations::run(args, remote, output).await,
+            Verb::Nodes(args) => nodes::run(args, remote, output).await,
             Verb::Completions(args) => completions::run(&args),
             Verb::Version => {
                 output::print(concat!("kromka ", env!("CARGO_PKG_VERSION"), "\n"))?;

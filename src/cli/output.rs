@@ -19,11 +19,16 @@ pub(crate) enum Output {
 
 impl Output {
     /// Prints `data`; `table` is called only where a table is wanted.
-    pub(super) fn show<T: Serialize, D: fmt::Display>(self, data: &T, table: impl FnOnce(&T) -> D) -> Result<()> {
+    pub(super) fn show<T: Serialize, D: fmt::Display>(
+        self,
+        data: &T,
+        table: impl FnOnce(&T) -> D,
+    ) -> Result<()> {
         match self {
             Output::Table => print(&format!("{}\n", table(data))),
             Output::Json => {
-                let text = serde_json::to_string_pretty(data).context("the answer cannot be written as JSON")?;
+                let text =
+                    serde_json::to_string_pretty(data).context("the answer cannot be written as JSON")?;
                 print(&format!("{text}\n"))
             }
         }

@@ -89,7 +89,10 @@ mod tests {
         for (text, word) in [
             ("", "no PRIVATE KEY"),
             ("-----BEGIN EC PRIVATE KEY-----\nAQID\n-----END EC PRIVATE KEY-----", "no PRIVATE KEY"),
-            ("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAQID\n-----END ENCRYPTED PRIVATE KEY-----", "openssl pkey"),
+            (
+                "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAQID\n-----END ENCRYPTED PRIVATE KEY-----",
+                "openssl pkey",
+            ),
             ("-----BEGIN PRIVATE KEY-----\nAQID", "no END"),
             ("-----BEGIN PRIVATE KEY-----\n!!!!\n-----END PRIVATE KEY-----", "base64"),
             ("-----BEGIN PRIVATE", "broken"),

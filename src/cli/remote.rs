@@ -43,9 +43,13 @@ impl Remote {
             let text = "which selector? Give --selector URL, or set KROMKA_SELECTOR";
             return Err(Usage(text.to_owned()).into());
         };
-        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let url =
+            Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         url.ok_or_else(|| {
-            Usage(format!("--selector {text}: not a URL of a selector; allowed: http://HOST:PORT or https://HOST")).into()
+            Usage(format!(
+                "--selector {text}: not a URL of a selector; allowed: http://HOST:PORT or https://HOST"
+            ))
+            .into()
         })
     }
 
@@ -105,7 +109,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         std::fs::write(&file, "secret\n").unwrap();
-        let remote = Remote { token: Some("other".into()), token_file: Some(file.clone()), ..Remote::default() };
+        let remote =
+            Remote { token: Some("other".into()), token_file: Some(file.clone()), ..Remote::default() };
         assert_eq!(remote.token().unwrap().as_deref(), Some("secret"));
         std::fs::write(&file, "\n").unwrap();
         assert!(remote.token().unwrap_err().to_string().contains("holds no token"));

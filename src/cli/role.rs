@@ -46,7 +46,9 @@ pub(super) async fn origin(args: Args) -> Result<ExitCode> {
     };
     kromka_telemetry::init_logs(&config.log)?;
     let (stop, drain) = (signals::stop()?, config.limits.drain);
-    let Some(running) = unless(stop, kromka_origin::start(config)).await else { return Ok(ExitCode::SUCCESS) };
+    let Some(running) = unless(stop, kromka_origin::start(config)).await else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let (running, stop) = running?;
     tell(&format!("origin {}", running.id), &running.url, running.tls_url.as_ref(), &running.admin);
     stop.await;
@@ -61,7 +63,9 @@ pub(super) async fn selector(args: Args) -> Result<ExitCode> {
     };
     kromka_telemetry::init_logs(&config.log)?;
     let (stop, drain) = (signals::stop()?, config.limits.drain);
-    let Some(running) = unless(stop, kromka_selector::start(config)).await else { return Ok(ExitCode::SUCCESS) };
+    let Some(running) = unless(stop, kromka_selector::start(config)).await else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let (running, stop) = running?;
     tell("selector", &running.url, running.tls_url.as_ref(), &running.admin);
     stop.await;
@@ -98,7 +102,9 @@ fn tell(who: &str, url: &Url, tls_url: Option<&Url>, admin: &Url) {
 async fn drained(drain: Span, end: impl Future<Output = ()>) -> Result<ExitCode> {
     say(format_args!("kromka: draining for at most {drain}; once more to stop at once"));
     if tokio::time::timeout(drain.get().saturating_add(BEYOND_DRAIN), end).await.is_err() {
-        say(format_args!("kromka: the drain took longer than {drain} and {BEYOND_DRAIN:?}; what was left is cut"));
+        say(format_args!(
+            "kromka: the drain took longer than {drain} and {BEYOND_DRAIN:?}; what was left is cut"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }

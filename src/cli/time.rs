@@ -17,7 +17,9 @@ const LAST: i64 = 253_402_300_799;
 pub(super) fn seconds(text: &str) -> Result<u64, String> {
     let span = match text.parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => Span::from_str(text).map_err(|why| format!("{why}; allowed: seconds, or 90s, 5m, 2h, 7d"))?.get(),
+        Err(_) => {
+            Span::from_str(text).map_err(|why| format!("{why}; allowed: seconds, or 90s, 5m, 2h, 7d"))?.get()
+        }
     };
     if span.subsec_nanos() != 0 || !(1..=LONGEST).contains(&span.as_secs()) {
         return Err("allowed: 1 second to 10 years, in whole seconds".to_owned());
@@ -30,7 +32,10 @@ pub(super) fn moment(text: &str) -> Result<i64, String> {
     let read = || match text.parse::<i64>() {
         Ok(unix) => Some(unix),
         // The control API's own reading of times.
-        Err(_) => serde_json::from_value::<Window>(json!({ "not_before": text })).ok()?.not_before.map(|at| at.timestamp()),
+        Err(_) => serde_json::from_value::<Window>(json!({ "not_before": text }))
+            .ok()?
+            .not_before
+            .map(|at| at.timestamp()),
     };
     read().filter(|unix| (0..=LAST).contains(unix)).ok_or_else(|| {
         "not a moment; allowed: RFC 3339 such as 2026-01-31T18:00:00Z, or unix seconds".to_owned()
@@ -40,7 +45,8 @@ pub(super) fn moment(text: &str) -> Result<i64, String> {
 /// The moment as RFC 3339; the number itself where there is no such year.
 pub(super) fn shown(unix: i64) -> String {
     let window = Window { not_before: clock(unix).map(Into::into), not_after: None };
-    let text = serde_json::to_value(window).ok().and_then(|window| window["not_before"].as_str().map(str::to_owned));
+    let text =
+        serde_json::to_value(window).ok().and_then(|window| window["not_before"].as_str().map(str::to_owned));
     text.unwrap_or_else(|| unix.to_string())
 }
 
