@@ -1,4 +1,4 @@
-//! CPU time that a server has used: its process and all that descend from it.
+//! CPU time that a server has used, its process and all that descend from it; and that of load tools.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,6 +12,8 @@ struct Stat {
     parent: u32,
     /// User and system time, in ticks.
     ticks: u64,
+    /// The same of children that have ended and been waited for.
+    children: u64,
 }
 
 /// User and system time of the process `pid` and its living descendants since they began.
@@ -25,8 +27,20 @@ pub fn of_tree(pid: u32) -> Result<Duration> {
     }
     let ticks: u64 =
         stats.iter().filter(|(id, _)| descends(**id, pid, &stats)).map(|(_, stat)| stat.ticks).sum();
-    let per_second = rustix::param::clock_ticks_per_second();
-    Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+    Ok(time(ticks))
+}
+
+/// User and system time of all programs that this process has run to their end.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn of_tools() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/self/stat").context("cannot read /proc/self/stat")?;
+    Ok(time(parse(&text).context("/proc/self/stat is not as proc_pid_stat(5) says")?.children))
+}
+
+fn time(ticks: u64) -> Duration {
+    Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
 fn descends(mut id: u32, from: u32, stats: &HashMap<u32, Stat>) -> bool {
@@ -64,7 +78,7 @@ fn parse(line: &str) -> Option<Stat> {
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
     let parent = u32::try_from(number(4)?).ok()?;
-    Some(Stat { parent, ticks: number(14)? + number(15)? })
+    Some(Stat { parent, ticks: number(14)? + number(15)?, children: number(16)? + number(17)? })
 }
 
 #[cfg(test)]
@@ -75,7 +89,7 @@ mod tests {
     #[test]
     fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
         let line = "812 (a (b) c) S 77 812 812 0 -1 4194560 1 2 3 4 150 25 9 9 20 0 1 0 99 1000 10";
-        assert_eq!(parse(line), Some(Stat { parent: 77, ticks: 175 }));
+        assert_eq!(parse(line), Some(Stat { parent: 77, ticks: 175, children: 18 }));
     }
 
     #[test]
@@ -86,11 +100,19 @@ mod tests {
 
     #[test]
     fn descendants_count_and_strangers_do_not() {
-        let stat = |parent| Stat { parent, ticks: 1 };
+        let stat = |parent| Stat { parent, ticks: 1, children: 0 };
         let stats =
             HashMap::from([(1, stat(0)), (10, stat(1)), (11, stat(10)), (12, stat(11)), (20, stat(1))]);
         let tree: Vec<bool> = [10, 11, 12, 20, 1].map(|id| descends(id, 10, &stats)).into();
         assert_eq!(tree, [true, true, true, false, false]);
+    }
+
+    #[test]
+    fn a_program_that_has_ended_counts_as_a_tool() {
+        let before = of_tools().unwrap();
+        while of_tools().unwrap() == before {
+            std::process::Command::new("sh").args(["-c", "seq 200000 >/dev/null"]).status().unwrap();
+        }
     }
 
     #[test]

@@ -181,9 +181,10 @@ async fn burst(scene: &Scene, peer: &dyn Peer, round: u32, source: &Source, args
         ensure!(sight.bytes == args.bytes && sight.hash == hash, "a viewer got wrong bytes");
     }
     let upstream = source.requests() - requests;
-    let (leader, followers) = lead(&sights)?;
+    // In the order of asking: whoever asks first is who the cache goes upstream for.
+    let (leader, followers) = sights.split_first().context("no viewers")?;
     let since = |sight: &Sight| ms(sight.first - sight.asked);
-    let firsts: Vec<f64> = followers.iter().map(|sight| since(sight)).collect();
+    let firsts: Vec<f64> = followers.iter().map(since).collect();
     let late: Vec<f64> =
         followers.iter().map(|sight| ms(sight.first - leader.first.max(sight.asked))).collect();
     let at = |values: &[f64], share| quantile(values, share).context("no followers");
@@ -201,14 +202,6 @@ async fn burst(scene: &Scene, peer: &dyn Peer, round: u32, source: &Source, args
         whole: ms(ended - begun),
         cpu_s: used.as_secs_f64(),
     })
-}
-
-/// The viewer whose first byte came first, and all others.
-fn lead(sights: &[Sight]) -> Result<(&Sight, Vec<&Sight>)> {
-    let mut order: Vec<&Sight> = sights.iter().collect();
-    order.sort_by_key(|sight| sight.first);
-    let (leader, followers) = order.split_first().context("no viewers")?;
-    Ok((leader, followers.to_vec()))
 }
 
 fn ms(time: Duration) -> f64 {
