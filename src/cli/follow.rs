@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use kromka_control::{Api, NodeProgress, Operation, OperationState};
+use kromka_control::{Api, NodeProgress, Operation, OperationState, Progress};
 
 use super::exit::INTERRUPTED;
-use super::operations::table;
+use super::operations::{counted, table};
 use super::output::{Output, say};
 use super::remote::explained;
 
@@ -92,13 +92,8 @@ impl Watch {
     /// A line if there is news, but not one for every object.
     fn line(&mut self, operation: &Operation, now: Instant) -> Option<String> {
         let done = operation.nodes.iter().filter(|node| node.state.finished()).count();
-        let progress = &operation.progress;
-        let objects = match progress.objects_total {
-            0 => String::new(),
-            total => {
-                format!(", {}/{total} objects, {}", progress.objects_done, HumanBytes(progress.bytes_done))
-            }
-        };
+        let [objects, bytes] = counted(operation.kind, &operation.progress);
+        let objects = if objects.is_empty() { objects } else { format!(", {objects} objects, {bytes}") };
         let nodes = operation.nodes.len();
         let line = format!("{} {}, {done}/{nodes} nodes{objects}", operation.kind, operation.state);
         let due = match &self.told {
@@ -114,9 +109,9 @@ impl Watch {
     }
 
     fn clear(&mut self) {
-        if let Some(bars) = &self.bars {
-            // Nothing to be done about a terminal that went away.
-            let _ = bars.all.clear();
+        // Each bar has to end: one that is dropped unfinished draws itself once more, over the answer.
+        for bar in self.bars.iter().flat_map(|bars| bars.of.values()) {
+            bar.finish_and_clear();
         }
     }
 }
@@ -134,21 +129,17 @@ impl Bars {
 }
 
 fn draw(bar: &ProgressBar, node: &NodeProgress) {
-    let message = match node.progress.filter(|progress| progress.objects_total > 0) {
-        Some(progress) => {
-            bar.set_length(progress.objects_total);
-            bar.set_position(progress.objects_done);
-            let size = HumanBytes(progress.bytes_done);
-            format!("{}/{} objects, {size}, {}", progress.objects_done, progress.objects_total, node.state)
+    let (done, total, message) = match node.progress.filter(|progress| progress.objects_total > 0) {
+        Some(Progress { objects_done: done, objects_total: total, bytes_done, .. }) => {
+            (done, total, format!("{done}/{total} objects, {}, {}", HumanBytes(bytes_done), node.state))
         }
         // A purge counts nothing: it is there or not.
-        None => {
-            bar.set_length(1);
-            bar.set_position(u64::from(node.state.finished()));
-            node.state.to_string()
-        }
+        None => (u64::from(node.state.finished()), 1, node.state.to_string()),
     };
+    // Every setter may draw, so the words come first.
     bar.set_message(message);
+    bar.set_length(total);
+    bar.set_position(done);
 }
 
 /// Without colour, so that there is nothing to switch off.

@@ -52,8 +52,8 @@ pub(super) fn signer(kid: &str, path: &Path) -> Result<Signer> {
         }
         _ => bytes,
     };
-    Signer::from_pkcs8(kid, &der).with_context(|| {
-        format!("{}; `openssl genpkey -algorithm ed25519` makes a key that can be used", path.display())
+    Signer::from_pkcs8(kid, &der).map_err(|error| {
+        anyhow!("{}: {error}; `openssl genpkey -algorithm ed25519` makes one", path.display())
     })
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Subcommand;
 use indicatif::HumanBytes;
-use kromka_control::{Operation, PageQuery, Progress};
+use kromka_control::{Operation, OperationKind, PageQuery, Progress};
 
 use super::follow;
 use super::output::{Output, Table, say};
@@ -61,7 +61,8 @@ pub(super) async fn run(args: Args, remote: &Remote, output: Output) -> Result<E
 pub(super) fn table(operation: &Operation) -> String {
     let mut nodes = Table::new(["NODE", "STATE", "OBJECTS", "BYTES", "APPLIED", "ERROR"]);
     for node in &operation.nodes {
-        let [objects, bytes] = node.progress.as_ref().map(counted).unwrap_or_default();
+        let [objects, bytes] =
+            node.progress.map(|progress| counted(operation.kind, &progress)).unwrap_or_default();
         let applied = node.applied_at.map(|at| at.to_string()).unwrap_or_default();
         let error = node.error.clone().unwrap_or_default();
         nodes.row([node.node.clone(), node.state.to_string(), objects, bytes, applied, error]);
@@ -72,7 +73,7 @@ pub(super) fn table(operation: &Operation) -> String {
 fn listed(operations: &[Operation]) -> Table {
     let mut table = Table::new(["OPERATION", "KIND", "STATE", "OBJECTS", "BYTES", "NODES", "CREATED"]);
     for operation in operations {
-        let [objects, bytes] = counted(&operation.progress);
+        let [objects, bytes] = counted(operation.kind, &operation.progress);
         table.row([
             operation.id.clone(),
             operation.kind.to_string(),
@@ -86,11 +87,13 @@ fn listed(operations: &[Operation]) -> Table {
     table
 }
 
-/// Objects and bytes; nothing where nothing is counted, as in a purge.
-fn counted(progress: &Progress) -> [String; 2] {
-    match progress.objects_total {
-        0 => Default::default(),
-        total => [format!("{}/{total}", progress.objects_done), HumanBytes(progress.bytes_done).to_string()],
+/// Objects and bytes; nothing for a purge, which counts only who has it done.
+pub(super) fn counted(kind: OperationKind, progress: &Progress) -> [String; 2] {
+    match (kind, progress.objects_total) {
+        (OperationKind::Purge, _) | (_, 0) => Default::default(),
+        (_, total) => {
+            [format!("{}/{total}", progress.objects_done), HumanBytes(progress.bytes_done).to_string()]
+        }
     }
 }
 
@@ -123,7 +126,8 @@ mod tests {
     #[test]
     fn the_table_has_a_line_for_every_node() {
         let operation: Operation = serde_json::from_value(json!({
-            "id": "op", "kind": "purge", "state": "running", "created_at": "2026-01-31T18:00:00Z",
+            "id": "op", "kind": "purge", "state": "running",
+            "progress": {"objects_done": 1, "objects_total": 2}, "created_at": "2026-01-31T18:00:00Z",
             "nodes": [{"node": "e1", "state": "succeeded", "applied_at": "2026-01-31T18:00:01Z"},
                       {"node": "e2", "state": "failed", "error": "disk full"}]
         }))

@@ -86,11 +86,12 @@ async fn unless<R, E>(
 
 /// All mistakes of a configuration, not only the one that the start met first.
 fn unusable(file: &Path, first: &ConfigError) -> ExitCode {
-    match kromka_config::check(file) {
-        Err(errors) => errors.iter().for_each(|error| say(format_args!("{error}"))),
-        // Sound, but of another role, or mended in the meantime.
-        Ok(_) => say(format_args!("{first}")),
+    let errors = kromka_config::check(file).err().unwrap_or_default();
+    // Sound or not, it may also be of another role, which only the start knows.
+    if !errors.contains(first) {
+        say(format_args!("{first}"));
     }
+    errors.iter().for_each(|error| say(format_args!("{error}")));
     ExitCode::from(CONFIG)
 }
 
