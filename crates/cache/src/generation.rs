@@ -179,13 +179,18 @@ impl Generation {
         self.disk.lock().blocks.remove(block);
     }
 
-    /// Everything the disk holds was removed; returns the bytes that are free now.
-    pub(crate) fn evicted(&self) -> u64 {
-        std::mem::take(&mut *self.disk.lock()).bytes
+    /// Everything the disk held was removed.
+    pub(crate) fn evicted(&self) {
+        *self.disk.lock() = OnDisk::default();
     }
 
     pub(crate) fn disk_state(&self) -> OnDisk {
         self.disk.lock().clone()
+    }
+
+    /// Whether the disk holds the whole body.
+    pub(crate) fn is_complete_on_disk(&self) -> bool {
+        self.length().is_some_and(|length| self.disk.lock().blocks.len() >= blocks::count(length, self.block))
     }
 
     /// What keeping the record of it costs in memory, roughly.

@@ -42,6 +42,15 @@ impl Key {
         Self { hash: xxh3_128(text.as_bytes()), text: text.into(), service: service_len, path_end, name_end }
     }
 
+    /// Names an object as operators write it: a path, and what stands behind its first `?` as the query.
+    #[must_use]
+    pub fn written(service: &str, url: &str) -> Self {
+        match url.split_once('?') {
+            Some((path, query)) => Self::new(service, path, Some(query)),
+            None => Self::new(service, url, None),
+        }
+    }
+
     /// One of several representations of the object, chosen by request fields (RFC 9111 §4.1).
     pub(crate) fn variant(&self, chosen: &str) -> Self {
         let mut text = String::with_capacity(self.text.len() + chosen.len() + 1);
@@ -119,6 +128,10 @@ mod tests {
         assert_eq!((key.service(), key.path(), key.query()), ("music", "/a/b.ts", Some("v=2")));
         assert_eq!(Key::new("music", "/a", None).query(), None);
         assert_eq!(Key::new("music", "/a", Some("")), Key::new("music", "/a", None));
+        assert_eq!(
+            (Key::written("music", "/a/b.ts?v=2"), Key::written("a", "/b").query()),
+            (key.clone(), None)
+        );
         assert_ne!(Key::new("a", "b/c", None).hash(), Key::new("ab", "/c", None).hash());
         let variant = key.variant("gzip");
         assert_eq!(

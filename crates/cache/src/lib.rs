@@ -46,7 +46,7 @@ pub use body::{Body, BodyError};
 pub use error::{CacheError, Failure};
 pub use fences::{Purge, PurgeMode};
 pub use key::Key;
-pub use source::{Fetched, Source, SourceBody, SourceError, SourceFault, Validators, Want};
+pub use source::{Fetched, Source, SourceBody, SourceError, SourceFault, Validators, Want, outcome};
 pub use stats::Stats;
 pub use tier::{Ask, Tier};
 pub use warm::Warmed;

@@ -32,7 +32,6 @@ fn is_own(name: &HeaderName) -> bool {
                 | "proxy-connection"
                 | "proxy-authentication-info"
                 | "cache-status"
-                | "via"
         )
 }
 

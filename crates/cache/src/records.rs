@@ -2,6 +2,7 @@
 //! Least recently used records go first; what is on disk is found again through the disk's index.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use moka::policy::EvictionPolicy;
@@ -35,6 +36,8 @@ pub(crate) enum Record {
 pub(crate) struct Varies {
     /// The request fields that choose one, sorted.
     pub names: Vec<HeaderName>,
+    /// Versions below this number were undone by an unsafe request.
+    pub floor: AtomicU64,
     variants: Mutex<Vec<Key>>,
 }
 
@@ -86,15 +89,7 @@ impl Records {
     /// Notes that `variant` is one of the representations that `names` choose among; `false` if there
     /// are too many already.
     pub(crate) fn vary(&self, variant: &Key, names: &[HeaderName]) -> bool {
-        let base = variant.base();
-        let varies = match self.get(&base) {
-            Some(Record::Varies(_, varies)) if varies.names == names => varies,
-            _ => {
-                let varies = Arc::new(Varies { names: names.to_vec(), variants: Mutex::default() });
-                self.table.insert(base.hash(), Record::Varies(base, varies.clone()));
-                varies
-            }
-        };
+        let varies = self.varies(&variant.base(), names);
         let mut variants = varies.variants.lock();
         if !variants.contains(variant) {
             if variants.len() == MAX_VARIANTS {
@@ -105,13 +100,36 @@ impl Records {
         true
     }
 
-    /// Forgets whatever is known under a name.
-    pub(crate) fn forget(&self, key: &Key) {
-        self.table.invalidate(&key.hash());
+    /// The representations of an object that `names` choose among; none are known yet if it was not.
+    pub(crate) fn varies(&self, base: &Key, names: &[HeaderName]) -> Arc<Varies> {
+        match self.get(base) {
+            Some(Record::Varies(_, varies)) if varies.names == names => varies,
+            _ => {
+                let varies = Arc::new(Varies {
+                    names: names.to_vec(),
+                    floor: AtomicU64::new(0),
+                    variants: Mutex::default(),
+                });
+                self.table.insert(base.hash(), Record::Varies(base.clone(), varies.clone()));
+                varies
+            }
+        }
     }
 
     pub(crate) fn pass(&self, key: &Key) {
         self.table.insert(key.hash(), Record::Pass(key.clone(), Instant::now() + PASS_FOR));
+    }
+
+    /// The generation under a name's hash, whatever its state.
+    pub(crate) fn peek(&self, name: u128) -> Option<Arc<Generation>> {
+        // Asked for first, because a `get` would count as a use.
+        if !self.table.contains_key(&name) {
+            return None;
+        }
+        match self.table.get(&name)? {
+            Record::Current(generation) => Some(generation),
+            _ => None,
+        }
     }
 
     /// Forgets this generation, but not one that has replaced it.

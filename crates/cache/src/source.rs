@@ -105,3 +105,24 @@ pub enum SourceFault {
     /// It asks to be left alone (503 SlowDown, 429).
     Busy,
 }
+
+impl SourceFault {
+    /// The fault as metrics name it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed_out",
+            Self::Broken => "broken",
+            Self::Busy => "busy",
+        }
+    }
+}
+
+/// How a fetch ended, as metrics tell it: by its status, or by its fault.
+///
+/// # Errors
+/// The name of the fault.
+pub fn outcome(answer: &Result<Fetched, SourceError>) -> Result<StatusCode, &'static str> {
+    answer.as_ref().map(|fetched| fetched.status).map_err(|error| error.kind.as_str())
+}

@@ -79,6 +79,48 @@ counters! {
     disk_evicted,
 }
 
+impl Stats {
+    /// Requests answered without waiting for the source to send the object.
+    pub fn answered_here(&self) -> u64 {
+        self.hits + self.stale + self.revalidated + self.collapsed
+    }
+
+    /// All requests.
+    pub fn answered(&self) -> u64 {
+        let missed = self.miss_cold + self.miss_purged + self.miss_expired;
+        self.answered_here() + missed + self.passed + self.failed
+    }
+
+    /// Name, help and value of the numbers that operators watch. A name that ends in `_total` only grows.
+    pub fn metrics(&self) -> [(&'static str, &'static str, u64); 23] {
+        [
+            ("kromka_cache_hits_total", "Answered from what was stored and fresh.", self.hits),
+            ("kromka_cache_stale_total", "Answered with stale content (RFC 5861).", self.stale),
+            ("kromka_cache_revalidated_total", "Answered after a 304.", self.revalidated),
+            ("kromka_cache_miss_cold_total", "Never here, or evicted.", self.miss_cold),
+            ("kromka_cache_miss_purged_total", "Forbidden by a purge.", self.miss_purged),
+            ("kromka_cache_miss_expired_total", "Stale, and came anew.", self.miss_expired),
+            ("kromka_cache_collapsed_total", "Joined another request's fetch.", self.collapsed),
+            ("kromka_cache_passed_total", "Must not be stored.", self.passed),
+            ("kromka_cache_failed_total", "Could not be answered.", self.failed),
+            ("kromka_cache_memory_blocks_total", "Blocks answered from memory.", self.memory_blocks),
+            ("kromka_cache_disk_blocks_total", "Blocks answered from disk.", self.disk_blocks),
+            ("kromka_cache_disk_skipped_total", "Blocks that went without the disk.", self.disk_skipped),
+            ("kromka_cache_disk_errors_total", "Reads and writes that failed.", self.disk_errors),
+            ("kromka_cache_disk_corrupt_total", "Blocks whose checksum was wrong.", self.disk_corrupt),
+            ("kromka_fill_errors_total", "Fetches that failed.", self.source_errors),
+            ("kromka_fill_bytes_total", "Body bytes fetched.", self.source_bytes),
+            ("kromka_cache_memory_bytes", "Blocks in memory.", self.memory_bytes),
+            ("kromka_cache_memory_limit_bytes", "The memory budget.", self.memory_limit),
+            ("kromka_cache_disk_bytes", "Blocks on disk.", self.disk_bytes),
+            ("kromka_cache_disk_limit_bytes", "The disk budget.", self.disk_limit),
+            ("kromka_cache_disk_objects", "Objects on disk.", self.disk_objects),
+            ("kromka_cache_objects", "Objects known.", self.objects),
+            ("kromka_fill_active", "Fetches under way.", self.fills_active),
+        ]
+    }
+}
+
 /// Adds one.
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);

@@ -26,7 +26,7 @@ const RECORDS_MIN: u64 = 4 << 20;
 pub(crate) struct Store {
     pub memory: Memory,
     pub disk: Option<Disk>,
-    pub records: Records,
+    pub records: Arc<Records>,
     pub fences: Arc<Fences>,
     pub counters: Arc<Counters>,
     pub limits: Limits,
@@ -85,19 +85,15 @@ impl Store {
         };
         let counters = Arc::new(Counters::default());
         let fences = Arc::new(Fences::default());
+        let records = Arc::new(Records::new((limits.memory / RECORDS_SHARE).max(RECORDS_MIN)));
         let (disk, next_id) = match &config.disk {
             Some(disk) => {
-                let (disk, next_id) = Disk::open(&disk.path, disk.size.0, counters.clone(), fences.clone())?;
+                let (counters, fences) = (counters.clone(), fences.clone());
+                let (disk, next_id) = Disk::open(&disk.path, disk.size.0, counters, fences, records.clone())?;
                 (Some(disk), next_id)
             }
             None => (None, 1),
         };
-        let records = Records::new((limits.memory / RECORDS_SHARE).max(RECORDS_MIN));
-        for generation in disk.iter().flat_map(Disk::variants) {
-            if let Some(names) = vary::names(&generation.meta().headers) {
-                records.vary(&generation.key, &names);
-            }
-        }
         Ok(Self {
             memory: Memory::new(limits.memory),
             disk,
@@ -118,12 +114,12 @@ impl Store {
     }
 
     /// What may be answered for `key` now, given the fence the request itself carries.
-    pub(crate) fn find(&self, key: &Key, asked_fence: u64, now: SystemTime) -> Found {
+    pub(crate) async fn find(&self, key: &Key, asked_fence: u64, now: SystemTime) -> Found {
         let generation = match self.records.get(key) {
             Some(Record::Current(generation)) => generation,
             Some(Record::Pass(..)) => return Found::Pass,
             Some(Record::Varies(..)) => return Found::Nothing,
-            None => match self.disk.as_ref().and_then(|disk| disk.find(key)) {
+            None => match self.find_on_disk(key).await {
                 Some(generation) => {
                     self.records.insert(&generation);
                     generation
@@ -148,6 +144,21 @@ impl Store {
         }
     }
 
+    async fn find_on_disk(&self, key: &Key) -> Option<Arc<Generation>> {
+        let disk = self.disk.as_ref()?;
+        let generation = disk.find(key).await?;
+        if key.chosen().is_some()
+            && let Some(Record::Varies(_, varies)) = self.records.get(&key.base())
+        {
+            if generation.id < varies.floor.load(Ordering::Acquire) {
+                disk.forget(key.hash(), generation.id);
+                return None;
+            }
+            self.records.vary(key, &varies.names);
+        }
+        Some(generation)
+    }
+
     fn required(&self, key: &Key, generation: &Generation) -> Required {
         self.fences.required(key, &generation.tags)
     }
@@ -167,6 +178,9 @@ impl Store {
             return Some(base);
         }
         let variant = base.variant(&vary::chosen(&names, request));
+        if let Some(disk) = &self.disk {
+            disk.record_varies(&base, &names, 0);
+        }
         self.records.vary(&variant, &names).then_some(variant)
     }
 
@@ -175,14 +189,19 @@ impl Store {
         let mut keys = vec![base.clone()];
         if let Some(Record::Varies(_, varies)) = self.records.get(base) {
             keys.extend(varies.variants());
+            // Those that only the disk knows of, from before a restart.
+            let floor = self.next_id.load(Ordering::Acquire);
+            varies.floor.store(floor, Ordering::Release);
+            if let Some(disk) = &self.disk {
+                disk.record_varies(base, &varies.names, floor);
+            }
         }
         for key in &keys {
             if let Some(Record::Current(generation)) = self.records.get(key) {
                 self.discard(&generation);
-            } else if let Some(generation) = self.disk.as_ref().and_then(|disk| disk.find(key)) {
-                self.discard(&generation);
+            } else if let Some(disk) = &self.disk {
+                disk.forget_name(key.hash());
             }
-            self.records.forget(key);
         }
     }
 
@@ -201,7 +220,7 @@ impl Store {
     pub(crate) fn discard(&self, generation: &Arc<Generation>) {
         self.records.remove(generation);
         if let Some(disk) = &self.disk {
-            disk.forget(generation);
+            disk.forget(generation.key.hash(), generation.id);
         }
     }
 

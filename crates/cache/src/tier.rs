@@ -103,7 +103,7 @@ impl<S: Source> Tier<S> {
     /// One look; `None` if the fetch that was joined brought another representation than this request
     /// chooses.
     async fn get_one(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Option<Answer>, Failure> {
-        let (stale, known, verdict) = match self.store.find(&ask.key, ask.fence, ask.now) {
+        let (stale, known, verdict) = match self.store.find(&ask.key, ask.fence, ask.now).await {
             Found::Current(generation, State::Fresh) => {
                 return Ok(Some(self.answer(ask, generation, None, Verdict::Hit, None)));
             }

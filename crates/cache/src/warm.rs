@@ -46,7 +46,7 @@ impl<S: Source> Tier<S> {
             fence: 0,
             now: SystemTime::now(),
         };
-        let (generation, following) = match self.store.find(&ask.key, 0, ask.now) {
+        let (generation, following) = match self.store.find(&ask.key, 0, ask.now).await {
             Found::Current(generation, _) => (generation, None),
             found => {
                 let (known, stale) = match found {
@@ -149,5 +149,18 @@ impl<S: Source> Tier<S> {
             whole.extend_from_slice(&data);
         }
         Ok((parts.status, parts.headers, whole.freeze()))
+    }
+
+    /// Reads an object that is a text of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// It cannot be had, is larger, or is no text; in words.
+    pub async fn read_text(self: &Arc<Self>, key: Key, limit: usize) -> Result<String, String> {
+        let read = self.read(key.clone(), limit).await;
+        let (status, _, text) = read.map_err(|failure| failure.to_string())?;
+        if status != StatusCode::OK {
+            return Err(format!("{}: the source answered {status}", key.path()));
+        }
+        String::from_utf8(text.into()).map_err(|_| format!("{} is not a text", key.path()))
     }
 }

@@ -10,24 +10,22 @@ use bytes::Bytes;
 use rustix::fs::{FallocateFlags, fallocate};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::generation::Generation;
-
-/// `<root>/ab/cd/<key hash>-<generation>`: 65 536 folders, so that each stays small.
-pub(super) fn path(root: &Path, generation: &Generation) -> PathBuf {
-    let hash = format!("{:032x}", generation.key.hash());
-    root.join(&hash[0..2]).join(&hash[2..4]).join(format!("{hash}-{:x}", generation.id))
+/// `<root>/ab/cd/<name>-<number>`: 65 536 folders, so that each stays small.
+pub(super) fn path(root: &Path, name: u128, id: u64) -> PathBuf {
+    let hash = format!("{name:032x}");
+    root.join(&hash[0..2]).join(&hash[2..4]).join(format!("{hash}-{id:x}"))
 }
 
 /// Writes a block where it belongs in the body and returns its checksum. The space is reserved
 /// first, so that a full disk is an error here and not a hole later.
-pub(super) fn write(root: &Path, generation: &Generation, start: u64, bytes: &[u8]) -> Result<u64> {
-    let path = path(root, generation);
-    let file = match OpenOptions::new().create(true).write(true).truncate(false).open(&path) {
+pub(super) fn write(path: &Path, start: u64, bytes: &[u8]) -> Result<u64> {
+    let open = || OpenOptions::new().create(true).write(true).truncate(false).open(path);
+    let file = match open() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder)?;
             }
-            OpenOptions::new().create(true).write(true).truncate(false).open(&path)?
+            open()?
         }
         file => file?,
     };
@@ -41,8 +39,8 @@ pub(super) fn write(root: &Path, generation: &Generation, start: u64, bytes: &[u
 }
 
 /// Reads the bytes of a block; `InvalidData` if they are not what was written.
-pub(super) fn read(root: &Path, generation: &Generation, range: Range<u64>, sum: u64) -> Result<Bytes> {
-    let file = File::open(path(root, generation))?;
+pub(super) fn read(path: &Path, range: Range<u64>, sum: u64) -> Result<Bytes> {
+    let file = File::open(path)?;
     let length = usize::try_from(range.end - range.start).map_err(Error::other)?;
     let mut bytes = vec![0; length];
     match file.read_exact_at(&mut bytes, range.start) {
@@ -55,9 +53,9 @@ pub(super) fn read(root: &Path, generation: &Generation, range: Range<u64>, sum:
     Ok(bytes.into())
 }
 
-/// Removes a generation's file; one that is gone already is fine.
-pub(super) fn remove(root: &Path, generation: &Generation) -> Result<()> {
-    match std::fs::remove_file(path(root, generation)) {
+/// Removes a file; one that is gone already is fine.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         removed => removed,
     }

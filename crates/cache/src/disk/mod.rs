@@ -1,7 +1,9 @@
 //! The disk half of a tier: plain files, one per generation, in hashed folders (design D4).
 //!
-//! - [`journal`] is the append-only list of what is stored; the index is rebuilt from it at start;
-//! - [`files`] reads and writes blocks of those files, with a checksum per block;
+//! - [`index`] is what is stored, by name, a hundred bytes an object;
+//! - [`journal`] is its append-only form; the index is rebuilt from it at start;
+//! - [`files`] reads and writes blocks of files, with a checksum per block; [`trailer`] is the end of a
+//!   finished one: its header and the checksums;
 //! - [`writer`] is the one thread that writes, evicts and unlinks, off the hot path.
 //!
 //! ```text
@@ -14,7 +16,9 @@
 //! a viewer.
 
 mod files;
+mod index;
 mod journal;
+mod trailer;
 mod writer;
 
 use std::collections::HashMap;
@@ -31,13 +35,17 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::fences::{Fences, Purge};
 use crate::generation::Generation;
+use crate::records::Records;
 use crate::stats::{Counters, count};
 use crate::{CacheError, Key};
-use journal::Journal;
+use index::{Held, Index};
+use journal::{Journal, Other, Varies};
 use writer::Job;
 
 /// Blocks that may wait for the disk; with blocks of 256 KiB, 16 MiB.
 const QUEUE: usize = 64;
+/// Objects with several representations that a restart remembers.
+const MAX_VARIES: usize = 100_000;
 /// How long a fill lets a viewer's bytes wait for the disk, per block.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -55,10 +63,23 @@ struct Shared {
     root: PathBuf,
     limit: u64,
     used: AtomicU64,
-    index: Mutex<HashMap<u128, Arc<Generation>>>,
+    index: Mutex<Index>,
     journal: Journal,
     counters: Arc<Counters>,
     fences: Arc<Fences>,
+    records: Arc<Records>,
+    varies: Mutex<HashMap<u128, Varies>>,
+}
+
+impl Shared {
+    /// What the journal holds besides the index.
+    fn other(&self) -> Other {
+        Other { purges: self.fences.export(), varies: self.varies.lock().values().cloned().collect() }
+    }
+
+    fn path(&self, name: u128, id: u64) -> PathBuf {
+        files::path(&self.root, name, id)
+    }
 }
 
 impl Disk {
@@ -69,6 +90,7 @@ impl Disk {
         limit: u64,
         counters: Arc<Counters>,
         fences: Arc<Fences>,
+        records: Arc<Records>,
     ) -> Result<(Self, u64), CacheError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -82,7 +104,7 @@ impl Disk {
             .map_err(|_| CacheError::Locked { path: path.to_owned() })?;
 
         let journal_path = path.join("journal");
-        let held = journal::replay(&journal_path).map_err(failed(&journal_path))?;
+        let mut held = journal::replay(&journal_path).map_err(failed(&journal_path))?;
         for purge in &held.purges {
             fences.apply(purge);
         }
@@ -90,63 +112,88 @@ impl Disk {
             // Without a journal nothing tells what the files are.
             files::remove_all(&objects).map_err(failed(&objects))?;
         }
-        let journal = Journal::rewrite(&journal_path, &held.generations, &fences.export())
-            .map_err(failed(&journal_path))?;
-
-        let mut index = HashMap::with_capacity(held.generations.len());
-        let mut used = 0;
-        for generation in &held.generations {
-            used += generation.disk_state().bytes;
-            index.insert(generation.key.hash(), generation.clone());
+        let mut varies = HashMap::new();
+        for found in std::mem::take(&mut held.varies) {
+            if let Some(names) = found.names() {
+                records.varies(&found.base(), &names).floor.store(found.floor, Ordering::Release);
+                varies.insert(found.base().hash(), found);
+            }
         }
+        let other = Other { purges: fences.export(), varies: varies.values().cloned().collect() };
+        let journal = Journal::open(&journal_path, &held, &other).map_err(failed(&journal_path))?;
         let shared = Arc::new(Shared {
             root: objects,
             limit,
-            used: AtomicU64::new(used),
-            index: Mutex::new(index),
+            used: AtomicU64::new(held.used),
+            index: Mutex::new(std::mem::take(&mut held.index)),
             journal,
             counters,
             fences,
+            records,
+            varies: Mutex::new(varies),
         });
         let (jobs, queue) = mpsc::channel(QUEUE);
-        let thread =
-            writer::start(shared.clone(), held.generations, held.garbage, queue).map_err(failed(path))?;
+        let thread = writer::start(shared.clone(), held.garbage, queue).map_err(failed(path))?;
         Ok((Self { shared, jobs, thread: Mutex::new(Some(thread)), _lock: lock }, held.next_id))
     }
 
-    /// The generation of `key` that has blocks on disk.
-    pub(crate) fn find(&self, key: &Key) -> Option<Arc<Generation>> {
-        let index = self.shared.index.lock();
-        index.get(&key.hash()).filter(|generation| generation.key == *key && !generation.is_dead()).cloned()
+    /// The generation of `key` that has blocks on disk; the header of a finished one is read from its
+    /// file. What turns out to be damaged is forgotten.
+    pub(crate) async fn find(&self, key: &Key) -> Option<Arc<Generation>> {
+        let held = self.shared.index.lock().get(key.hash())?;
+        let generation = match held {
+            Held::Unfinished(generation) => generation,
+            Held::Finished(finished) => {
+                let path = self.shared.path(key.hash(), finished.id);
+                match tokio::task::spawn_blocking(move || trailer::read(&path)).await {
+                    Ok(Ok(generation)) => Arc::new(generation),
+                    failed => {
+                        if let Ok(Err(error)) = failed {
+                            self.tell(key, &error, "header");
+                        }
+                        self.forget(key.hash(), finished.id);
+                        return None;
+                    }
+                }
+            }
+        };
+        (generation.key == *key && !generation.is_dead()).then_some(generation)
     }
 
-    /// The generations that are one of several representations.
-    pub(crate) fn variants(&self) -> Vec<Arc<Generation>> {
-        let index = self.shared.index.lock();
-        index.values().filter(|generation| generation.key.chosen().is_some()).cloned().collect()
+    /// Takes whatever is under a name off the disk.
+    pub(crate) fn forget_name(&self, name: u128) {
+        let held = self.shared.index.lock().get(name);
+        if let Some(held) = held {
+            self.forget(name, held.id());
+        }
+    }
+
+    fn tell(&self, key: &Key, error: &std::io::Error, what: &str) {
+        let counters = &self.shared.counters;
+        match error.kind() {
+            // Evicted between look-up and read, or removed by the operator: simply not there.
+            std::io::ErrorKind::NotFound => {}
+            std::io::ErrorKind::InvalidData => {
+                count(&counters.disk_corrupt);
+                tracing::warn!(%key, what, "damaged on disk; fetching it again");
+            }
+            _ => {
+                count(&counters.disk_errors);
+                tracing::warn!(%key, what, %error, "cannot be read from disk; fetching it again");
+            }
+        }
     }
 
     /// Reads a block and checks it. `None` means that it has to be fetched again.
     pub(crate) async fn read(&self, generation: &Arc<Generation>, block: u32) -> Option<Bytes> {
         let (sum, bytes) = generation.on_disk(block)?;
-        let shared = self.shared.clone();
-        let of = generation.clone();
-        let read = tokio::task::spawn_blocking(move || files::read(&shared.root, &of, bytes, sum)).await;
-        match read {
+        let path = self.shared.path(generation.key.hash(), generation.id);
+        match tokio::task::spawn_blocking(move || files::read(&path, bytes, sum)).await {
             Ok(Ok(bytes)) => {
                 count(&self.shared.counters.disk_blocks);
                 return Some(bytes);
             }
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
-                count(&self.shared.counters.disk_corrupt);
-                tracing::warn!(key = %generation.key, block, "block on disk has a wrong checksum; fetching it again");
-            }
-            // Evicted between look-up and read, or removed by the operator: simply not there.
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Ok(Err(error)) => {
-                count(&self.shared.counters.disk_errors);
-                tracing::warn!(key = %generation.key, block, %error, "block on disk cannot be read; fetching it again");
-            }
+            Ok(Err(error)) => self.tell(&generation.key, &error, "block"),
             Err(_) => count(&self.shared.counters.disk_errors),
         }
         generation.lost(block);
@@ -180,15 +227,34 @@ impl Disk {
         let _ = self.jobs.send(Job::Update(generation.clone())).await;
     }
 
-    /// The generation is no longer wanted: its file goes, behind the requests.
-    pub(crate) fn forget(&self, generation: &Arc<Generation>) {
-        if let Err(mpsc::error::TrySendError::Full(job)) = self.jobs.try_send(Job::Forget(generation.clone()))
-        {
+    /// What has this name and number is no longer wanted: its file goes, behind the requests.
+    pub(crate) fn forget(&self, name: u128, id: u64) {
+        if let Err(mpsc::error::TrySendError::Full(job)) = self.jobs.try_send(Job::Forget { name, id }) {
             let jobs = self.jobs.clone();
             tokio::spawn(async move {
                 let _ = jobs.send(job).await;
             });
         }
+    }
+
+    /// Notes which request fields choose among an object's representations, and below which number
+    /// they are undone. Past [`MAX_VARIES`] objects it is not noted; a restart then costs a fetch of each.
+    pub(crate) fn record_varies(&self, base: &Key, names: &[http::HeaderName], floor: u64) {
+        let mut varies = Varies::of(base, names, floor);
+        let mut known = self.shared.varies.lock();
+        match known.get(&base.hash()) {
+            Some(before) => varies.floor = varies.floor.max(before.floor),
+            None if known.len() >= MAX_VARIES => return,
+            None => {}
+        }
+        if known.get(&base.hash()) == Some(&varies) {
+            return;
+        }
+        if let Err(error) = self.shared.journal.append_varies(&varies) {
+            count(&self.shared.counters.disk_errors);
+            tracing::warn!(%error, "cache journal cannot be written");
+        }
+        known.insert(base.hash(), varies);
     }
 
     /// Makes a purge durable before it is acknowledged.

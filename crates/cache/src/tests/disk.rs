@@ -45,7 +45,8 @@ async fn a_second_start_is_warm() {
     drop(tier);
     let files = bodies(folder.path());
     assert_eq!(files.len(), 1);
-    assert_eq!(std::fs::read(&files[0]).unwrap(), body, "a plain file holds the plain body");
+    let file = std::fs::read(&files[0]).unwrap();
+    assert_eq!(file[..body.len()], body, "a plain file holds the plain body, then its header");
 
     let tier = on_disk(&origin, folder.path(), 10 << 20).await;
     let hit = get(&tier, "/a.ts").with("range", "bytes=70000-").whole().await;
@@ -78,13 +79,19 @@ async fn purges_survive_a_restart() {
 #[tokio::test]
 async fn damage_is_found_and_fetched_again() {
     type Damage = fn(&Path);
-    let damages: [(&str, Damage); 4] = [
+    let damages: [(&str, Damage); 5] = [
         ("bit flipped", |path| {
             let mut bytes = std::fs::read(path).unwrap();
             bytes[20_000] ^= 1;
             std::fs::write(path, bytes).unwrap();
         }),
         ("truncated", |path| std::fs::write(path, &std::fs::read(path).unwrap()[..30_000]).unwrap()),
+        ("trailer torn", |path| {
+            let mut bytes = std::fs::read(path).unwrap();
+            let end = bytes.len() - 40;
+            bytes[end] ^= 1;
+            std::fs::write(path, bytes).unwrap();
+        }),
         ("deleted", |path| std::fs::remove_file(path).unwrap()),
         ("a folder in its place", |path| {
             std::fs::remove_file(path).unwrap();
