@@ -61,8 +61,12 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
     let ip = |text: &str| text.trim_matches(['[', ']']).parse::<IpAddr>();
     text.parse()
         .or_else(|_| ip(text).map(|ip| SocketAddr::new(ip, 0)))
-        .or_else(|_| if text == "localhost" { Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)) } else { Err(()) })
-        .map_err(|()| format!("{text} is no address to listen on; allowed: an IP address, with :PORT if you like"))
+        .or_else(|_| {
+            if text == "localhost" { Ok(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)) } else { Err(()) }
+        })
+        .map_err(|()| {
+            format!("{text} is no address to listen on; allowed: an IP address, with :PORT if you like")
+        })
 }
 
 /// The roles, in the order they are drained.
@@ -104,7 +108,8 @@ pub(crate) async fn run(args: UpArgs, stop: impl Future<Output = ()>) -> Result<
 
 async fn start(args: &UpArgs, folder: &Folder, media: &Media) -> Result<(Roles, Ready)> {
     let conf = configs::Configs { folder, media, ip: args.listen.ip() };
-    let selector = kromka_selector::start(kromka_config::load_selector(&conf.selector(args.listen.port())?)?).await?;
+    let selector =
+        kromka_selector::start(kromka_config::load_selector(&conf.selector(args.listen.port())?)?).await?;
     let origin = kromka_origin::start(kromka_config::load_origin(&conf.origin(&selector.url)?)?).await?;
     let mut edges = Vec::new();
     for n in 1..=args.edges {
@@ -154,7 +159,9 @@ async fn all_up(api: &Api, count: usize) -> Result<()> {
             return Ok(());
         }
         if tokio::time::Instant::now() > deadline {
-            bail!("only {up} of {count} nodes reported to the selector within {FIND_EACH_OTHER:?}; the log above says why");
+            bail!(
+                "only {up} of {count} nodes reported to the selector within {FIND_EACH_OTHER:?}; the log above says why"
+            );
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -211,6 +218,9 @@ mod tests {
     #[test]
     fn the_token_stands_in_the_fragment_only() {
         let url = player(&"http://127.0.0.1:1/".parse().unwrap(), "a+b", Some("/x.m3u8"), true).unwrap();
-        assert_eq!(url.as_str(), "http://127.0.0.1:1/player#token=a%2Bb&service=default&asset=%2Fx.m3u8&samples=1");
+        assert_eq!(
+            url.as_str(),
+            "http://127.0.0.1:1/player#token=a%2Bb&service=default&asset=%2Fx.m3u8&samples=1"
+        );
     }
 }

@@ -1,5 +1,8 @@
 //! Private keys in PEM (RFC 7468): `openssl genpkey` writes them so.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 const BEGIN: &str = "-----BEGIN ";
 const LABEL: &str = "PRIVATE KEY";
 
@@ -26,42 +29,12 @@ pub(super) fn private_key(text: &str) -> Result<Vec<u8>, &'static str> {
 /// Base64 (RFC 4648, section 4) with line breaks; nothing for anything else.
 fn base64(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    if !digits.len().is_multiple_of(4) {
-        return None;
-    }
-    let padding = digits.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3);
-    let (mut bits, mut held) = (0_u32, 0_u32);
-    for digit in &digits[..digits.len() - padding] {
-        bits = bits << 6 | value(*digit)?;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-            bits &= (1 << held) - 1;
-        }
-    }
-    // What is left over says nothing; in a sound text it is zero.
-    (bits == 0).then_some(bytes)
-}
-
-fn value(digit: u8) -> Option<u32> {
-    Some(u32::from(match digit {
-        b'A'..=b'Z' => digit - b'A',
-        b'a'..=b'z' => digit - b'a' + 26,
-        b'0'..=b'9' => digit - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    }))
+    STANDARD.decode(digits).ok()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-
     use super::*;
 
     #[test]

@@ -79,7 +79,8 @@ impl Configs<'_> {
     fn path(&self, name: &str) -> Result<String> {
         let path = self.folder.path().join(name);
         let folder = if path.extension().is_some() { path.parent().unwrap_or(&path) } else { &path };
-        std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made; give another --data", folder.display()))?;
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("{} cannot be made; give another --data", folder.display()))?;
         Ok(quoted(&path.to_string_lossy()))
     }
 

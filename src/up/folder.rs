@@ -44,7 +44,12 @@ impl Folder {
 
     /// `None` if another process holds it.
     fn claim(path: &Path) -> Result<Option<Self>> {
-        let remedy = || format!("data folder {} cannot be written; make it writable or give another --data", path.display());
+        let remedy = || {
+            format!(
+                "data folder {} cannot be written; make it writable or give another --data",
+                path.display()
+            )
+        };
         DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(remedy)?;
         let lock = File::create(path.join("lock")).with_context(remedy)?;
         match lock.try_lock() {
@@ -98,7 +103,8 @@ fn secret(path: &Path) -> std::io::Result<String> {
 
 /// `$XDG_STATE_HOME/kromka`, by default `~/.local/state/kromka`.
 fn state_folder() -> Result<PathBuf> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute());
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path: &PathBuf| path.is_absolute());
     absolute("XDG_STATE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
         .map(|base| base.join("kromka"))

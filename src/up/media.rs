@@ -60,9 +60,15 @@ impl Media {
             return Ok(Some(SAMPLE_ASSET.to_owned()));
         }
         let listed = origin.list(super::configs::SERVICE, "/").await;
-        let playlists = listed.map_err(anyhow::Error::msg).context("the media cannot be listed; --asset /PATH.m3u8 names one")?;
+        let playlists = listed
+            .map_err(anyhow::Error::msg)
+            .context("the media cannot be listed; --asset /PATH.m3u8 names one")?;
         let rank = |path: &str| (!path.ends_with("/master.m3u8"), path.matches('/').count(), path.to_owned());
-        Ok(playlists.into_iter().map(|(path, _)| path).filter(|path| path.ends_with(".m3u8")).min_by_key(|path| rank(path)))
+        Ok(playlists
+            .into_iter()
+            .map(|(path, _)| path)
+            .filter(|path| path.ends_with(".m3u8"))
+            .min_by_key(|path| rank(path)))
     }
 }
 

@@ -45,20 +45,30 @@ pub(super) struct EdgeReady {
 impl Ready {
     /// What a person needs, on stdout.
     pub(super) fn print(&self, media: &Media) {
-        println!("kromka is up: a selector, a shield, {} edges", self.edges.len());
-        println!();
+        // Nobody reading any more is no reason to stop serving.
+        let _ = self.tell(media, &mut std::io::stdout().lock());
+    }
+
+    fn tell(&self, media: &Media, out: &mut impl Write) -> std::io::Result<()> {
+        writeln!(out, "kromka is up: a selector, a shield, {} edges\n", self.edges.len())?;
         match &self.master_url {
             Some(url) => {
-                println!("  player   {}", self.player);
-                println!("  stream   {url}");
+                writeln!(out, "  player   {}", self.player)?;
+                writeln!(out, "  stream   {url}")?;
             }
-            None => println!("  no playlist (.m3u8) was found in the media; --asset /PATH.m3u8 names one"),
+            None => {
+                writeln!(out, "  no playlist (.m3u8) was found in the media; --asset /PATH.m3u8 names one")?;
+            }
         }
-        println!("  API      {}v1/openapi.json  (token in {})", self.selector, self.data_dir.join("api-token").display());
+        let token = self.data_dir.join("api-token");
+        writeln!(out, "  API      {}v1/openapi.json  (token in {})", self.selector, token.display())?;
         if let Media::Sample(_) = media {
-            println!();
-            println!("It serves its own sample; `kromka up --media DIR` serves yours. Ctrl-C ends it.");
+            writeln!(
+                out,
+                "\nIt serves its own sample; `kromka up --media DIR` serves yours. Ctrl-C ends it."
+            )?;
         }
+        out.flush()
     }
 
     /// Writes the file whole or not at all; it holds a token, so it is for this user only.
@@ -67,7 +77,8 @@ impl Ready {
         let mut beside = file.as_os_str().to_owned();
         beside.push(".new");
         let mut options = std::fs::OpenOptions::new();
-        let mut out = options.create(true).write(true).truncate(true).mode(0o600).open(&beside).with_context(remedy)?;
+        let mut out =
+            options.create(true).write(true).truncate(true).mode(0o600).open(&beside).with_context(remedy)?;
         serde_json::to_writer_pretty(&mut out, self)?;
         writeln!(out).and_then(|()| std::fs::rename(&beside, file)).with_context(remedy)
     }
@@ -76,9 +87,9 @@ impl Ready {
 /// A file of an earlier start would be believed.
 pub(super) fn remove(file: &Path) -> Result<()> {
     match std::fs::remove_file(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("ready file {} cannot be replaced; give another --ready-file", file.display()))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).with_context(|| {
+            format!("ready file {} cannot be replaced; give another --ready-file", file.display())
+        }),
         _ => Ok(()),
     }
 }
