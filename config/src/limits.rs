@@ -6,8 +6,8 @@ use crate::{ByteSize, Span};
 /// Bounds of the public listeners; they hold for each listener apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections open at once, 1..1000000, default 16384. More wait in the kernel's backlog; each costs a
-    /// task and some 10 to 50 KiB.
+    /// Connections open at once, 1..1000000, default 16384; each costs a task and some 10 to 50 KiB. One
+    /// more is answered 503 with `Retry-After`, or closed on a TLS listener before its handshake.
     pub connections: u32,
     /// Bytes of one request's header block, 8KiB..256KiB, default 16KiB; beyond it the answer is 431. A
     /// token in the path alone can take 1 KiB.
