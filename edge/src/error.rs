@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::BodyExt as _;
+use http_body_util::Either;
 use kromka_access::Refusal;
 use kromka_cache::Failure;
 use kromka_hls::PathError;
 use kromka_net::Problem;
 
-use crate::body::Content;
+use crate::respond::Content;
 
 /// Why an edge cannot start. Every text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -116,8 +116,7 @@ impl Denied {
 
     /// The answer that a viewer gets.
     pub(crate) fn response(&self) -> Response<Content> {
-        let (parts, body) = self.problem().response().into_parts();
-        let mut response = Response::from_parts(parts, text(body));
+        let mut response = self.problem().response().map(Either::Right);
         match self {
             Denied::Method => {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
@@ -166,14 +165,5 @@ fn source(status: StatusCode) -> Problem {
             problem.retry_after(SOON)
         }
         _ => problem,
-    }
-}
-
-/// A problem's text; a body that holds all of it is ready at the first look.
-fn text(body: http_body_util::Full<bytes::Bytes>) -> Content {
-    use futures_util::FutureExt as _;
-    match body.collect().now_or_never() {
-        Some(Ok(collected)) => Content::Text(collected.to_bytes()),
-        _ => Content::empty(),
     }
 }

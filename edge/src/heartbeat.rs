@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::StatusCode;
 use kromka_cache::{Key, Purge, Tier};
 use kromka_control::{CacheLoad, Load, Node, NodeState, PurgeMode, PurgeOrder};
-use kromka_telemetry::Health;
+use kromka_net::Traffic;
+use kromka_telemetry::{Health, RateMeter, Rates, Reading};
 
 use crate::keys::Keys;
-use crate::load::{Gauge, Listeners, Rates, Reading};
 use crate::metrics::Meters;
 use crate::shield::Shields;
 
@@ -22,8 +21,8 @@ pub(crate) struct EdgeNode {
     pub(crate) shields: Shields,
     pub(crate) keys: Arc<Keys>,
     pub(crate) meters: Arc<Meters>,
-    pub(crate) listeners: Listeners,
-    pub(crate) gauge: Gauge,
+    pub(crate) traffic: Traffic,
+    pub(crate) rates: RateMeter,
     pub(crate) health: Health,
     /// Bits per second this edge may send.
     pub(crate) egress_limit_bps: u64,
@@ -32,15 +31,13 @@ pub(crate) struct EdgeNode {
 impl EdgeNode {
     fn rates(&self) -> Rates {
         let stats = self.tier.stats();
-        let hits = stats.hits + stats.stale + stats.revalidated + stats.collapsed;
-        let misses = stats.miss_cold + stats.miss_purged + stats.miss_expired + stats.passed + stats.failed;
         let reading = Reading {
-            sent: self.listeners.sent(),
+            sent: self.traffic.sum(|stats| &stats.sent_bytes),
             fetched: stats.source_bytes,
-            hits,
-            answered: hits + misses,
+            hits: stats.answered_here(),
+            answered: stats.answered(),
         };
-        self.gauge.rates(Instant::now(), reading)
+        self.rates.rates(Instant::now(), reading)
     }
 }
 
@@ -51,11 +48,13 @@ impl Node for EdgeNode {
         Load {
             egress_bps: rates.egress_bps as u64,
             egress_limit_bps: self.egress_limit_bps,
+            connections: self.traffic.sum(|stats| &stats.active),
+            connections_limit: self.traffic.connections_limit,
+            inflight: self.traffic.sum(|stats| &stats.in_flight),
             cpu: rates.cpu,
             disk_used: stats.disk_bytes,
             disk_limit: stats.disk_limit,
-            ttfb_ms: self.meters.hit_ms(),
-            ..self.listeners.load()
+            ttfb_ms: self.meters.requests.hit_ms(),
         }
     }
 
@@ -66,11 +65,11 @@ impl Node for EdgeNode {
     }
 
     fn sessions_started(&self) -> u64 {
-        self.meters.sessions()
+        self.meters.sessions.get()
     }
 
     fn bytes_per_session(&self) -> u64 {
-        self.listeners.sent().checked_div(self.meters.sessions()).unwrap_or(0)
+        self.traffic.sum(|stats| &stats.sent_bytes).checked_div(self.meters.sessions.get()).unwrap_or(0)
     }
 
     fn keys(&self, jwks: &serde_json::Value) -> Result<(), String> {
@@ -86,7 +85,7 @@ impl Node for EdgeNode {
                 PurgeMode::Soft => kromka_cache::PurgeMode::Soft,
             },
             // As written, for a name with a question mark in it; and as a path, for one with a query.
-            urls: order.urls.iter().flat_map(|url| [url.clone(), object(url).0.to_owned()]).collect(),
+            urls: order.urls.iter().flat_map(|url| [url.clone(), path(url).to_owned()]).collect(),
             prefixes: order.prefixes.clone(),
             tags: order.tags.clone(),
         };
@@ -102,13 +101,7 @@ impl Node for EdgeNode {
     }
 
     async fn fetch_playlist(&self, service: &str, path: &str) -> Result<String, String> {
-        let (path, query) = object(path);
-        let read = self.tier.read(Key::new(service, path, query), PLAYLIST_MAX).await;
-        let (status, _, text) = read.map_err(|failure| failure.to_string())?;
-        if status != StatusCode::OK {
-            return Err(format!("{path}: the source answered {status}"));
-        }
-        String::from_utf8(text.into()).map_err(|_| format!("{path} is not a text"))
+        self.tier.read_text(Key::written(service, path), PLAYLIST_MAX).await
     }
 
     async fn warm(
@@ -117,8 +110,7 @@ impl Node for EdgeNode {
         path: &str,
         progress: impl Fn(u64) + Send + Sync + 'static,
     ) -> Result<u64, String> {
-        let (path, query) = object(path);
-        let warmed = self.tier.warm(Key::new(service, path, query), progress).await;
+        let warmed = self.tier.warm(Key::written(service, path), progress).await;
         let warmed = warmed.map_err(|failure| failure.to_string())?;
         match warmed.status.is_success() {
             true => Ok(warmed.bytes),
@@ -131,10 +123,7 @@ impl Node for EdgeNode {
     }
 }
 
-/// Path and query of an object, as operators write them.
-fn object(url: &str) -> (&str, Option<&str>) {
-    match url.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (url, None),
-    }
+/// The path of an object, as operators write it.
+fn path(url: &str) -> &str {
+    url.split_once('?').map_or(url, |(path, _)| path)
 }

@@ -6,22 +6,20 @@
 //! - `service` tells the story of one request; `services` knows who publishes a path, `ticket` where the
 //!   token is, `keys` and `verdicts` whose it is;
 //! - the tier (`kromka_cache`) answers, and fills from `shield`, the shields;
-//! - `variants` cuts a playlist to a plan; `respond` and `cors` dress every answer, `body` counts it as it
-//!   leaves; `error` alone picks a status and finds words for what goes wrong.
+//! - `variants` cuts a playlist to a plan; `respond` and `cors` dress every answer; `error` alone picks
+//!   a status and finds words for what goes wrong.
 //!
-//! Beside the requests: `heartbeat` is what the selectors hear and ask, `load` how busy the edge is, `metrics`
-//! what it counts, `api` the listener for operators.
+//! Beside the requests: `heartbeat` is what the selectors hear and ask, `metrics` what the edge counts,
+//! `api` the listener for operators.
 //!
 //! It knows no store and no bucket (the shield does), and never decides how long an object lives.
 
 mod api;
 mod assemble;
-mod body;
 mod cors;
 mod error;
 mod heartbeat;
 mod keys;
-mod load;
 mod metrics;
 mod respond;
 mod service;

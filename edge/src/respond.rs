@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
-use http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName,
-    LAST_MODIFIED, VIA,
-};
-use http::{HeaderMap, HeaderValue, Response, Version};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, HeaderName, VIA};
+use http::{HeaderMap, HeaderValue, Version};
+use http_body_util::{Either, Full};
 use kromka_cache::Verdict;
+use kromka_telemetry::HIT;
 
-use crate::body::Content;
-use crate::error::{Denied, StartError};
+use crate::error::StartError;
+
+/// The body of an answer: the tier's blocks as it holds them, or a short text.
+pub(crate) type Content = Either<kromka_cache::Body, Full<Bytes>>;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
@@ -28,9 +30,6 @@ pub(crate) struct Signature {
     timing: HashMap<&'static str, HeaderValue>,
     id: String,
 }
-
-/// The label of an answer out of the cache.
-pub(crate) const HIT: &str = "hit";
 
 /// How an answer came about, as metrics and Server-Timing name it; `none` did not ask the cache.
 pub(crate) fn label(verdict: Option<Verdict>) -> &'static str {
@@ -61,7 +60,7 @@ impl Signature {
 
     /// Whether a request has been through this edge already (RFC 8586, RFC 9110 section 7.6.3).
     pub(crate) fn stands_in(&self, headers: &HeaderMap) -> bool {
-        passed(headers, &self.id) || {
+        kromka_net::looped(headers, &self.id) || {
             let lines = headers.get_all(VIA).iter().filter_map(|line| line.to_str().ok());
             let mut hops = lines.flat_map(|line| line.split(','));
             hops.any(|hop| {
@@ -86,31 +85,6 @@ impl Signature {
             headers.append(SERVER_TIMING, timing.clone());
         }
     }
-}
-
-/// Whether `CDN-Loop` names this node: `kromka; node=<id>`.
-fn passed(headers: &HeaderMap, id: &str) -> bool {
-    let lines = headers.get_all("cdn-loop").iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|member| {
-        let mut parts = member.split(';').map(str::trim);
-        parts.next() == Some("kromka")
-            && parts.filter_map(|part| part.strip_prefix("node=")).any(|node| node.trim_matches('"') == id)
-    })
-}
-
-/// Gives an error of the source words; what it said about its own lifetime stays.
-pub(crate) fn explain(response: &mut Response<Content>) {
-    let (told, content) = Denied::Source(response.status()).response().into_parts();
-    let headers = response.headers_mut();
-    for name in [CONTENT_LENGTH, CONTENT_ENCODING, ETAG, LAST_MODIFIED] {
-        headers.remove(name);
-    }
-    for (name, value) in &told.headers {
-        if name == CONTENT_TYPE || !headers.contains_key(name) {
-            headers.insert(name, value.clone());
-        }
-    }
-    *response.body_mut() = content;
 }
 
 /// Behind a token an answer is one viewer's: shared caches on the way must leave it alone.

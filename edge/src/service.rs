@@ -6,19 +6,18 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response, StatusCode};
+use http_body_util::{Either, Full};
 use kromka_access::{Refusal, Session};
 use kromka_cache::{Key, Tier, Verdict};
 use kromka_hls::{Kind, Playlist, RequestPath};
-use kromka_net::{Handler, Incoming, Peer};
+use kromka_net::{Counted, Handler, Incoming, Peer};
 
-use crate::body::{Body, Content};
 use crate::cors::Cors;
 use crate::error::Denied;
 use crate::keys::Keys;
 use crate::metrics::Meters;
-use crate::respond::{self, Signature};
+use crate::respond::{self, Content, Signature};
 use crate::services::{Service, Services};
 use crate::shield::Shields;
 use crate::ticket;
@@ -44,9 +43,9 @@ struct Visit<'a> {
 }
 
 impl Handler for Edge {
-    type Body = Body;
+    type Body = Counted<Content>;
 
-    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Counted<Content>> {
         let begun = Instant::now();
         let visit = Visit { request: &request, peer, now: SystemTime::now() };
         let (path, service) = self.locate(&visit);
@@ -63,9 +62,9 @@ impl Handler for Edge {
         self.signature.sign(&mut parts.headers, request.version(), label);
         // What belongs to no service is an error, and holds nothing of anybody's.
         service.map_or(&Cors::Any, |service| &service.cors).allow(&request, &mut parts.headers);
-        let meters = self.meters.of(service.map(|service| service.index));
+        let meters = self.meters.requests.at(service.map(|service| service.index));
         meters.answered(request.version(), parts.status, label, begun.elapsed());
-        Response::from_parts(parts, content.counted(Arc::clone(meters)))
+        Response::from_parts(parts, Counted::new(content, meters.sent()))
     }
 }
 
@@ -117,11 +116,12 @@ impl Edge {
             None => {
                 let ask = kromka_cache::Ask { key, method, headers, web: false, fence: 0, now: visit.now };
                 let answer = self.tier.get(ask).await.map_err(Denied::Tier)?;
-                (answer.response.map(Content::Tier), Some(answer.verdict))
+                (answer.response.map(Either::Left), Some(answer.verdict))
             }
         };
-        if wordless(method, &response) {
-            respond::explain(&mut response);
+        if kromka_net::wordless(method, &response) {
+            let problem = Denied::Source(response.status()).response();
+            kromka_net::explain(&mut response, problem);
         }
         if let Some(session) = session {
             respond::make_private(response.headers_mut());
@@ -129,7 +129,7 @@ impl Edge {
                 respond::offer(response.headers_mut(), name);
             }
             if response.status().is_success() && session.starts(&path.path) {
-                self.meters.session_started();
+                self.meters.sessions.inc();
             }
         }
         Ok((response, verdict))
@@ -194,16 +194,8 @@ impl Edge {
     }
 }
 
-/// Whether the source refused without a word to the viewer.
-fn wordless(method: &Method, response: &Response<Content>) -> bool {
-    let status = response.status();
-    let told = response.headers().get(CONTENT_LENGTH).is_some_and(|length| length != "0");
-    let silent = if method == Method::HEAD { !told } else { response.body().length() == Some(0) };
-    (status.is_client_error() || status.is_server_error()) && silent
-}
-
 fn no_content() -> Response<Content> {
-    let mut response = Response::new(Content::empty());
+    let mut response = Response::new(Either::Right(Full::default()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
 }

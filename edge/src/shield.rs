@@ -16,13 +16,12 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use kromka_cache::{Fetched, Key, Source, SourceError, SourceFault, Want};
 use kromka_config::EdgeConfig;
 use kromka_net::{Client, ClientError, ClientOptions};
-use kromka_telemetry::Registry;
+use kromka_telemetry::{Registry, SourceMeters};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::StartError;
-use crate::metrics::SourceMeters;
 
 /// How long a shield that could not be reached is asked last: long enough not to pay the connect timeout at
 /// every miss, short enough to notice a restart.
@@ -138,6 +137,26 @@ impl Inner {
         Ok(Fetched { status: parts.status, headers: parts.headers, body })
     }
 
+    /// What the first shield says that can be reached.
+    async fn first(&self, want: &Want) -> Result<Fetched, SourceError> {
+        let mut last = SourceError::new(SourceFault::Unreachable, "no shield is configured");
+        for shield in self.order(&want.key) {
+            match self.ask(shield, want).await {
+                Err(error) if error.kind == SourceFault::Unreachable => {
+                    tracing::warn!(shield = %shield.url, %error, "shield unreachable");
+                    self.pass_over(shield);
+                    last = error;
+                }
+                Err(error) => {
+                    tracing::warn!(shield = %shield.url, key = %want.key, %error, "no answer from the shield");
+                    return Err(error);
+                }
+                answer => return answer,
+            }
+        }
+        Err(last)
+    }
+
     fn request(&self, shield: &Shield, want: &Want) -> Option<Request<Bytes>> {
         let Want { key, .. } = want;
         let mut url = format!("{}/{}{}", shield.url, key.service(), kromka_hls::encode_path(key.path()));
@@ -204,23 +223,10 @@ impl Inner {
 
 impl Source for Shields {
     async fn fetch(&self, want: Want) -> Result<Fetched, SourceError> {
-        let asked = self.0.meters.asked(want.key.service());
-        let mut last = SourceError::new(SourceFault::Unreachable, "no shield is configured");
-        for shield in self.0.order(&want.key) {
-            match self.0.ask(shield, &want).await {
-                Err(error) if error.kind == SourceFault::Unreachable => {
-                    tracing::warn!(shield = %shield.url, %error, "shield unreachable");
-                    self.0.pass_over(shield);
-                    last = error;
-                }
-                Err(error) => {
-                    tracing::warn!(shield = %shield.url, key = %want.key, %error, "no answer from the shield");
-                    return asked.count(Err(error));
-                }
-                answer => return asked.count(answer),
-            }
-        }
-        asked.count(Err(last))
+        let begun = Instant::now();
+        let answer = self.0.first(&want).await;
+        self.0.meters.count(want.key.service(), begun, kromka_cache::outcome(&answer));
+        answer
     }
 }
 

@@ -5,11 +5,12 @@
 
 use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_NONE_MATCH, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body_util::{Either, Full};
 use kromka_access::Session;
 use kromka_hls::{Playlist, PlaylistError};
 
-use crate::body::Content;
 use crate::error::Denied;
+use crate::respond::Content;
 
 /// What a session may play at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +57,9 @@ pub(crate) fn cut(
     }
     let unchanged = headers.get(ETAG).is_some_and(|tag| matches(asked, tag));
     let mut response = Response::new(if head || unchanged {
-        Content::empty()
+        Either::Right(Full::default())
     } else {
-        Content::Text(left.clone().into_bytes().into())
+        Either::Right(left.clone().into())
     });
     if unchanged {
         *response.status_mut() = StatusCode::NOT_MODIFIED;

@@ -3,26 +3,24 @@
 //! What a request meets, in order:
 //!
 //! - `assemble` puts the origin together ([`start`]) and takes it apart ([`Running::drain`]);
-//! - `service` tells the story of one request of an edge, `body` counts the answer as it leaves, `error` alone
-//!   picks a status and finds words for what goes wrong;
+//! - `service` tells the story of one request of an edge, `error` alone picks a status and finds words for what
+//!   goes wrong;
 //! - the tier (`kromka_cache`) answers, and fills from `source`, which picks the store of the service:
 //!   `bucket` (a directory or S3; `file` reads local files) or `web` (an HTTP server);
 //! - `lifetimes` decides how long each answer lives, here and on every edge.
 //!
-//! Beside the requests: `heartbeat` is what the selectors hear and ask, `load` how busy the origin is,
-//! `metrics` what it counts, `api` the listener for operators.
+//! Beside the requests: `heartbeat` is what the selectors hear and ask, `metrics` what the origin
+//! counts, `api` the listener for operators.
 //!
 //! It never meets a viewer: no session token, no CORS, no plan.
 
 mod api;
 mod assemble;
-mod body;
 mod bucket;
 mod error;
 mod file;
 mod heartbeat;
 mod lifetimes;
-mod load;
 mod metrics;
 mod service;
 mod source;

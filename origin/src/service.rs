@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, VIA};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, VIA};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{Either, Full};
 use kromka_cache::{Failure, Key, Tier, Verdict};
 use kromka_config::{OriginConfig, Secret};
-use kromka_net::{Handler, Incoming, Peer};
+use kromka_net::{Counted, Handler, Incoming, Peer};
+use kromka_telemetry::RequestMeters;
 use serde::Serialize;
 use url::form_urlencoded;
 
-use crate::body::{Body, Content};
 use crate::error::{Denied, StartError};
-use crate::metrics::Meters;
 use crate::source::Sources;
 
 /// Where edges ask for names.
@@ -26,11 +26,14 @@ const LIST: &str = "/-/list";
 /// Names on a page of a listing.
 const PAGE: usize = 1000;
 
+/// The body of an answer: the tier's blocks as it holds them, or a short text.
+pub(crate) type Content = Either<kromka_cache::Body, Full<Bytes>>;
+
 /// What answers edges.
 pub(crate) struct Origin {
     tier: Arc<Tier<Sources>>,
     sources: Sources,
-    meters: Arc<Meters>,
+    meters: Arc<RequestMeters>,
     token: Secret,
     id: String,
     via: HeaderValue,
@@ -52,9 +55,9 @@ struct Item {
 }
 
 impl Handler for Origin {
-    type Body = Body;
+    type Body = Counted<Content>;
 
-    async fn handle(&self, request: Request<Incoming>, _: Peer) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, _: Peer) -> Response<Counted<Content>> {
         let begun = Instant::now();
         let (response, verdict) = match self.answer(&request, SystemTime::now()).await {
             Ok((response, verdict)) => (response, verdict),
@@ -62,10 +65,10 @@ impl Handler for Origin {
         };
         let (mut parts, content) = response.into_parts();
         parts.headers.append(VIA, self.via.clone());
-        let meters = self.meters.named(request.uri().path());
+        let meters = self.meters.named(request.uri().path().split('/').nth(1).unwrap_or_default());
         let cache = verdict.map_or("none", Verdict::as_str);
         meters.answered(request.version(), parts.status, cache, begun.elapsed());
-        Response::from_parts(parts, content.counted(Arc::clone(meters)))
+        Response::from_parts(parts, Counted::new(content, meters.sent()))
     }
 }
 
@@ -74,7 +77,7 @@ impl Origin {
         config: &OriginConfig,
         tier: Arc<Tier<Sources>>,
         sources: Sources,
-        meters: Arc<Meters>,
+        meters: Arc<RequestMeters>,
     ) -> Result<Origin, StartError> {
         let id = config.node.id.clone();
         let via =
@@ -94,7 +97,7 @@ impl Origin {
         if method != Method::GET && method != Method::HEAD {
             return Err(Denied::Method);
         }
-        if passed(headers, &self.id) {
+        if kromka_net::looped(headers, &self.id) {
             return Err(Denied::Loop);
         }
         if !self.knows(headers) {
@@ -117,9 +120,13 @@ impl Origin {
             Ok(answer) => answer,
             Err(failure) => return Err(failed(service, path, failure)),
         };
-        let mut response = answer.response.map(Content::Tier);
-        if wordless(method, &response) {
-            explain(&mut response);
+        let mut response = answer.response.map(Either::Left);
+        // What the source wants of the shield, an edge would take for its own.
+        let misread = [StatusCode::UNAUTHORIZED, StatusCode::PROXY_AUTHENTICATION_REQUIRED]
+            .contains(&response.status());
+        if misread || kromka_net::wordless(method, &response) {
+            let problem = Denied::Status(response.status()).response();
+            kromka_net::explain(&mut response, problem);
         }
         Ok((response, Some(answer.verdict)))
     }
@@ -152,7 +159,7 @@ impl Origin {
         let items = names.into_iter().map(|(path, size)| Item { path, size }).collect();
         // Names and numbers have no way to fail.
         let text = serde_json::to_vec(&Page { items, next }).unwrap_or_default();
-        let mut response = Response::new(Content::Text(Bytes::from(text)));
+        let mut response = Response::new(Either::Right(text.into()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
@@ -175,39 +182,4 @@ fn halves(path: &str) -> Option<(&str, &str)> {
 fn fence(headers: &HeaderMap) -> Result<u64, Denied> {
     let Some(value) = headers.get("kromka-fence") else { return Ok(0) };
     value.to_str().ok().and_then(|text| text.parse().ok()).ok_or(Denied::Fence)
-}
-
-/// Whether `CDN-Loop` names this node: `kromka; node=<id>`.
-fn passed(headers: &HeaderMap, id: &str) -> bool {
-    let lines = headers.get_all("cdn-loop").iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|member| {
-        let mut parts = member.split(';').map(str::trim);
-        parts.next() == Some("kromka")
-            && parts.filter_map(|part| part.strip_prefix("node=")).any(|node| node.trim_matches('"') == id)
-    })
-}
-
-/// Whether the source refused without a word, or in a way that an edge would misread.
-fn wordless(method: &Method, response: &Response<Content>) -> bool {
-    let status = response.status();
-    let told = response.headers().get(CONTENT_LENGTH).is_some_and(|length| length != "0");
-    let silent = if method == Method::HEAD { !told } else { response.body().length() == Some(0) };
-    let misread = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED);
-    misread || (silent && (status.is_client_error() || status.is_server_error()))
-}
-
-/// Gives an error of the source words; what it said about its own lifetime stays.
-fn explain(response: &mut Response<Content>) {
-    let (told, content) = Denied::Status(response.status()).response().into_parts();
-    *response.status_mut() = told.status;
-    let headers = response.headers_mut();
-    for name in [CONTENT_LENGTH, CONTENT_ENCODING, ETAG, LAST_MODIFIED] {
-        headers.remove(name);
-    }
-    for (name, value) in &told.headers {
-        if name == CONTENT_TYPE || !headers.contains_key(name) {
-            headers.insert(name, value.clone());
-        }
-    }
-    *response.body_mut() = content;
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::stream;
 use http::header::HeaderName;
@@ -13,11 +13,11 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use kromka_cache::{Fetched, Source, SourceError, Want};
 use kromka_config::{LifetimesConfig, OriginConfig, SourceConfig};
 use kromka_hls::Kind;
+use kromka_telemetry::SourceMeters;
 
 use crate::bucket::Bucket;
 use crate::error::StartError;
 use crate::lifetimes;
-use crate::metrics::SourceMeters;
 use crate::web::Web;
 
 /// How long a source may take; each bound holds for one step, not for a whole body.
@@ -112,12 +112,13 @@ impl Source for Sources {
             want.pin = None;
             want.head = false;
         }
-        let asked = self.0.meters.asked(want.key.service());
+        let begun = Instant::now();
         let fetched = match &service.backing {
             Backing::Bucket(bucket) => bucket.fetch(&path, &want).await,
             Backing::Web(web) => web.fetch(&want).await,
         };
-        let mut fetched = lifetimes::settle(asked.count(fetched)?, &path, &service.lifetimes).await?;
+        self.0.meters.count(want.key.service(), begun, kromka_cache::outcome(&fetched));
+        let mut fetched = lifetimes::settle(fetched?, &path, &service.lifetimes).await?;
         if head {
             fetched.body = Box::pin(stream::empty());
         }

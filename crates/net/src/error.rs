@@ -60,6 +60,14 @@ pub enum NetError {
         /// What is wrong with it, and what it should hold.
         what: String,
     },
+    /// A setting is right by itself and yet cannot be used.
+    #[error("{key}: {why}")]
+    Setting {
+        /// Which setting.
+        key: &'static str,
+        /// What is wrong and what would be right.
+        why: String,
+    },
     /// TLS could not be set up at all.
     #[error("TLS could not be set up: {0}")]
     Tls(String),

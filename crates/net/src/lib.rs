@@ -10,7 +10,12 @@
 //! - `connection` runs hyper under the watch of `activity`, which knows when a client has been too slow;
 //! - `exchange` carries one request to the [`Handler`] and guards its answer: size limits, panics, bodies
 //!   that break;
+//! - [`Counted`] counts a body on its way out; [`wordless`], [`explain`] and [`looped`] are what roles ask of
+//!   answers and requests;
 //! - [`Serving::drain`] ends it all without cutting anyone before the deadline.
+//!
+//! [`Listeners`] are all that a role has, opened, served and drained together; [`Traffic`] adds up what they
+//! count.
 //!
 //! Asking: [`Client`] is the one way out, with a deadline for every step. [`Problem`] is how an error looks
 //! in JSON (RFC 9457), on both sides.
@@ -22,11 +27,14 @@ mod activity;
 mod client;
 mod client_error;
 mod connection;
+mod counted;
 mod drain;
 mod error;
 mod exchange;
 mod handler;
+mod hops;
 mod listen;
+mod listeners;
 mod problem;
 mod refuse;
 mod serve;
@@ -37,15 +45,18 @@ mod wire;
 
 pub use client::{Client, ClientBody, ClientOptions};
 pub use client_error::ClientError;
+pub use counted::Counted;
 pub use drain::Drained;
 pub use error::{BoxError, NetError};
 pub use handler::{Handler, Peer};
+pub use hops::looped;
 pub use hyper::body::Incoming;
 pub use listen::{Bound, bind};
-pub use problem::Problem;
+pub use listeners::Listeners;
+pub use problem::{Problem, explain, wordless};
 pub use serve::{ServerOptions, Serving, serve};
 pub use service::ServiceHandler;
-pub use stats::ServerStats;
+pub use stats::{ServerStats, Traffic};
 pub use tls::Tls;
 
 /// How kromka names itself in `User-Agent`, for example `kromka/0.1.0 (edge)`.

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED, RETRY_AFTER,
+};
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body::Body;
 use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +102,31 @@ impl Problem {
         }
         response
     }
+}
+
+/// Whether an answer is an error without a word to whoever asked.
+pub fn wordless<B: Body>(method: &Method, answer: &Response<B>) -> bool {
+    let status = answer.status();
+    let told = answer.headers().get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+    let silent = if method == Method::HEAD { !told } else { answer.body().size_hint().exact() == Some(0) };
+    (status.is_client_error() || status.is_server_error()) && silent
+}
+
+/// Puts a problem's status and words in the place of an answer's own; what that one said about its lifetime
+/// stays.
+pub fn explain<B>(answer: &mut Response<B>, problem: Response<B>) {
+    let (told, body) = problem.into_parts();
+    *answer.status_mut() = told.status;
+    let headers = answer.headers_mut();
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING, ETAG, LAST_MODIFIED] {
+        headers.remove(name);
+    }
+    for (name, value) in &told.headers {
+        if name == CONTENT_TYPE || !headers.contains_key(name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    *answer.body_mut() = body;
 }
 
 impl std::fmt::Display for Problem {

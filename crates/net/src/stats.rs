@@ -1,5 +1,6 @@
-//! What a listener counts.
+//! What a listener counts, and the sum over a role's listeners.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters of one listener, since it began to serve; read them with [`Ordering::Relaxed`].
@@ -41,4 +42,33 @@ pub(crate) fn count(counter: &AtomicU64) {
 
 pub(crate) fn uncount(counter: &AtomicU64) {
     counter.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// The counters of several listeners, added up.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    pub(crate) listeners: Vec<Arc<ServerStats>>,
+    /// Connections that all of them together may have open.
+    pub connections_limit: u64,
+}
+
+impl Traffic {
+    /// One number, for example `sum(|stats| &stats.active)`.
+    pub fn sum(&self, number: fn(&ServerStats) -> &AtomicU64) -> u64 {
+        self.listeners.iter().map(|stats| number(stats).load(Ordering::Relaxed)).sum()
+    }
+
+    /// Name, help and value of the numbers that operators watch.
+    pub fn metrics(&self) -> [(&'static str, &'static str, u64); 2] {
+        let refused = self.sum(|stats| &stats.refused);
+        [
+            ("kromka_connections", "Connections open.", self.sum(|stats| &stats.active)),
+            ("kromka_connections_refused_total", "Connections over limits.connections.", refused),
+        ]
+    }
+
+    /// Connections that failed, by reason: for `kromka_connections_failed_total`.
+    pub fn failed(&self) -> [(&'static str, u64); 2] {
+        [("tls", self.sum(|stats| &stats.tls_failed)), ("stalled", self.sum(|stats| &stats.stalled))]
+    }
 }

@@ -3,6 +3,8 @@
 //! - [`init_logs`] sends what `tracing` hears to stderr, as text or as JSON lines;
 //! - [`Registry`] holds the numbers of one role; [`Counter`], [`Gauge`] and [`Histogram`] and their `Vec`s are
 //!   how the crates write them (each crate keeps a struct of them that it is handed, never a global);
+//! - [`RequestMeters`] and [`SourceMeters`] are what every role with a tier counts; [`RateMeter`] makes rates of
+//!   such counts, for heartbeats;
 //! - [`Health`] collects what stands in the way of taking traffic;
 //! - [`admin`] answers `/metrics`, `/healthz` and `/readyz` out of the two.
 //!
@@ -12,10 +14,14 @@ mod admin;
 mod health;
 mod logs;
 mod metric;
+mod rates;
 mod registry;
+mod requests;
 
 pub use admin::admin;
 pub use health::Health;
 pub use logs::{TelemetryError, init_logs};
 pub use metric::{Counter, CounterVec, Gauge, GaugeVec, Histogram, HistogramVec};
+pub use rates::{RateMeter, Rates, Reading};
 pub use registry::{LATENCY_BUCKETS, Registry};
+pub use requests::{HIT, RequestMeters, ServiceMeters, SourceMeters};

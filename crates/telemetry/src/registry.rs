@@ -97,6 +97,39 @@ impl Registry {
         self.hooks.lock().push(Arc::new(hook));
     }
 
+    /// Shows numbers that are kept elsewhere: `read` gives names, helps and values, always of the same numbers
+    /// in the same order. It must not block. A name that ends in `_total` is a counter, any other a gauge.
+    pub fn mirror(&self, read: impl Fn() -> Vec<(&'static str, &'static str, u64)> + Send + Sync + 'static) {
+        type Show = Box<dyn Fn(u64) + Send + Sync>;
+        let show = |(name, help, _): (&'static str, _, _)| -> Show {
+            if name.ends_with("_total") {
+                let counter = self.counter(name, help);
+                Box::new(move |value| counter.raise_to(value))
+            } else {
+                let gauge = self.gauge(name, help);
+                Box::new(move |value| gauge.set(value as f64))
+            }
+        };
+        let shown: Vec<Show> = read().into_iter().map(show).collect();
+        self.on_scrape(Box::new(move || {
+            shown.iter().zip(read()).for_each(|(show, (_, _, value))| show(value));
+        }));
+    }
+
+    /// The same for counters told apart by one label: `read` gives the label's values and their totals.
+    pub fn mirror_by<const N: usize>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        read: impl Fn() -> [(&'static str, u64); N] + Send + Sync + 'static,
+    ) {
+        let all = self.counter_vec(name, help, &[label]);
+        self.on_scrape(Box::new(move || {
+            read().iter().for_each(|(value, total)| all.with(&[value]).raise_to(*total));
+        }));
+    }
+
     /// All numbers in the text format of Prometheus (version 0.0.4).
     pub fn render(&self) -> String {
         // A hook may take its time or register something: not under the lock.
@@ -205,6 +238,28 @@ mod tests {
         assert!(registry.render().contains("kromka_sent_bytes_total 7"));
         total.store(9, Ordering::Relaxed);
         assert!(registry.render().contains("kromka_sent_bytes_total 9"));
+    }
+
+    #[test]
+    fn a_mirror_tells_counters_from_gauges() {
+        let registry = Registry::new("edge", "", "");
+        let value = Arc::new(AtomicU64::new(7));
+        let source = Arc::clone(&value);
+        registry.mirror(move || {
+            let value = source.load(Ordering::Relaxed);
+            vec![("kromka_a_total", "A.", value), ("kromka_b", "B.", value)]
+        });
+        registry.mirror_by("kromka_c_total", "C.", "reason", || [("tls", 2)]);
+        assert!(registry.render().contains(r#"kromka_c_total{reason="tls"} 2"#));
+        for (now, total, open) in [(7, 7, 7), (9, 9, 9), (3, 9, 3)] {
+            value.store(now, Ordering::Relaxed);
+            let text = registry.render();
+            assert!(
+                text.contains(&format!("# TYPE kromka_a_total counter\nkromka_a_total {total}\n")),
+                "{text}"
+            );
+            assert!(text.contains(&format!("# TYPE kromka_b gauge\nkromka_b {open}\n")), "{text}");
+        }
     }
 
     #[test]

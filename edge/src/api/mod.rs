@@ -3,7 +3,7 @@
 //! `/metrics`, `/healthz`, `/readyz` are the same on every role; `/v1/cache/stats` is the tier's counters.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -16,9 +16,6 @@ use kromka_telemetry::{Health, Registry};
 
 use crate::keys::Keys;
 use crate::shield::Shields;
-
-/// How long a start waits for a selector before the last good state must do (design D10).
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The admin listener's answers.
 pub(crate) struct Admin {
@@ -64,12 +61,7 @@ impl Admin {
             false => Ok(()),
         };
         self.health.set_ready("keys", keys);
-        let waited = self.started.elapsed() >= PATIENCE;
-        let feed = match self.agent.caught_up() || (waited && self.agent.feed_seq() > 0) {
-            true => Ok(()),
-            false => Err("no selector has been heard since the start: check [selector] urls".to_owned()),
-        };
-        self.health.set_ready("feed", feed);
+        self.health.set_ready("feed", self.agent.ready(self.started.elapsed()));
     }
 
     fn stats(&self) -> Response<Full<Bytes>> {

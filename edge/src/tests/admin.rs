@@ -28,6 +28,11 @@ async fn metrics_tell_what_happened_and_no_path() {
     assert!(has("kromka_cache_hits_total{", " 1"), "{text}");
     assert!(has("kromka_source_requests_total{", " 1"), "{text}");
     assert!(has("kromka_connections{", " 1"), "{text}");
+    assert!(has("kromka_feed_lag{", " 0"), "{text}");
+    for reason in ["tls", "stalled"] {
+        let failed = format!("kromka_connections_failed_total{{reason=\"{reason}\",");
+        assert!(has(&failed, " 0"), "{text}");
+    }
     assert!(!text.contains("secret-name"));
     let stats: serde_json::Value = serde_json::from_str(site.admin("/v1/cache/stats").await.text()).unwrap();
     assert_eq!(stats["hits"], 1);

@@ -38,7 +38,7 @@ async fn an_answer_says_who_served_it_and_keeps_internals() {
         assert_eq!(got.header("cache-control"), "private, max-age=31536000, immutable");
         assert_eq!(got.header("etag"), "\"v1\"");
         let via: Vec<_> = got.headers.get_all("via").iter().collect();
-        assert_eq!(via.last().unwrap(), &"1.1 kromka-edge-e1");
+        assert_eq!(via, ["1.1 kromka-origin-o1", "1.1 kromka-edge-e1"], "the way, hop by hop, also of a hit");
     }
     let status: Vec<_> = second.headers.get_all("cache-status").iter().collect();
     assert!(status.last().unwrap().to_str().unwrap().starts_with("kromka-edge; hit"), "{status:?}");

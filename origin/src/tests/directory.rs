@@ -152,6 +152,9 @@ async fn metrics_and_readiness_are_there() {
     {
         assert!(text.lines().any(|line| line.starts_with(start) && line.ends_with(" 1")), "{start}\n{text}");
     }
+    for start in ["kromka_feed_lag{", "kromka_connections_failed_total{reason=\"tls\","] {
+        assert!(text.lines().any(|line| line.starts_with(start) && line.ends_with(" 0")), "{start}\n{text}");
+    }
     assert_eq!(site.admin("/readyz").await.0, StatusCode::OK);
     let address = site.origin.url.socket_addrs(|| None).unwrap()[0];
     site.origin.drain().await;

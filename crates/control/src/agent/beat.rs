@@ -68,8 +68,9 @@ async fn send<N: Node>(
     let url = endpoint(selector, &["v1", "nodes", &heartbeat.id, "heartbeat"]);
     let request = post(&url, Some(&shared.bearer), &heartbeat)
         .map_err(|error| ClientError::Request(error.to_string()))?;
-    let answer = shared.client.json_within(request, ANSWER).await?;
+    let answer: HeartbeatAnswer = shared.client.json_within(request, ANSWER).await?;
     shared.jobs.told(&heartbeat.jobs);
+    shared.status.raise_head(answer.feed_head);
     Ok(answer)
 }
 

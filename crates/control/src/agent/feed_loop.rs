@@ -82,6 +82,7 @@ async fn poll<N: Node>(shared: &Context<N>, selector: &Url, wait: Duration) -> R
 /// Applies an answer; says whether it brought anything.
 async fn take<N: Node>(shared: &Context<N>, mut feed: Feed) -> bool {
     let status = &shared.status;
+    status.set_head(feed.head);
     let known = status.record();
     if known.feed_id != feed.feed_id || feed.head < known.seq {
         if known.seq > 0 {

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kromka_config::{NodeConfig, SelectorRef};
 use kromka_net::{Client, ClientOptions};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
@@ -55,6 +56,9 @@ use disk::{Disk, FEED, FeedRecord, KEYS};
 use jobs::Jobs;
 use status::Status;
 
+/// How long a start waits for a selector before the last good state must do.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Who a node is.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -83,6 +87,31 @@ pub struct AgentOptions {
     pub interval: Duration,
     /// Where the agent keeps its state; made if missing.
     pub state_dir: PathBuf,
+}
+
+impl AgentOptions {
+    /// What the configuration of a node says, and how it is called from outside.
+    pub fn of(
+        node: &NodeConfig,
+        selector: &SelectorRef,
+        role: NodeRole,
+        url: &Url,
+        tls_url: Option<&Url>,
+    ) -> Self {
+        Self {
+            identity: Identity {
+                id: node.id.clone(),
+                role,
+                site: node.site.clone(),
+                url: url.clone(),
+                tls_url: tls_url.cloned(),
+            },
+            selectors: selector.urls.clone(),
+            token: node.token.expose().to_owned(),
+            interval: *selector.heartbeat,
+            state_dir: node.data.clone(),
+        }
+    }
 }
 
 impl fmt::Debug for AgentOptions {
@@ -198,6 +227,12 @@ impl AgentHandle {
         self.running.status.seq()
     }
 
+    /// The newest feed entry that a selector has told of, in the feed of [`feed_seq`](Self::feed_seq) and never
+    /// below it: the difference is how far the node is behind.
+    pub fn feed_head(&self) -> u64 {
+        self.running.status.head()
+    }
+
     /// The last purge applied: what an edge asks its shield to be at least at. Never shrinks; 0 = none ever.
     pub fn fence(&self) -> u64 {
         self.running.status.fence()
@@ -207,6 +242,18 @@ impl AgentHandle {
     /// true when they go away later.
     pub fn caught_up(&self) -> bool {
         self.running.status.caught_up()
+    }
+
+    /// Whether the node knows enough to serve, `waited` since its start: what a selector says, or after
+    /// five seconds the last state that it knew.
+    ///
+    /// # Errors
+    /// What is missing and what to do, in words.
+    pub fn ready(&self, waited: Duration) -> Result<(), String> {
+        match self.caught_up() || (waited >= PATIENCE && self.feed_seq() > 0) {
+            true => Ok(()),
+            false => Err("no selector has been heard since the start: check [selector] urls".to_owned()),
+        }
     }
 
     /// What the node says of itself: `up` or `draining`.

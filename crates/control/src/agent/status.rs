@@ -15,6 +15,7 @@ pub(super) struct Status {
     // Beside the record, so that readers on the request path take no lock.
     seq: AtomicU64,
     fence: AtomicU64,
+    head: AtomicU64,
     caught_up: AtomicBool,
     leaving: AtomicBool,
     pulse: watch::Sender<()>,
@@ -25,6 +26,7 @@ impl Status {
         Self {
             seq: AtomicU64::new(record.seq),
             fence: AtomicU64::new(record.fence),
+            head: AtomicU64::new(record.seq),
             record: Mutex::new(record),
             caught_up: AtomicBool::new(caught_up),
             leaving: AtomicBool::new(false),
@@ -52,6 +54,21 @@ impl Status {
 
     pub(super) fn fence(&self) -> u64 {
         self.fence.load(Ordering::Acquire)
+    }
+
+    /// The newest entry there is, as far as is known here.
+    pub(super) fn head(&self) -> u64 {
+        self.head.load(Ordering::Acquire).max(self.seq())
+    }
+
+    /// A selector's feed ends at `head`: a lower one is another feed, or the same out of a backup.
+    pub(super) fn set_head(&self, head: u64) {
+        self.head.store(head, Ordering::Release);
+    }
+
+    /// A selector knows of `head`, while its feed may not have come yet.
+    pub(super) fn raise_head(&self, head: u64) {
+        self.head.fetch_max(head, Ordering::AcqRel);
     }
 
     pub(super) fn caught_up(&self) -> bool {

@@ -183,8 +183,9 @@ async fn a_purge_that_fails_is_tried_until_it_applies_and_nothing_overtakes_it()
     node.fail("purge", 2);
     let agent = start(&[server.url()], dir.path(), &node);
     until("the first failure", || node.did("try").len() == 1).await;
-    assert_eq!(agent.feed_seq(), 0, "not applied, not claimed");
+    assert_eq!((agent.feed_seq(), agent.feed_head()), (0, 2), "not applied, not claimed");
     until("the head", || agent.caught_up()).await;
+    assert_eq!((agent.feed_seq(), agent.feed_head()), (2, 2));
     assert_eq!(*node.diary.lock(), ["try 1", "try 1", "try 1", "purge 1 a", "try 2", "purge 2 b"]);
 }
 
@@ -212,6 +213,8 @@ async fn the_state_survives_a_restart_without_any_selector() {
     assert_eq!((agent.feed_seq(), agent.fence(), agent.state()), (10, 8, NodeState::Draining));
     sleep(Duration::from_millis(300)).await;
     assert!(!agent.caught_up(), "nobody has said so");
+    assert_eq!(agent.feed_head(), 10, "as far as is known");
+    assert!(agent.ready(Duration::ZERO).is_err() && agent.ready(PATIENCE).is_ok());
 
     write(&script, vec![(11, drain(NodeState::Up)), (12, purge("b"))]);
     let _server = selector_at(addr, &script).await;

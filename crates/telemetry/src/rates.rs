@@ -1,14 +1,10 @@
-//! How busy the process is: rates out of counters, without a task of their own.
+//! How busy a process is: rates out of counters, without a task of their own.
 //!
 //! Every heartbeat looks at the counters; a rate is the difference to the look before, smoothed, so that a
 //! single burst does not send all viewers elsewhere.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use kromka_control::Load;
-use kromka_net::ServerStats;
 use parking_lot::Mutex;
 
 /// Looks closer together than this answer with the last rates: several selectors ask at once.
@@ -22,31 +18,32 @@ const TICKS: f64 = 100.0;
 
 /// What the counters say at one moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Reading {
+pub struct Reading {
     /// Bytes sent to clients so far.
-    pub(crate) sent: u64,
+    pub sent: u64,
     /// Bytes fetched from the source so far.
-    pub(crate) fetched: u64,
-    /// Requests answered without the source, and all that the tier answered.
-    pub(crate) hits: u64,
-    pub(crate) answered: u64,
+    pub fetched: u64,
+    /// Requests answered without the source so far.
+    pub hits: u64,
+    /// All requests so far.
+    pub answered: u64,
 }
 
 /// The smoothed rates.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Rates {
+pub struct Rates {
     /// Bits per second to clients.
-    pub(crate) egress_bps: f64,
+    pub egress_bps: f64,
     /// Bits per second from the source.
-    pub(crate) fill_bps: f64,
+    pub fill_bps: f64,
     /// Share of requests answered without the source.
-    pub(crate) hit_ratio: f64,
+    pub hit_ratio: f64,
     /// Share of all processors in use by this process, 0..1.
-    pub(crate) cpu: f64,
+    pub cpu: f64,
 }
 
 /// Turns readings into rates.
-pub(crate) struct Gauge {
+pub struct RateMeter {
     last: Mutex<Last>,
     cores: f64,
 }
@@ -58,8 +55,8 @@ struct Last {
     rates: Rates,
 }
 
-impl Gauge {
-    pub(crate) fn new() -> Gauge {
+impl Default for RateMeter {
+    fn default() -> RateMeter {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let last = Last {
             at: Instant::now(),
@@ -67,11 +64,13 @@ impl Gauge {
             cpu_s: cpu_seconds(),
             rates: Rates::default(),
         };
-        Gauge { last: Mutex::new(last), cores: cores as f64 }
+        RateMeter { last: Mutex::new(last), cores: cores as f64 }
     }
+}
 
+impl RateMeter {
     /// The rates up to `now`, given what the counters say then.
-    pub(crate) fn rates(&self, now: Instant, reading: Reading) -> Rates {
+    pub fn rates(&self, now: Instant, reading: Reading) -> Rates {
         let mut last = self.last.lock();
         let passed = now.saturating_duration_since(last.at);
         if passed < APART {
@@ -113,70 +112,36 @@ fn cpu_seconds() -> f64 {
     ticks as f64 / TICKS
 }
 
-/// The listeners' counters, added up.
-pub(crate) struct Listeners {
-    stats: Vec<Arc<ServerStats>>,
-    connections: u32,
-}
-
-impl Listeners {
-    /// `connections` is the limit of one listener.
-    pub(crate) fn new(stats: Vec<Arc<ServerStats>>, connections: u32) -> Listeners {
-        Listeners { stats, connections }
-    }
-
-    pub(crate) fn sent(&self) -> u64 {
-        self.stats.iter().map(|stats| stats.sent_bytes.load(Ordering::Relaxed)).sum()
-    }
-
-    pub(crate) fn active(&self) -> u64 {
-        self.stats.iter().map(|stats| stats.active.load(Ordering::Relaxed)).sum()
-    }
-
-    pub(crate) fn refused(&self) -> u64 {
-        self.stats.iter().map(|stats| stats.refused.load(Ordering::Relaxed)).sum()
-    }
-
-    /// The connections' part of a load.
-    pub(crate) fn load(&self) -> Load {
-        Load {
-            connections: self.active(),
-            connections_limit: u64::from(self.connections) * self.stats.len() as u64,
-            inflight: self.stats.iter().map(|stats| stats.in_flight.load(Ordering::Relaxed)).sum(),
-            ..Load::default()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
     #[test]
     fn a_steady_rate_is_reached_and_a_burst_fades() {
-        let gauge = Gauge::new();
+        let meter = RateMeter::default();
         let start = Instant::now();
         let mut rates = Rates::default();
         for second in 1..=10 {
             let reading =
                 Reading { sent: second * 1_000_000, hits: second * 9, answered: second * 10, fetched: 0 };
-            rates = gauge.rates(start + Duration::from_secs(second), reading);
+            rates = meter.rates(start + Duration::from_secs(second), reading);
         }
         assert!((7.9e6..8.1e6).contains(&rates.egress_bps), "{rates:?}");
         assert!((0.89..0.91).contains(&rates.hit_ratio), "{rates:?}");
         let still = Reading { sent: 10_000_000, hits: 90, answered: 100, fetched: 0 };
-        let rates = gauge.rates(start + Duration::from_secs(15), still);
+        let rates = meter.rates(start + Duration::from_secs(15), still);
         assert!(rates.egress_bps < 0.1e6, "{rates:?}");
         assert!((0.89..0.91).contains(&rates.hit_ratio), "no request says nothing about hits: {rates:?}");
     }
 
     #[test]
     fn looks_close_together_agree() {
-        let gauge = Gauge::new();
+        let meter = RateMeter::default();
         let start = Instant::now() + Duration::from_secs(1);
-        let first = gauge.rates(start, Reading { sent: 1000, ..Reading::default() });
+        let first = meter.rates(start, Reading { sent: 1000, ..Reading::default() });
         let again =
-            gauge.rates(start + Duration::from_millis(1), Reading { sent: 9_000_000, ..Reading::default() });
+            meter.rates(start + Duration::from_millis(1), Reading { sent: 9_000_000, ..Reading::default() });
         assert_eq!(first.egress_bps, again.egress_bps);
     }
 }
