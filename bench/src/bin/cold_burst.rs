@@ -1,7 +1,7 @@
 //! Many viewers of one cold segment at one server: how often it asks upstream, and when first bytes come.
 //!
 //! Two scenes, each beside nginx with its cache lock. "At once": all ask while the source still thinks, and
-//! wait for its first byte. "Arriving": they come one after the other while the source sends slowly. A viewer
+//! wait for its first byte; they read on when everybody has one. "Arriving": they come one after the other while the source sends slowly. A viewer
 //! is late by the time between when its first byte could have come (the leader has one, and the viewer has
 //! asked) and when it did.
 
@@ -72,6 +72,7 @@ struct Args {
 struct Scene {
     name: &'static str,
     spread: Duration,
+    hold: Duration,
     pace: Pace,
 }
 
@@ -160,8 +161,18 @@ fn scenes(args: &Args) -> Vec<Scene> {
     let delay = Duration::from_millis(args.delay_ms);
     let arriving = Duration::from_millis(args.arriving_ms);
     let scenes = [
-        Scene { name: "at once", spread: Duration::ZERO, pace: Pace { delay, body: Duration::ZERO } },
-        Scene { name: "arriving", spread: arriving, pace: Pace { delay, body: arriving } },
+        Scene {
+            name: "at once",
+            spread: Duration::ZERO,
+            hold: Duration::from_secs(30),
+            pace: Pace { delay, body: Duration::ZERO },
+        },
+        Scene {
+            name: "arriving",
+            spread: arriving,
+            hold: Duration::ZERO,
+            pace: Pace { delay, body: arriving },
+        },
     ];
     scenes.into_iter().filter(|scene| scene.name.contains(&args.scene)).collect()
 }
@@ -170,8 +181,13 @@ async fn burst(scene: &Scene, peer: &dyn Peer, round: u32, source: &Source, args
     source.pace(scene.pace);
     let path = format!("/cold/{}-{}-{round}-{}.ts", scene.name.replace(' ', "-"), peer.name(), args.bytes);
     let hash = xxh3_64(&source::body(&path).context("no such object")?);
-    let crowd =
-        Crowd { server: peer.http(), path, viewers: usize::try_from(args.viewers)?, spread: scene.spread };
+    let crowd = Crowd {
+        server: peer.http(),
+        path,
+        viewers: usize::try_from(args.viewers)?,
+        spread: scene.spread,
+        hold: scene.hold,
+    };
     let requests = source.requests();
     let mut used = Ok(Duration::ZERO);
     let sights = crowd.watch(|| used = cpu::of_tree(peer.pid())).await?;

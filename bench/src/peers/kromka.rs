@@ -133,6 +133,7 @@ https = "{https}"
 self_signed = "tls"
 [limits]
 connections = 20000
+header_timeout = "5m"
 drain = "1s"
 [admin]
 listen = "{admin}"
