@@ -206,7 +206,7 @@ mod tests {
         let source = Source::start().unwrap();
         source.pace(Pace { delay: Duration::from_millis(5), body: Duration::ZERO });
         let path = "/crowd/1-300000.ts".to_owned();
-        let hash = xxh3_64(&body(&path).unwrap());
+        let hash = xxh3_64(body(&path).unwrap());
         let crowd = Crowd {
             server: source.addr(),
             path,

@@ -35,7 +35,7 @@ struct Args {
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     viewers: u32,
     /// Bytes of the segment.
-    #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..=64_000_000))]
+    #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..=16_000_000))]
     bytes: u64,
     /// Milliseconds from the source's request to its head.
     #[arg(long, default_value_t = 500)]
@@ -180,7 +180,7 @@ fn scenes(args: &Args) -> Vec<Scene> {
 async fn burst(scene: &Scene, peer: &dyn Peer, round: u32, source: &Source, args: &Args) -> Result<Burst> {
     source.pace(scene.pace);
     let path = format!("/cold/{}-{}-{round}-{}.ts", scene.name.replace(' ', "-"), peer.name(), args.bytes);
-    let hash = xxh3_64(&source::body(&path).context("no such object")?);
+    let hash = xxh3_64(source::body(&path).context("no such object")?);
     let crowd = Crowd {
         server: peer.http(),
         path,
