@@ -177,6 +177,8 @@ async fn session(api: &Api, asset: &str) -> Result<String> {
         max_bitrate: None,
         duration_s: None,
         ttl_s: Some(PLAY_S),
+        start_ttl_s: None,
+        bind_ip: false,
     };
     let answer = api.sessions_create(&request).await.with_context(|| format!("no session for {asset}"))?;
     Ok(answer.master_url)

@@ -46,7 +46,7 @@ struct Create {
     /// How long the content is: seconds, or 90m, 2h
     #[arg(long, value_name = "TIME", value_parser = time::seconds)]
     duration: Option<u64>,
-    /// How long playback may be started: seconds, or 5m, 2h
+    /// How long the session lasts, whatever --duration says: seconds, or 5m, 2h
     #[arg(long, value_name = "TIME", value_parser = time::seconds)]
     ttl: Option<u64>,
 }
@@ -62,6 +62,8 @@ pub(super) async fn run(args: Args, remote: &Remote, output: Output) -> Result<E
         max_bitrate: create.max_bitrate,
         duration_s: create.duration,
         ttl_s: create.ttl,
+        start_ttl_s: None,
+        bind_ip: false,
     };
     let session = remote.api()?.sessions_create(&request).await.map_err(explained)?;
     output.show(&session, |session| session.master_url.clone())?;

@@ -18,7 +18,7 @@ pub struct SessionRequest {
     pub asset: String,
     /// The viewer, pseudonymous; 1..256 characters.
     pub subject: String,
-    /// Where the viewer is, so that the nearest edge is chosen. The token is not bound to it.
+    /// Where the viewer is, so that the nearest edge is chosen. The token is bound to it only by `bind_ip`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "203.0.113.7")]
     pub client_ip: Option<IpAddr>,
@@ -31,9 +31,15 @@ pub struct SessionRequest {
     /// How long the content is, seconds: the session ends that long after now, plus grace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_s: Option<u64>,
-    /// How long playback may be started, seconds from now.
+    /// How long the session lasts, seconds from now, whatever `duration_s` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_s: Option<u64>,
+    /// How long playback may be started, seconds from now, at most a day; the configured time when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_ttl_s: Option<u64>,
+    /// Whether the token is good from `client_ip` only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bind_ip: bool,
 }
 
 /// The session that was made.
@@ -49,6 +55,10 @@ pub struct SessionAnswer {
     /// The content steering document of this session; null where the service does not steer.
     #[serde(default)]
     pub steering_url: Option<String>,
+    /// The signed URL at the selector, which redirects to the edge that is best when playback starts.
+    pub route_url: String,
+    /// The edge of `master_url`, by id.
+    pub edge: String,
     /// The multivariant playlist is refused after this.
     pub start_expires_at: DateTime<Utc>,
     /// Everything is refused after this.
@@ -66,6 +76,10 @@ impl SessionRequest {
         check.positive("/max_bitrate", self.max_bitrate);
         check.positive("/duration_s", self.duration_s);
         check.positive("/ttl_s", self.ttl_s);
+        check.positive("/start_ttl_s", self.start_ttl_s);
+        if self.bind_ip && self.client_ip.is_none() {
+            check.wrong("/bind_ip", "needs client_ip: there is no address to bind to");
+        }
         check.done()
     }
 }
@@ -80,12 +94,13 @@ mod tests {
     #[test]
     fn faults_are_named_by_pointer() {
         let request: SessionRequest = serde_json::from_value(json!({
-            "service": "default", "asset": "master.m3u8", "subject": "", "ttl_s": 0
+            "service": "default", "asset": "master.m3u8", "subject": "", "ttl_s": 0,
+            "start_ttl_s": 0, "bind_ip": true
         }))
         .unwrap();
         let errors = request.validate().unwrap_err();
         let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
-        assert_eq!(pointers, ["/asset", "/subject", "/ttl_s"]);
+        assert_eq!(pointers, ["/asset", "/subject", "/ttl_s", "/start_ttl_s", "/bind_ip"]);
     }
 
     #[test]
@@ -96,6 +111,8 @@ mod tests {
             master_url: "u".into(),
             alternates: vec![],
             steering_url: None,
+            route_url: "r".into(),
+            edge: "e".into(),
             start_expires_at: at,
             expires_at: at,
         };
@@ -103,6 +120,7 @@ mod tests {
         assert_eq!(
             text,
             json!({"session_id": "s", "master_url": "u", "alternates": [], "steering_url": null,
+                   "route_url": "r", "edge": "e",
                    "start_expires_at": "1970-01-01T00:00:00Z", "expires_at": "1970-01-01T00:00:00Z"})
         );
     }

@@ -21,7 +21,7 @@ use super::{
     body::read,
     openapi::Refusals,
     path::owned_path,
-    session_request::{SessionBatch, SessionWanted, read_batch, read_one},
+    session_request::{SessionBatch, read_batch, read_one},
 };
 use crate::{
     app::{App, content_key},
@@ -33,34 +33,23 @@ use crate::{
 /// Edges besides the first.
 const ALTERNATES: usize = 3;
 
-/// A session and where it plays.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub(crate) struct Session {
-    #[serde(flatten)]
-    common: SessionAnswer,
-    /// The signed URL at the selector, which redirects to the edge that is best when playback starts.
-    route_url: String,
-    /// The edge of `master_url`, by id.
-    edge: String,
-}
-
 /// The sessions of a batch, in the order they were asked for.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Sessions {
-    items: Vec<Session>,
+    items: Vec<SessionAnswer>,
 }
 
 /// Gives one viewer the right to play one asset, on the edge that is best for the viewer.
 #[utoipa::path(
     post, path = "/v1/playback-sessions", tag = "sessions", security(("token" = ["sessions:write"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours.")),
-    request_body = SessionWanted,
-    responses((status = 201, description = "The session.", body = Session), Refusals)
+    request_body = SessionRequest,
+    responses((status = 201, description = "The session.", body = SessionAnswer), Refusals)
 )]
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     request: Request,
-) -> Result<(StatusCode, Answer<Session>), ApiError> {
+) -> Result<(StatusCode, Answer<SessionAnswer>), ApiError> {
     let wanted = read_one(&read(request).await?)?;
     let session = open(&app, &wanted, Utc::now())?;
     app.metrics.sessions(1);
@@ -82,20 +71,18 @@ pub(crate) async fn create_batch(
     let now = Utc::now();
     let one =
         |(index, wanted)| open(&app, wanted, now).map_err(|error| error.below(&format!("/items/{index}")));
-    let items: Vec<Session> = wanted.iter().enumerate().map(one).collect::<Result<_, _>>()?;
+    let items: Vec<SessionAnswer> = wanted.iter().enumerate().map(one).collect::<Result<_, _>>()?;
     app.metrics.sessions(items.len() as u64);
     Ok((StatusCode::CREATED, Answer(Sessions { items })))
 }
 
-fn open(app: &App, wanted: &SessionWanted, now: DateTime<Utc>) -> Result<Session, ApiError> {
-    let request = &wanted.common;
-    request.validate().map_err(ApiError::Invalid)?;
+fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<SessionAnswer, ApiError> {
     let service = app.service(&request.service)?;
     let path = asset(service, request)?;
-    let (starts_by, ends) = deadlines(&app.sessions, wanted, now)?;
+    let (starts_by, ends) = deadlines(&app.sessions, request, now)?;
     let session_id = Uuid::now_v7().to_string();
     let reach = Reach::around(&path).map_err(|refusal| ApiError::field("/asset", refusal.to_string()))?;
-    let address = if wanted.bind_ip { request.client_ip } else { None };
+    let address = if request.bind_ip { request.client_ip } else { None };
     let claims = Claims {
         iss: app.sessions.issuer.clone(),
         sub: request.subject.clone(),
@@ -125,17 +112,15 @@ fn open(app: &App, wanted: &SessionWanted, now: DateTime<Utc>) -> Result<Session
     };
     let (master_url, alternates, edge): (_, _, String) =
         app.decide(Surface::Session, question, true, render)?;
-    Ok(Session {
-        common: SessionAnswer {
-            session_id,
-            master_url,
-            alternates,
-            steering_url: None,
-            start_expires_at: starts_by,
-            expires_at: ends,
-        },
+    Ok(SessionAnswer {
+        session_id,
+        master_url,
+        alternates,
+        steering_url: None,
         route_url: format!("{}/route{target}", app.url),
         edge,
+        start_expires_at: starts_by,
+        expires_at: ends,
     })
 }
 
@@ -153,7 +138,7 @@ fn asset(service: &kromka_config::SelectorService, request: &SessionRequest) -> 
 /// Until when playback may start, and when it ends.
 fn deadlines(
     config: &SessionsConfig,
-    wanted: &SessionWanted,
+    wanted: &SessionRequest,
     now: DateTime<Utc>,
 ) -> Result<(DateTime<Utc>, DateTime<Utc>), ApiError> {
     // Whole seconds, as tokens have them: what is answered is what is enforced.
@@ -165,8 +150,8 @@ fn deadlines(
         }
         seconds => Ok(seconds.map(Duration::from_secs)),
     };
-    let duration = bounded("/duration_s", wanted.common.duration_s, max)?;
-    let life = match bounded("/ttl_s", wanted.common.ttl_s, max)? {
+    let duration = bounded("/duration_s", wanted.duration_s, max)?;
+    let life = match bounded("/ttl_s", wanted.ttl_s, max)? {
         Some(ttl) => ttl,
         None => (duration.unwrap_or(config.duration.get()) + config.grace.get()).min(max),
     };

@@ -142,6 +142,8 @@ async fn keys_purges_prewarms_and_drains_reach_agents_and_come_back_as_receipts(
         max_bitrate: None,
         duration_s: None,
         ttl_s: None,
+        start_ttl_s: None,
+        bind_ip: false,
     };
     let answer = api.sessions_create(&session).await.unwrap();
     let target = answer.master_url.strip_prefix("http://edge-1.example:8080").unwrap().to_owned();
