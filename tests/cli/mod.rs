@@ -1,0 +1,11 @@
+//! The command line: data on stdout, words on stderr, an exit code that can be relied on.
+//!
+//! - `checking`: configurations, good and bad, before and at the start of a role;
+//! - `signing`: URLs signed and verified without any server;
+//! - `asking`: the verbs that ask a selector;
+//! - `words`: usage, help, version, completions.
+
+mod asking;
+mod checking;
+mod signing;
+mod words;

@@ -1,0 +1,193 @@
+//! An S3 server as the source: it plays, and it is stopped in the middle of a fill.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use futures_util::StreamExt;
+use reqwest::Method;
+use rustix::process::Signal;
+
+use crate::world::command::run;
+use crate::world::fleet::Plan;
+use crate::world::{Process, Up, Viewer, media, player, ports, until, within};
+
+const BUCKET: &str = "kromka-scenario";
+const FILM: &str = "/stream/film.mp4";
+const KEYS: [(&str, &str); 3] = [
+    ("AWS_ACCESS_KEY_ID", "scenario"),
+    ("AWS_SECRET_ACCESS_KEY", "scenario-secret"),
+    ("AWS_REGION", "us-east-1"),
+];
+
+/// moto's server, and the Python beside it, which has boto3.
+struct Bucket {
+    url: String,
+    process: Process,
+    folder: tempfile::TempDir,
+}
+
+fn program(name: &str) -> PathBuf {
+    let server = match std::env::var_os("KROMKA_MOTO") {
+        Some(path) => PathBuf::from(path),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tests/venv/bin/moto_server"),
+    };
+    assert!(
+        server.exists(),
+        "{} is missing: tests/run installs it, or KROMKA_MOTO names it",
+        server.display()
+    );
+    server.with_file_name(name)
+}
+
+impl Bucket {
+    async fn start() -> Bucket {
+        let folder = tempfile::tempdir().unwrap();
+        let port = ports::free();
+        let url = format!("http://127.0.0.1:{port}");
+        let process = Bucket::serve(port, folder.path());
+        let bucket = Bucket { url, process, folder };
+        bucket.answers().await;
+        bucket.fill().await;
+        bucket
+    }
+
+    fn serve(port: u16, folder: &Path) -> Process {
+        let mut command = Command::new(program("moto_server"));
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        Process::start("moto", command, folder)
+    }
+
+    async fn answers(&self) {
+        let viewer = Viewer::new();
+        until("the S3 server answers", || async {
+            viewer.try_ask(Method::GET, &format!("{}/moto-api/", self.url), &[]).await.ok().map(|_| ())
+        })
+        .await;
+    }
+
+    /// Makes the bucket, and puts the sample and a film into it, below a prefix.
+    async fn fill(&self) {
+        let film = self.folder.path().join("film.mp4");
+        if !film.exists() {
+            std::fs::write(&film, media::noise(13, 150_000_000)).unwrap();
+        }
+        let script = "
+import boto3, os, sys
+url, bucket, root, film = sys.argv[1:]
+s3 = boto3.client('s3', endpoint_url=url)
+s3.create_bucket(Bucket=bucket)
+for folder, _, names in os.walk(os.path.join(root, 'stream')):
+    for name in names:
+        path = os.path.join(folder, name)
+        s3.put_object(Bucket=bucket, Key='published/' + os.path.relpath(path, root), Body=open(path, 'rb').read())
+s3.put_object(Bucket=bucket, Key='published/stream/film.mp4', Body=open(film, 'rb').read())
+";
+        let mut command = Command::new(program("python"));
+        command.arg("-c").arg(script).args([&self.url, BUCKET]).arg(media::root()).arg(film).envs(KEYS);
+        let ran = run(command).await;
+        assert_eq!(ran.code, 0, "{}", ran.everything());
+    }
+
+    /// The power is cut and comes back; the content is put in again.
+    async fn restart(&mut self) {
+        let port = self.url.rsplit(':').next().unwrap().parse().unwrap();
+        self.process = Bucket::serve(port, self.folder.path());
+        self.answers().await;
+        self.fill().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs moto's S3 server, which tests/run installs"]
+async fn media_in_a_bucket_play_byte_for_byte_and_a_dead_server_is_an_error_until_it_is_back() {
+    let mut bucket = Bucket::start().await;
+    let (media_url, endpoint) = (format!("s3://{BUCKET}/published"), bucket.url.clone());
+    let environment = [&KEYS[..], &[("AWS_ENDPOINT_URL", endpoint.as_str())]].concat();
+    let up = Up::start_with(&["--media", &media_url, "--edges", "1"], &environment).await;
+    for asset in [media::DEMO, media::FMP4, media::TRACK] {
+        let session = up.operator().session(asset).await;
+        let played = player::play(&Viewer::new(), session["master_url"].as_str().unwrap()).await;
+        let files = media::files(asset);
+        assert_eq!(played.len(), files.len());
+        for (path, body) in played {
+            assert!(body == files[&path], "{path} differs");
+        }
+    }
+
+    let wanted = serde_json::json!({"service": "default", "path": FILM, "ttl_s": 600});
+    let signed = up.operator().post("/v1/sign", wanted).await.json();
+    let film = signed["url"].as_str().unwrap();
+    let response = Viewer::new().open(Method::GET, film, &[]).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let mut pieces = response.bytes_stream();
+    assert!(!pieces.next().await.unwrap().unwrap().is_empty());
+    bucket.process.kill();
+    let (length, whole) = count(pieces).await;
+    assert!(!whole, "{length} bytes of a dead server look complete");
+
+    bucket.restart().await;
+    comes_back(film).await;
+}
+
+/// How many bytes came after the first piece, and whether the body ended as if it were whole.
+async fn count(
+    mut pieces: impl futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Unpin,
+) -> (usize, bool) {
+    let mut length = 0;
+    while let Some(piece) = within("the end of a body", pieces.next()).await {
+        match piece {
+            Ok(piece) => length += piece.len(),
+            Err(_) => return (length, false),
+        }
+    }
+    (length, true)
+}
+
+async fn comes_back(url: &str) {
+    until("the film plays again", || async {
+        let got = Viewer::new().try_ask(Method::GET, url, &[]).await.ok()?;
+        (got.status == 200 && got.body.is_ok_and(|body| body == media::noise(13, 150_000_000))).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+#[ignore = "needs moto's S3 server, which tests/run installs"]
+async fn a_server_that_freezes_in_the_middle_of_a_fill_is_an_error_in_bounded_time() {
+    let mut bucket = Bucket::start().await;
+    let source = format!(
+        "{{ s3 = \"s3://{BUCKET}/published\", endpoint = {:?}, region = \"us-east-1\", access_key = \"scenario\", \
+         secret_key = \"scenario-secret\" }}",
+        bucket.url
+    );
+    let fleet = Plan::over(source)
+        .with("origin", "cache", "stall = \"2s\"\nfirst_byte = \"2s\"")
+        .with("edge", "cache", "stall = \"4s\"")
+        .with("edge", "shield", "stall = \"4s\"")
+        .start()
+        .await;
+    let film = fleet.signed(FILM);
+    for viewer in [Viewer::new(), Viewer::h2()] {
+        let response = viewer.open(Method::GET, &film, &[]).await.unwrap();
+        bucket.process.signal(Signal::STOP);
+        let (length, whole) = count(response.bytes_stream()).await;
+        assert!(!whole, "{length} bytes of a frozen server look complete");
+        let got = viewer.get(&fleet.signed("/stream/track/96k/000.ts")).await;
+        assert!([502, 504].contains(&got.status) && !got.slug().is_empty(), "{}", got.status);
+        bucket.process.signal(Signal::CONT);
+        until("the server has thawed", || async {
+            let got =
+                viewer.try_ask(Method::GET, &fleet.signed("/stream/track/96k/001.ts"), &[]).await.ok()?;
+            (got.status == 200).then_some(())
+        })
+        .await;
+        let wanted = [("range", "bytes=-1000")];
+        until("the end of the film is served", || async {
+            let got = viewer.try_ask(Method::GET, &film, &wanted).await.ok()?;
+            let end = got.body.ok()?;
+            (got.status == 206 && media::noise(13, 150_000_000).ends_with(&end)).then_some(())
+        })
+        .await;
+    }
+    comes_back(&film).await;
+}

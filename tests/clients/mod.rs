@@ -1,0 +1,11 @@
+//! Real clients against real roles. Each needs programs that tests/run installs, so they run when asked for.
+//!
+//! - `ffmpeg`: every rendition, packet by packet;
+//! - `browsers`: Chromium with its own HLS, and hls.js over TLS and h2;
+//! - `downloads`: curl resumes on another edge;
+//! - `bucket`: an S3 server as the source, stopped in the middle of a fill.
+
+mod browsers;
+mod bucket;
+mod downloads;
+mod ffmpeg;

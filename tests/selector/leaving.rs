@@ -1,0 +1,151 @@
+//! Edges that leave: drained, stopped, killed in the middle of a play.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::world::fleet::Plan;
+use crate::world::{Fleet, Viewer, media, player};
+
+/// Which edge a URL names, by its place in the fleet.
+fn edge_of(fleet: &Fleet, url: &str) -> usize {
+    let found = fleet.edges.iter().position(|edge| url.starts_with(&edge.url));
+    found.unwrap_or_else(|| panic!("{url} is at no edge"))
+}
+
+#[tokio::test]
+async fn a_drained_edge_gets_no_new_sessions_and_serves_those_it_has_and_comes_back() {
+    let fleet = Plan::sample().edges(2).selected().start().await;
+    let operator = fleet.operator();
+    let session = operator.session(media::DEMO).await;
+    let master = session["master_url"].as_str().unwrap().to_owned();
+    let drained = &fleet.edges[edge_of(&fleet, &master)];
+
+    let got = operator.post(&format!("/v1/nodes/{}:drain", drained.id), json!({})).await;
+    assert_eq!((got.status, &got.json()["state"]), (200, &json!("draining")), "{}", got.text());
+    for n in 0..50 {
+        let path = format!("/stream/title-{n}/master.m3u8");
+        assert!(!operator.route(&path).await.header("location").starts_with(&drained.url), "{path}");
+        let new = operator.session(media::DEMO).await;
+        assert!(!new["master_url"].as_str().unwrap().starts_with(&drained.url), "{new:#}");
+    }
+    let played = player::play(&Viewer::new(), &master).await;
+    assert_eq!(played.len(), media::files(media::DEMO).len(), "who is there stays");
+
+    let got = operator.post(&format!("/v1/nodes/{}:resume", drained.id), json!({})).await;
+    assert_eq!((got.status, &got.json()["state"]), (200, &json!("up")), "{}", got.text());
+    let back = operator.session(media::DEMO).await;
+    assert_eq!(edge_of(&fleet, back["master_url"].as_str().unwrap()), edge_of(&fleet, &master));
+}
+
+#[tokio::test]
+async fn an_edge_that_stops_in_order_says_goodbye_and_nobody_is_sent_there_any_more() {
+    let mut fleet = Plan::sample().edges(2).selected().start().await;
+    let operator = fleet.operator();
+    let first = operator.route(media::DEMO).await.header("location");
+    let leaving = edge_of(&fleet, &first);
+    assert!(fleet.edges[leaving].stop().await.success());
+    // The process has ended: from its goodbye on, not one viewer is sent there.
+    let gone = fleet.edges[leaving].url.clone();
+    for _ in 0..100 {
+        assert!(!operator.route(media::DEMO).await.header("location").starts_with(&gone));
+    }
+}
+
+#[tokio::test]
+async fn an_edge_killed_in_the_middle_of_a_play_costs_no_segment_and_two_seconds_later_nobody_is_sent_there()
+{
+    let mut fleet = Plan::sample().edges(2).selected().start().await;
+    let operator = fleet.operator();
+    let session = operator.session(media::DEMO).await;
+    let mut player = Player::new(&session);
+    let victim = edge_of(&fleet, player.bases[0].as_str());
+    let dead = fleet.edges[victim].url.clone();
+    assert!(operator.route(media::DEMO).await.header("location").starts_with(&dead), "the test's premise");
+
+    for n in 0..4 {
+        player.segment(n).await;
+    }
+    fleet.edges[victim].kill();
+    let killed = tokio::time::Instant::now();
+    for n in 4..12 {
+        player.segment(n).await;
+    }
+    assert_eq!(player.moves, 1, "one move to an alternate");
+    for n in 0..12 {
+        assert!(player.got[&n] == media::file(&format!("/stream/demo/360p/{n:03}.ts")), "segment {n}");
+    }
+
+    tokio::time::sleep_until(killed + Duration::from_secs(2)).await;
+    let mut wrong = 0;
+    for n in 0..300 {
+        let path = format!("/stream/title-{}/master.m3u8", n % 30);
+        for asked in [media::DEMO, path.as_str()] {
+            let got = operator.route(asked).await;
+            assert_eq!(got.status, 307);
+            wrong += usize::from(got.header("location").starts_with(&dead));
+        }
+    }
+    assert_eq!(wrong, 0, "viewers were sent to a dead edge");
+    let new = operator.session(media::DEMO).await;
+    let urls = [&new["master_url"], &new["alternates"][0]];
+    assert!(!urls[0].as_str().unwrap().starts_with(&dead), "{new:#}");
+
+    fleet.edges[victim].start().await;
+    fleet.edges[victim].ready().await;
+    operator.sees(&fleet.edges[victim].id, "up").await;
+    assert!(operator.route(media::DEMO).await.header("location").starts_with(&dead), "it is back");
+}
+
+#[tokio::test]
+async fn when_all_edges_fall_silent_the_selector_is_distrusted_before_the_fleet() {
+    let mut fleet = Plan::sample().edges(3).selected().start().await;
+    let operator = fleet.operator();
+    for edge in &mut fleet.edges {
+        edge.process().signal(rustix::process::Signal::STOP);
+    }
+    tokio::time::sleep(Duration::from_millis(4500)).await;
+    let got = operator.route(media::DEMO).await;
+    for edge in &mut fleet.edges {
+        edge.process().signal(rustix::process::Signal::CONT);
+    }
+    assert_eq!(got.status, 307, "more than half of the fleet looks dead: {}", got.text());
+}
+
+/// A player that knows its session and nothing else: it moves to an alternate when an edge fails it.
+struct Player {
+    /// The master URL and its alternates, the one in use first.
+    bases: Vec<Url>,
+    moves: usize,
+    got: BTreeMap<usize, Bytes>,
+    http: Viewer,
+}
+
+impl Player {
+    fn new(session: &Value) -> Player {
+        let alternates = session["alternates"].as_array().unwrap().iter();
+        let urls = [&session["master_url"]].into_iter().chain(alternates);
+        let bases = urls.map(|url| url.as_str().unwrap().parse().unwrap()).collect();
+        Player { bases, moves: 0, got: BTreeMap::new(), http: Viewer::new() }
+    }
+
+    async fn segment(&mut self, n: usize) {
+        loop {
+            let url = self.bases[0].join(&format!("360p/{n:03}.ts")).unwrap();
+            let got = self.http.try_ask(reqwest::Method::GET, url.as_str(), &[]).await;
+            if let Ok(got) = got
+                && got.status == 200
+                && let Ok(body) = got.body
+            {
+                self.got.insert(n, body);
+                return;
+            }
+            assert!(self.bases.len() > 1, "segment {n}: no alternate is left");
+            self.bases.remove(0);
+            self.moves += 1;
+        }
+    }
+}

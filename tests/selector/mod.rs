@@ -1,0 +1,13 @@
+//! The selector before real nodes.
+//!
+//! - `routes`: where viewers are sent; ranked lists;
+//! - `sessions`: playback sessions, signed URLs, keys;
+//! - `callers`: who may do what, once, and what the API says about itself;
+//! - `leaving`: drained and killed edges;
+//! - `restarts`: what survives.
+
+mod callers;
+mod leaving;
+mod restarts;
+mod routes;
+mod sessions;

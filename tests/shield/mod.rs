@@ -1,0 +1,11 @@
+//! The two tiers over a source that the scenario plays, and what happens when somebody leaves or dies.
+//!
+//! - `crowd`: many viewers, one request upstream; viewers who come and go;
+//! - `broken`: a source or a shield that dies midway never yields a body that looks complete;
+//! - `restarts`: what is stored survives a kill;
+//! - `sources`: a folder and a web server as the source; who may ask a shield.
+
+mod broken;
+mod crowd;
+mod restarts;
+mod sources;

@@ -1,0 +1,157 @@
+//! Roles that belong together, as separate processes: a shield, edges, and a selector where there is one.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::media;
+use super::operator::Operator;
+use super::patience::until;
+use super::role::Role;
+use super::settings::{self, API_TOKEN, Additions, Places};
+use super::tokens::Tokens;
+
+/// What a fleet shall be.
+pub(crate) struct Plan {
+    source: String,
+    edges: usize,
+    selector: bool,
+    additions: Additions,
+}
+
+/// A fleet at work. Dropping it ends its processes.
+pub(crate) struct Fleet {
+    pub(crate) selector: Option<Role>,
+    pub(crate) shield: Role,
+    pub(crate) edges: Vec<Role>,
+    /// Signs for edges that have no selector.
+    pub(crate) tokens: Tokens,
+    folder: TempDir,
+}
+
+impl Plan {
+    /// One edge alone before a shield over the sample media.
+    pub(crate) fn sample() -> Plan {
+        Plan::folder(&media::root())
+    }
+
+    /// Over a folder.
+    pub(crate) fn folder(folder: &Path) -> Plan {
+        Plan::over(format!("{{ dir = {folder:?} }}"))
+    }
+
+    /// Over a web server.
+    pub(crate) fn web(url: &str) -> Plan {
+        Plan::over(format!("{{ http = {url:?} }}"))
+    }
+
+    /// Over a source as a configuration writes it.
+    pub(crate) fn over(source: String) -> Plan {
+        Plan { source, edges: 1, selector: false, additions: Additions::new() }
+    }
+
+    pub(crate) fn edges(mut self, edges: usize) -> Plan {
+        self.edges = edges;
+        self
+    }
+
+    /// With a selector, which then signs.
+    pub(crate) fn selected(mut self) -> Plan {
+        self.selector = true;
+        self
+    }
+
+    /// Adds lines to a table of a role's configuration.
+    pub(crate) fn with(mut self, role: &'static str, table: &'static str, lines: &str) -> Plan {
+        self.additions.push((role, table, lines.to_owned()));
+        self
+    }
+
+    /// Starts everything and waits until it takes traffic.
+    pub(crate) async fn start(self) -> Fleet {
+        let mut fleet = self.prepare();
+        if let Some(selector) = &mut fleet.selector {
+            selector.start().await;
+        }
+        fleet.shield.start().await;
+        for edge in &mut fleet.edges {
+            edge.start().await;
+        }
+        fleet.ready().await;
+        fleet
+    }
+
+    /// Writes everything down and starts nothing.
+    pub(crate) fn prepare(self) -> Fleet {
+        let folder = tempfile::Builder::new().prefix("kromka-").tempdir().unwrap();
+        let tokens = Tokens::new();
+        let keys = (!self.selector).then(|| tokens.publish(folder.path()));
+        let selector = self.selector.then(|| {
+            let (places, place) = (Places::choose(), folder.path().join("selector"));
+            Role::new(
+                "selector",
+                "selector",
+                &places,
+                &place,
+                &settings::selector(&places, &place, &self.additions),
+            )
+        });
+        let reports_to = selector.as_ref().map(|selector| selector.url.as_str());
+        let (places, place) = (Places::choose(), folder.path().join("shield-1"));
+        let text = settings::origin("shield-1", &places, &place, reports_to, &self.source, &self.additions);
+        let shield = Role::new("origin", "shield-1", &places, &place, &text);
+        let edges = (1..=self.edges).map(|n| {
+            let id = format!("edge-{n}");
+            let (places, place) = (Places::choose(), folder.path().join(&id));
+            let keys = keys.as_deref();
+            let text = settings::edge(&id, &places, &place, reports_to, &shield.url, keys, &self.additions);
+            Role::new("edge", &id, &places, &place, &text)
+        });
+        Fleet { edges: edges.collect(), selector, shield, tokens, folder }
+    }
+}
+
+impl Fleet {
+    /// Waits until every node takes traffic, and until the selector knows.
+    pub(crate) async fn ready(&mut self) {
+        self.shield.ready().await;
+        for edge in &mut self.edges {
+            edge.ready().await;
+        }
+        if self.selector.is_some() {
+            let count = self.edges.len() + 1;
+            let operator = self.operator();
+            until("all nodes are up", || async {
+                let nodes = operator.nodes().await;
+                let up = nodes.iter().filter(|node| node["state"] == "up").count();
+                (up == count).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// A folder for what the scenario needs besides.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Someone who may do everything at the selector.
+    pub(crate) fn operator(&self) -> Operator {
+        Operator::new(&self.selector.as_ref().unwrap().url, API_TOKEN)
+    }
+
+    /// A signed URL at the first edge, for a fleet without a selector.
+    pub(crate) fn signed(&self, path: &str) -> String {
+        self.signed_at(0, path)
+    }
+
+    /// A signed URL at one of the edges.
+    pub(crate) fn signed_at(&self, edge: usize, path: &str) -> String {
+        format!("{}/~{}{path}", self.edges[edge].url, self.tokens.good())
+    }
+
+    /// How often the shield has asked the source.
+    pub(crate) async fn source_requests(&self) -> f64 {
+        self.shield.metric("kromka_source_requests_total").await
+    }
+}

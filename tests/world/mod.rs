@@ -1,0 +1,42 @@
+//! The stage of every scenario: real processes of the real binary, and the people around them.
+//!
+//! From the outside in:
+//!
+//! - `process`: one process, ended by its id whatever becomes of the scenario; `command`: one that ends by itself;
+//! - `ports`: ports that stay the same when a role is started again;
+//! - `role`: an edge, an origin or a selector with its configuration; `settings` writes that;
+//! - `fleet`: roles that belong together; `up`: all of them in one process, by `kromka up`;
+//! - `source`: a web server as the source, which counts, stalls, breaks off and forgets as told;
+//! - `viewer`: an HTTP client that hides nothing; `wire`: bytes that no client would send;
+//! - `player`: plays a playlist and all below it; `operator`: talks to the control API;
+//! - `tokens`: signs what a platform would sign; `media`: the sample on disk;
+//! - `patience`: the one bound on waiting.
+//!
+//! Nothing here asserts what a scenario is about, and no bound here is ever the point of one: it only keeps a
+//! broken build from hanging.
+
+pub(crate) mod command;
+pub(crate) mod fleet;
+pub(crate) mod media;
+pub(crate) mod operator;
+pub(crate) mod patience;
+pub(crate) mod player;
+pub(crate) mod ports;
+pub(crate) mod process;
+pub(crate) mod role;
+pub(crate) mod settings;
+pub(crate) mod source;
+pub(crate) mod tokens;
+pub(crate) mod up;
+pub(crate) mod viewer;
+pub(crate) mod wire;
+
+pub(crate) use command::{Ran, kromka};
+pub(crate) use fleet::Fleet;
+pub(crate) use operator::Operator;
+pub(crate) use patience::{until, within};
+pub(crate) use process::Process;
+pub(crate) use role::Role;
+pub(crate) use source::{Conduct, Source};
+pub(crate) use up::Up;
+pub(crate) use viewer::{Got, Viewer};

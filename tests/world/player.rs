@@ -1,0 +1,62 @@
+//! A player without a screen: it reads a playlist, all playlists below it and every segment.
+//!
+//! It reads playlists by its own few rules, so that it does not believe what the code under test believes.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use url::Url;
+
+use super::viewer::{Got, Viewer};
+
+/// What was played: the body of each URL, by its path without the token.
+pub(crate) type Played = BTreeMap<String, Bytes>;
+
+/// Plays everything below a signed playlist; each answer must be whole and 200.
+pub(crate) async fn play(viewer: &Viewer, master: &str) -> Played {
+    play_with(viewer, master, |_, _| ()).await
+}
+
+/// The same, with a look at every answer.
+pub(crate) async fn play_with(viewer: &Viewer, master: &str, mut look: impl FnMut(&str, &Got)) -> Played {
+    let mut played = Played::new();
+    let mut ahead = vec![Url::parse(master).unwrap()];
+    while let Some(url) = ahead.pop() {
+        let path = plain(url.path()).to_owned();
+        if played.contains_key(&path) {
+            continue;
+        }
+        let got = viewer.get(url.as_str()).await;
+        assert_eq!(got.status, 200, "{path}: {}", String::from_utf8_lossy(got.bytes()));
+        look(&path, &got);
+        if path.ends_with(".m3u8") {
+            ahead.extend(references(got.text()).iter().map(|reference| url.join(reference).unwrap()));
+        }
+        played.insert(path, Bytes::copy_from_slice(got.bytes()));
+    }
+    played
+}
+
+/// The path behind a token.
+pub(crate) fn plain(path: &str) -> &str {
+    match path.strip_prefix("/~") {
+        Some(rest) => &rest[rest.find('/').unwrap_or(rest.len())..],
+        None => path,
+    }
+}
+
+/// Everything a playlist refers to, in its order.
+pub(crate) fn references(playlist: &str) -> Vec<String> {
+    assert!(playlist.starts_with("#EXTM3U"), "no playlist: {playlist}");
+    let mut found = Vec::new();
+    for line in playlist.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        match line.starts_with('#') {
+            false => found.push(line.to_owned()),
+            true => {
+                let uri = line.split_once("URI=\"").and_then(|(_, rest)| rest.split_once('"'));
+                found.extend(uri.map(|(uri, _)| uri.to_owned()));
+            }
+        }
+    }
+    found
+}
