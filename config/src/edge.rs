@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::reader::Table;
 use crate::service::read_services;
 use crate::{
-    Access, AdminConfig, CacheConfig, Limits, ListenConfig, LogConfig, NodeConfig, SelectorRef,
+    Access, AdminConfig, CacheConfig, Content, Limits, ListenConfig, LogConfig, NodeConfig, SelectorRef,
     ServiceConfig, TlsConfig, UpstreamConfig,
 };
 
@@ -58,8 +58,26 @@ impl EdgeConfig {
         if !has_keys {
             edge.demand_keys(&root);
         }
+        if !edge.shield.plain {
+            edge.refuse_web(&root);
+        }
         root.close();
         edge
+    }
+
+    /// Shields are asked for media, in nobody's name.
+    fn refuse_web(&self, root: &Table<'_>) {
+        for (index, service) in self.service.iter().enumerate() {
+            if service.content == Content::Web {
+                root.fault_in(
+                    "service",
+                    index,
+                    "content",
+                    "is \"web\", but a shield stands behind this edge",
+                    "shield.plain = true with the URL of the HTTP server itself, or content = \"media\"",
+                );
+            }
+        }
     }
 
     /// A service that wants tokens needs somebody's key for them, or it refuses every viewer.

@@ -42,6 +42,8 @@ pub struct ServiceConfig {
     /// The paths it owns, in whole segments: `/music` owns `/music/a`, not `/musical`. It begins with `/` and is
     /// kept without a `/` at its end; the longest prefix wins. Default `/`.
     pub prefix: String,
+    /// What it holds. Default `media`.
+    pub content: Content,
     /// Who may read it. Default `token`.
     pub access: Access,
     /// HS256 secrets whose tokens are accepted besides the selector's keys, at most 16. Default none.
@@ -52,6 +54,16 @@ pub struct ServiceConfig {
     /// Query parameters that belong to the cache key and go to the source, at most 32. Default none: all
     /// others are dropped, so that `?utm=…` does not store one object many times.
     pub query: Vec<String>,
+}
+
+/// What a service holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Playlists, segments, files: the same for everybody, asked for in nobody's name.
+    Media,
+    /// Any HTTP content: requests' fields and all methods reach the source, answers may vary by them
+    /// (RFC 9111).
+    Web,
 }
 
 /// Who may read a service.
@@ -104,6 +116,7 @@ impl ServiceConfig {
         Self {
             id: id.into(),
             prefix: "/".to_owned(),
+            content: Content::Media,
             access: Access::Token,
             secrets: Vec::new(),
             cors_origins: vec!["*".to_owned()],
@@ -132,6 +145,11 @@ impl ServiceConfig {
         let usual = Self::new(id);
         let service = Self {
             prefix,
+            content: table.choice(
+                "content",
+                &[("media", Content::Media), ("web", Content::Web)],
+                usual.content,
+            ),
             access: table.choice(
                 "access",
                 &[("token", Access::Token), ("public", Access::Public)],
@@ -142,6 +160,9 @@ impl ServiceConfig {
             query: table.texts("query", Some(&[]), 32, PARAMETER).unwrap_or_default(),
             id: usual.id,
         };
+        if service.content == Content::Web && service.access == Access::Token {
+            table.fault("content", "is \"web\" behind a token", "access = \"public\" with content = \"web\"");
+        }
         table.close();
         service
     }

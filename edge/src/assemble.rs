@@ -61,6 +61,8 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
     let signature = Signature::new(&config.node.id)?;
     let edge = Arc::new(Edge {
         tier: Arc::clone(&tier),
+        shields: shields.clone(),
+        upload_limit: config.shield.request_body.0,
         services,
         keys: Arc::clone(&keys),
         meters: Arc::clone(&meters),

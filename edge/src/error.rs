@@ -70,6 +70,11 @@ pub(crate) enum Denied {
     Loop,
     /// The tier could not answer.
     Tier(Failure),
+    /// The request's body is larger than is sent on.
+    Upload {
+        /// Bytes that are.
+        limit: u64,
+    },
     /// The plan's limits leave nothing to play.
     NothingLeft,
     /// The source's own error, which came without words.
@@ -108,6 +113,10 @@ impl Denied {
             Denied::Loop => Problem::new(S::LOOP_DETECTED, "loop", "Loop detected")
                 .detail("the request has passed this node before: a source points back at its own cache"),
             Denied::Tier(failure) => upstream(failure),
+            Denied::Upload { limit } => {
+                Problem::new(S::PAYLOAD_TOO_LARGE, "too-large-upload", "Body too large")
+                    .detail(format!("at most {limit} bytes are sent on from here"))
+            }
             Denied::NothingLeft => Problem::new(S::FORBIDDEN, "nothing-left", "No rendition allowed")
                 .detail("the session's limits on resolution and bitrate leave no rendition of this title"),
             Denied::Source(status) => source(*status),

@@ -5,6 +5,7 @@
 //! - `assemble` puts the edge together ([`start`]) and takes it apart ([`Running::drain`]);
 //! - `service` tells the story of one request; `services` knows who publishes a path, `ticket` where the
 //!   token is, `keys` and `verdicts` whose it is;
+//! - `web` tells that of a request for any other HTTP content;
 //! - the tier (`kromka_cache`) answers, and fills from `shield`, the shields;
 //! - `variants` cuts a playlist to a plan; `respond` and `cors` dress every answer; `error` alone picks
 //!   a status and finds words for what goes wrong.
@@ -28,6 +29,7 @@ mod shield;
 mod ticket;
 mod variants;
 mod verdicts;
+mod web;
 
 #[cfg(test)]
 mod tests;

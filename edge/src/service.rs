@@ -29,10 +29,19 @@ const PLAYLIST_MAX: usize = 4 << 20;
 /// What answers viewers.
 pub(crate) struct Edge {
     pub(crate) tier: Arc<Tier<Shields>>,
+    pub(crate) shields: Shields,
+    /// Bytes of a request's body that are sent on.
+    pub(crate) upload_limit: u64,
     pub(crate) services: Services,
     pub(crate) keys: Arc<Keys>,
     pub(crate) meters: Arc<Meters>,
     pub(crate) signature: Signature,
+}
+
+/// The clocks, read once per request.
+pub(crate) struct Clock {
+    pub(crate) begun: Instant,
+    pub(crate) now: SystemTime,
 }
 
 /// A request as one function after the other sees it.
@@ -47,8 +56,12 @@ impl Handler for Edge {
 
     async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Counted<Content>> {
         let begun = Instant::now();
-        let visit = Visit { request: &request, peer, now: SystemTime::now() };
-        let (path, service) = self.locate(&visit);
+        let now = SystemTime::now();
+        let (path, service) = self.locate(&request);
+        if let Some(service) = service.filter(|service| service.web) {
+            return self.web(request, peer, service, Clock { begun, now }).await;
+        }
+        let visit = Visit { request: &request, peer, now };
         let told = match &path {
             Ok(path) => self.answer(&visit, path, service).await,
             Err(denied) => Err(denied.clone()),
@@ -70,8 +83,13 @@ impl Handler for Edge {
 
 impl Edge {
     /// What the request names, and who publishes it: needed even to refuse it properly.
-    fn locate(&self, visit: &Visit<'_>) -> (Result<RequestPath, Denied>, Option<&Service>) {
-        let target = visit.request.uri().path_and_query().map_or("/", |target| target.as_str());
+    fn locate(&self, request: &Request<Incoming>) -> (Result<RequestPath, Denied>, Option<&Service>) {
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        if self.services.all_web() {
+            let path = request.uri().path().to_owned();
+            let service = self.services.of(&path);
+            return (Ok(RequestPath { token: None, path, query: None }), service);
+        }
         // Where no service knows tokens, `~name` and `kt` are names like any other.
         let split = if self.services.all_public() { kromka_hls::split_plain } else { kromka_hls::split };
         match split(target) {
@@ -146,21 +164,21 @@ impl Edge {
         let token = ticket::find(path, visit.request.headers()).map_err(Denied::Token)?;
         let now = unix(visit.now);
         let session = self.keys.session(token, now).map_err(Denied::Token)?;
-        let starts = session.starts(&path.path);
+        let playlist = kromka_hls::kind(&path.path) == Kind::Playlist;
         let ask = kromka_access::Ask {
             service: &service.id,
             path: &path.path,
-            multivariant: starts,
+            multivariant: playlist,
             client: Some(visit.peer.addr.ip()),
             now,
         };
         match session.permits(&ask) {
             Ok(()) => Ok(session),
-            // The name says only that playback may begin here. In a flat layout it is a media playlist
-            // as well, which a session needs for as long as it lives.
-            Err(Refusal::StartDeadline { by_s }) if starts => {
+            // Past the start deadline only the content tells: a multivariant playlist is a new start, a
+            // media playlist is what a session needs for as long as it lives.
+            Err(Refusal::StartDeadline { by_s }) if playlist => {
                 session.permits(&kromka_access::Ask { multivariant: false, ..ask }).map_err(Denied::Token)?;
-                match self.is_media_playlist(key).await {
+                match self.is_media_playlist(key).await? {
                     true => Ok(session),
                     false => Err(Denied::Token(Refusal::StartDeadline { by_s })),
                 }
@@ -169,12 +187,12 @@ impl Edge {
         }
     }
 
-    /// Whether the object is a playlist of segments. What cannot be read is none.
-    async fn is_media_playlist(&self, key: &Key) -> bool {
+    /// Whether the object is a playlist of segments.
+    async fn is_media_playlist(&self, key: &Key) -> Result<bool, Denied> {
         let read = self.tier.read(key.clone(), PLAYLIST_MAX).await;
-        let Ok((StatusCode::OK, _, text)) = read else { return false };
+        let (status, _, text) = read.map_err(Denied::Tier)?;
         let parsed = std::str::from_utf8(&text).map(kromka_hls::parse);
-        matches!(parsed, Ok(Ok(Playlist::Media(_))))
+        Ok(status == StatusCode::OK && matches!(parsed, Ok(Ok(Playlist::Media(_)))))
     }
 
     /// The playlist as the plan allows it; nothing where the plan does not touch it.

@@ -1,6 +1,6 @@
 //! Which service owns a path, and what of the query names an object.
 
-use kromka_config::{Access, ServiceConfig};
+use kromka_config::{Access, Content, ServiceConfig};
 
 use crate::cors::Cors;
 
@@ -13,6 +13,8 @@ pub(crate) struct Service {
     prefix: String,
     /// Whether everybody may read it.
     pub(crate) public: bool,
+    /// Whether it is any HTTP content rather than media.
+    pub(crate) web: bool,
     pub(crate) cors: Cors,
     query: Vec<String>,
     /// Its place in the configuration, which is its place in the meters.
@@ -25,6 +27,7 @@ impl Services {
             id: service.id.clone(),
             prefix: service.prefix.clone(),
             public: service.access == Access::Public,
+            web: service.content == Content::Web,
             cors: Cors::new(&service.cors_origins),
             query: service.query.clone(),
             index,
@@ -37,6 +40,11 @@ impl Services {
     /// The service with the longest prefix that ends at a segment of the path.
     pub(crate) fn of(&self, path: &str) -> Option<&Service> {
         self.0.iter().find(|service| owns(&service.prefix, path))
+    }
+
+    /// Whether there is nothing but web content, whose paths are the source's own affair.
+    pub(crate) fn all_web(&self) -> bool {
+        self.0.iter().all(|service| service.web)
     }
 
     /// Whether no service knows tokens.

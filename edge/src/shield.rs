@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::header::{AUTHORIZATION, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, VIA};
+use http::header::{AUTHORIZATION, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, VIA};
 use http::{HeaderValue, Method, Request, StatusCode};
 use kromka_cache::{Fetched, Key, Source, SourceError, SourceFault, Want};
 use kromka_config::EdgeConfig;
-use kromka_net::{Client, ClientError, ClientOptions};
+use kromka_net::{BoxError, Client, ClientError, ClientOptions};
 use kromka_telemetry::{Registry, SourceMeters};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
@@ -49,6 +49,8 @@ pub(crate) struct Shields(Arc<Inner>);
 
 struct Inner {
     shields: Vec<Shield>,
+    /// They are HTTP servers that hold the content themselves.
+    plain: bool,
     client: Client,
     authorization: HeaderValue,
     cdn_loop: HeaderValue,
@@ -81,6 +83,7 @@ impl Shields {
         authorization.set_sensitive(true);
         Ok(Shields(Arc::new(Inner {
             shields: config.shield.urls.iter().map(shield).collect(),
+            plain: config.shield.plain,
             client: Client::new(options).map_err(StartError::Net)?,
             authorization,
             cdn_loop: field("node.id", &format!("kromka; node={id}"))?,
@@ -107,6 +110,32 @@ impl Shields {
     }
 }
 
+impl Shields {
+    /// Sends a viewer's request to the server behind, as it is; its answer is nobody else's.
+    pub(crate) async fn pass_on<B>(&self, request: Request<B>) -> Result<Fetched, SourceError>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Sync + 'static,
+    {
+        let inner = &self.0;
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        // Not asked again elsewhere: what an unsafe request did, it must not do twice.
+        let shield = inner.shields.first();
+        let uri = shield.and_then(|shield| format!("{}{target}", shield.url).parse().ok());
+        let uri = uri.ok_or_else(|| SourceError::new(SourceFault::Broken, "the target makes no URL"))?;
+        let (mut parts, body) = request.into_parts();
+        parts.uri = uri;
+        parts.version = http::Version::HTTP_11;
+        parts.headers = kromka_cache::end_to_end(&parts.headers);
+        parts.headers.remove(HOST);
+        parts.headers.append("cdn-loop", inner.cdn_loop.clone());
+        parts.headers.append(VIA, inner.via.clone());
+        let answer = inner.client.send_body(Request::from_parts(parts, body)).await.map_err(fault)?;
+        let (parts, body) = answer.into_parts();
+        let body = Box::pin(body.map(|piece| piece.map_err(fault)));
+        Ok(Fetched { status: parts.status, headers: parts.headers, body })
+    }
+}
+
 impl Inner {
     /// The shields in the order in which this object asks them.
     fn order(&self, key: &Key) -> Vec<&Shield> {
@@ -125,7 +154,7 @@ impl Inner {
             SourceError::new(SourceFault::Broken, format!("{} cannot be written as a request", want.key))
         })?;
         let (parts, body) = self.client.send(request).await.map_err(fault)?.into_parts();
-        if parts.status == StatusCode::UNAUTHORIZED {
+        if parts.status == StatusCode::UNAUTHORIZED && !self.plain {
             let message = format!(
                 "shield {} refused the node token: set the same node.token on this edge and on the origin",
                 shield.url
@@ -159,19 +188,25 @@ impl Inner {
 
     fn request(&self, shield: &Shield, want: &Want) -> Option<Request<Bytes>> {
         let Want { key, .. } = want;
-        let mut url = format!("{}/{}{}", shield.url, key.service(), kromka_hls::encode_path(key.path()));
+        let mut url = match self.plain {
+            true => format!("{}{}", shield.url, key.path()),
+            false => format!("{}/{}{}", shield.url, key.service(), kromka_hls::encode_path(key.path())),
+        };
         if let Some(query) = key.query() {
             url.push('?');
             url.push_str(query);
         }
-        let mut request = Request::builder()
-            .method(if want.head { Method::HEAD } else { Method::GET })
-            .uri(url)
-            .header(AUTHORIZATION, &self.authorization)
-            .header("cdn-loop", &self.cdn_loop)
-            .header(VIA, &self.via);
-        if want.fence > 0 {
-            request = request.header("kromka-fence", want.fence);
+        let mut request =
+            Request::builder().method(if want.head { Method::HEAD } else { Method::GET }).uri(url);
+        if let Some(headers) = request.headers_mut() {
+            *headers = want.headers.clone();
+        }
+        request = request.header("cdn-loop", &self.cdn_loop).header(VIA, &self.via);
+        if !self.plain {
+            request = request.header(AUTHORIZATION, &self.authorization);
+            if want.fence > 0 {
+                request = request.header("kromka-fence", want.fence);
+            }
         }
         if let Some(range) = &want.range {
             let mut bytes = String::with_capacity(32);

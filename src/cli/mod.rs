@@ -20,6 +20,7 @@ mod operations;
 mod output;
 mod pem;
 mod prewarm;
+mod proxy;
 mod purge;
 mod remote;
 mod role;
@@ -61,6 +62,8 @@ enum Verb {
     Origin(role::Args),
     /// Run a selector: it sends viewers to edges and carries the control API
     Selector(role::Args),
+    /// Run one edge as a caching reverse proxy before any HTTP server
+    Proxy(proxy::Args),
     /// Check configuration files without starting anything
     Check(check::Args),
     /// Sign a URL for one file or prefix, here with a key or by a selector
@@ -95,6 +98,7 @@ impl Cli {
             Verb::Edge(args) => role::edge(args).await,
             Verb::Origin(args) => role::origin(args).await,
             Verb::Selector(args) => role::selector(args).await,
+            Verb::Proxy(args) => proxy::run(args).await,
             Verb::Check(args) => check::run(&args, output),
             Verb::Sign(args) => sign::run(args, remote, output).await,
             Verb::Verify(args) => verify::run(args, remote, output).await,

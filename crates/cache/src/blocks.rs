@@ -12,12 +12,12 @@ pub(crate) fn start_of(block: u32, size: u64) -> u64 {
     u64::from(block) * size
 }
 
-/// The blocks that a byte range touches.
+/// The blocks that a byte range touches; the end of one without an end is `u32::MAX`.
 pub(crate) fn blocks_of(bytes: &Range<u64>, size: u64) -> Range<u32> {
     if bytes.is_empty() {
         return 0..0;
     }
-    block_of(bytes.start, size)..block_of(bytes.end - 1, size) + 1
+    block_of(bytes.start, size)..block_of(bytes.end - 1, size).saturating_add(1)
 }
 
 /// How many blocks a body of `length` bytes has.
@@ -72,6 +72,7 @@ mod tests {
         assert_eq!(blocks_of(&(0..4), 4), 0..1);
         assert_eq!(blocks_of(&(3..5), 4), 0..2);
         assert_eq!(blocks_of(&(5..5), 4), 0..0);
+        assert_eq!(blocks_of(&(4..u64::MAX), 4), 1..u32::MAX);
         assert_eq!(count(0, 4), 0);
         assert_eq!(count(9, 4), 3);
         assert_eq!(bytes_of(2, 4, 9), 8..9);

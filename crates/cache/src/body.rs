@@ -59,7 +59,10 @@ impl Body {
         Self(Inner::Stored(reader))
     }
 
-    pub(crate) fn passing(body: SourceBody, length: Option<u64>) -> Self {
+    /// A source's body as it comes, past the cache; of `length` bytes if that is known: one that ends
+    /// earlier breaks off.
+    #[must_use]
+    pub fn passing(body: SourceBody, length: Option<u64>) -> Self {
         Self(Inner::Passing { body, left: length })
     }
 }

@@ -46,6 +46,7 @@ pub use body::{Body, BodyError};
 pub use error::{CacheError, Failure};
 pub use fences::{Purge, PurgeMode};
 pub use key::Key;
+pub use meta::end_to_end;
 pub use source::{Fetched, Source, SourceBody, SourceError, SourceFault, Validators, Want, outcome};
 pub use stats::Stats;
 pub use tier::{Ask, Tier};

@@ -102,8 +102,9 @@ impl Meta {
     }
 }
 
-/// The fields that describe the object, in their order.
-pub(crate) fn end_to_end(headers: &HeaderMap) -> HeaderMap {
+/// A message's fields without those that belong to one connection or to one answer (RFC 9110 §7.6.1).
+#[must_use]
+pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
     let listed: Vec<&str> = headers
         .get_all(CONNECTION)
         .iter()

@@ -17,6 +17,7 @@ use http_body::Body as _;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
+use crate::BoxError;
 use crate::client_error::ClientError;
 use crate::error::NetError;
 use crate::problem::Problem;
@@ -126,6 +127,23 @@ impl Client {
     pub async fn send_within(
         &self,
         request: Request<Bytes>,
+        first_byte: Duration,
+    ) -> Result<Response<ClientBody>, ClientError> {
+        self.execute(request, first_byte).await
+    }
+
+    /// As [`send`](Self::send) with a body that is sent while it arrives; the wait for the answer's
+    /// header begins with the first byte of the request.
+    pub async fn send_body<B>(&self, request: Request<B>) -> Result<Response<ClientBody>, ClientError>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Sync + 'static,
+    {
+        self.execute(request.map(reqwest::Body::wrap), self.first_byte).await
+    }
+
+    async fn execute<B: Into<reqwest::Body>>(
+        &self,
+        request: Request<B>,
         first_byte: Duration,
     ) -> Result<Response<ClientBody>, ClientError> {
         let authority: Arc<str> = match request.uri().authority() {

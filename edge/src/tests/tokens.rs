@@ -176,7 +176,9 @@ async fn an_hs256_secret_vouches_for_its_own_service() {
 async fn past_the_start_deadline_a_media_playlist_beside_the_master_still_comes() {
     let (_shield, serving) = TestShield::start(|request| {
         let text = match request.uri().path() {
-            "/default/stream/master.m3u8" => "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n720p.m3u8\n",
+            "/default/stream/master.m3u8" | "/default/stream/deep/below/master.m3u8" => {
+                "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n720p.m3u8\n"
+            }
             _ => "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n",
         };
         segment(text)
@@ -184,8 +186,10 @@ async fn past_the_start_deadline_a_media_playlist_beside_the_master_still_comes(
     .await;
     let site = Site::start(&[&serving]).await;
     let late = site.token(|claims| claims.kst = Some(now() - 100));
-    let refused = site.get(&format!("/~{late}/stream/master.m3u8")).await;
-    assert_eq!((refused.status, refused.slug().as_str()), (StatusCode::FORBIDDEN, "start-deadline"));
+    for master in ["/stream/master.m3u8", "/stream/deep/below/master.m3u8"] {
+        let refused = site.get(&format!("/~{late}{master}")).await;
+        assert_eq!((refused.status, refused.slug().as_str()), (StatusCode::FORBIDDEN, "start-deadline"));
+    }
     assert_eq!(site.get(&format!("/~{late}/stream/720p.m3u8")).await.status, StatusCode::OK);
     let ended = site.token(|claims| {
         claims.kst = Some(now() - 200);
