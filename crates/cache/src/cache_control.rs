@@ -1,5 +1,6 @@
-//! `Cache-Control` (RFC 9111 §5.2, RFC 5861, RFC 8246) and the targeted `CDN-Cache-Control`
-//! (RFC 9213, structured fields), read into one set of directives.
+//! `Cache-Control` (RFC 9111 §5.2, RFC 5861, RFC 8246) and what is meant for caches like this one
+//! before it: `CDN-Cache-Control` (RFC 9213, structured fields), `Surrogate-Control` (W3C Edge
+//! Architecture); read into one set of directives.
 
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use http::HeaderMap;
 use http::header::CACHE_CONTROL;
 use sfv::{BareItem, ListEntry, Parser};
 
+/// The name that this cache goes by in `Surrogate-Capability` and `Surrogate-Control`.
+pub(crate) const SURROGATE: &str = "kromka";
 /// RFC 9111 §1.2.2: a delta-seconds that overflows counts as 2^31.
 const MAX_DELTA: u64 = 1 << 31;
 
@@ -22,16 +25,44 @@ pub(crate) struct Directives {
     pub stale_while_revalidate: Option<Duration>,
     pub stale_if_error: Option<Duration>,
     pub public: bool,
-    pub immutable: bool,
+    pub must_understand: bool,
     /// They came from `CDN-Cache-Control`, so `Expires` is not looked at.
     pub targeted: bool,
 }
 
 impl Directives {
     /// Reads the directives that apply to a shared cache of ours: a valid, non-empty
-    /// `CDN-Cache-Control` replaces `Cache-Control` (RFC 9213 §2.2), a malformed one is ignored.
+    /// `CDN-Cache-Control` replaces the others (RFC 9213 §2.2), a malformed one is ignored; then
+    /// `Surrogate-Control` replaces `Cache-Control` where it says anything to us.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self::targeted(headers).unwrap_or_else(|| Self::plain(headers))
+        Self::targeted(headers).or_else(|| Self::surrogate(headers)).unwrap_or_else(|| Self::plain(headers))
+    }
+
+    /// Members may be addressed to one surrogate: `max-age=60;kromka`.
+    fn surrogate(headers: &HeaderMap) -> Option<Self> {
+        let mut directives = Self { targeted: true, ..Self::default() };
+        let mut said = false;
+        for value in headers.get_all("surrogate-control") {
+            for member in value.to_str().ok()?.split(',') {
+                let mut parts = member.split(';').map(str::trim);
+                let directive = parts.next().unwrap_or_default();
+                if parts.any(|target| !target.is_empty() && !target.eq_ignore_ascii_case(SURROGATE)) {
+                    continue;
+                }
+                let (name, argument) = match directive.split_once('=') {
+                    Some((name, argument)) => (name, Some(argument)),
+                    None => (directive, None),
+                };
+                let name = name.to_ascii_lowercase();
+                if matches!(name.as_str(), "max-age" | "no-store" | "no-cache") {
+                    said = true;
+                    // `max-age=60+30`: fresh for 60, then stale for 30.
+                    let fresh = argument.and_then(|argument| delta_seconds(argument.split('+').next()?));
+                    directives.apply(&name, fresh, true);
+                }
+            }
+        }
+        said.then_some(directives)
     }
 
     fn targeted(headers: &HeaderMap) -> Option<Self> {
@@ -83,7 +114,7 @@ impl Directives {
             "no-cache" => self.no_cache |= set,
             "must-revalidate" | "proxy-revalidate" => self.must_revalidate |= set,
             "public" => self.public |= set,
-            "immutable" => self.immutable |= set,
+            "must-understand" => self.must_understand |= set,
             // An argument that is no number makes the response stale at once (RFC 9111 §4.2.1).
             "max-age" => self.max_age = self.max_age.or(age.or(Some(Duration::ZERO))),
             "s-maxage" => self.s_maxage = self.s_maxage.or(age.or(Some(Duration::ZERO))),
@@ -130,6 +161,12 @@ mod tests {
         let d = of(&[("cache-control", "Public, MAX-AGE=60, stale-while-revalidate=\"30\"")]);
         assert!(d.public);
         assert_eq!(d.max_age, Some(Duration::from_secs(60)));
+        let surrogate = of(&[
+            ("cache-control", "no-store"),
+            ("surrogate-control", "content=\"ESI/1.0\", max-age=5;kromka, max-age=9;other"),
+        ]);
+        assert_eq!((surrogate.max_age, surrogate.no_store), (Some(Duration::from_secs(5)), false));
+        assert!(of(&[("cache-control", "no-store"), ("surrogate-control", "max-age=9;other")]).no_store);
         assert_eq!(d.stale_while_revalidate, Some(Duration::from_secs(30)));
         let d = of(&[("cache-control", "ext=\"a, no-store\", private")]);
         assert!(!d.no_store && d.private);

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use http::HeaderMap;
-use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE};
+use http::header::{DATE, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE};
 
 use crate::meta::Meta;
 
@@ -17,7 +17,9 @@ pub(crate) fn not_modified(asked: &HeaderMap, meta: &Meta) -> bool {
             .filter_map(|value| value.to_str().ok())
             .any(|value| value.trim() == "*" || meta.etag().is_some_and(|etag| lists(value, etag)));
     }
-    match (since(asked), meta.last_modified().and_then(|text| httpdate::parse_http_date(text).ok())) {
+    // A response that does not say when it changed has not changed since it was made (RFC 9111 §4.3.2).
+    let modified = meta.last_modified().or_else(|| meta.headers.get(DATE)?.to_str().ok());
+    match (since(asked), modified.and_then(|text| httpdate::parse_http_date(text).ok())) {
         (Some(since), Some(modified)) => modified <= since,
         _ => false,
     }

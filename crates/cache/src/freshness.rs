@@ -61,7 +61,12 @@ impl Terms {
         policy: Policy,
     ) -> Option<Self> {
         let directives = Directives::of(headers);
-        if directives.no_store || directives.private {
+        // RFC 9111 §5.2.2.3: no-store beside it is for those who do not know it.
+        let no_store = match directives.must_understand {
+            true => !is_understood(status),
+            false => directives.no_store,
+        };
+        if no_store || directives.private {
             return None;
         }
         if policy.web {
@@ -75,7 +80,7 @@ impl Terms {
         let explicit = explicit_lifetime(&directives, headers);
         let mut lifetime = match explicit {
             Some(lifetime) => lifetime,
-            None => implicit_lifetime(status, headers, received, policy)?,
+            None => implicit_lifetime(status, headers, &directives, received, policy)?,
         };
         if status.is_server_error() && !policy.web {
             lifetime = lifetime.min(ERROR_MAX);
@@ -138,20 +143,28 @@ fn explicit_lifetime(directives: &Directives, headers: &HeaderMap) -> Option<Dur
 fn implicit_lifetime(
     status: StatusCode,
     headers: &HeaderMap,
+    directives: &Directives,
     received: SystemTime,
     policy: Policy,
 ) -> Option<Duration> {
+    let heuristic = || {
+        let since = date(headers, LAST_MODIFIED)
+            .and_then(|modified| date(headers, DATE).unwrap_or(received).duration_since(modified).ok())
+            .unwrap_or_default();
+        Some((since / 10).min(HEURISTIC_MAX))
+    };
     match status.as_u16() {
         404 | 410 if !policy.web => Some(policy.negative),
         500..=599 if !policy.web => Some(ERROR_MAX.min(policy.negative)),
-        404 | 410 | 501 | 200 | 203 | 204 | 206 | 300 | 301 | 308 | 405 | 414 => {
-            let since = date(headers, LAST_MODIFIED)
-                .and_then(|modified| date(headers, DATE).unwrap_or(received).duration_since(modified).ok())
-                .unwrap_or_default();
-            Some((since / 10).min(HEURISTIC_MAX))
-        }
+        404 | 410 | 501 | 200 | 203 | 204 | 206 | 300 | 301 | 308 | 405 | 414 => heuristic(),
+        _ if directives.public => heuristic(),
         _ => None,
     }
+}
+
+/// Whether the status is one whose rules of caching are known here.
+fn is_understood(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300..=304 | 307 | 308 | 400..=417 | 421 | 451 | 500..=505)
 }
 
 /// RFC 9111 §4.2.3 without the request's travel time, which the tier does not measure;
@@ -162,7 +175,7 @@ fn initial_age(headers: &HeaderMap, received: SystemTime) -> Duration {
     let stated = headers
         .get(AGE)
         .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.split(',').next())
+        .and_then(|text| text.split([',', ';']).next())
         .and_then(|text| text.trim().parse::<u32>().ok())
         .map(|seconds| Duration::from_secs(seconds.into()))
         .unwrap_or_default();

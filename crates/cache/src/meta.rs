@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use http::header::{
-    AGE, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
+    AGE, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub(crate) struct Meta {
 
 /// Fields that belong to one connection (RFC 9110 §7.6.1), or to one answer rather than to the object.
 fn is_own(name: &HeaderName) -> bool {
-    [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, CONTENT_LENGTH, CONTENT_RANGE, AGE].contains(name)
+    [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, CONTENT_LENGTH, AGE].contains(name)
         || matches!(
             name.as_str(),
             "keep-alive"
@@ -35,6 +35,9 @@ fn is_own(name: &HeaderName) -> bool {
         )
 }
 
+/// Fields that say what the stored bytes are; a 304 that says otherwise does not change them.
+const OF_THE_BYTES: [HeaderName; 3] = [CONTENT_ENCODING, CONTENT_RANGE, ETAG];
+
 impl Meta {
     /// Takes a response's header in, or `None` if it must not be stored.
     pub(crate) fn of(
@@ -44,14 +47,19 @@ impl Meta {
         policy: Policy,
     ) -> Option<Self> {
         let terms = Terms::of(status, headers, now, policy)?;
-        let status = if status == StatusCode::PARTIAL_CONTENT { StatusCode::OK } else { status };
-        Some(Self { status, headers: end_to_end(headers), terms })
+        let mut headers = end_to_end(headers);
+        if status == StatusCode::PARTIAL_CONTENT {
+            headers.remove(CONTENT_RANGE);
+            return Some(Self { status: StatusCode::OK, headers, terms });
+        }
+        Some(Self { status, headers, terms })
     }
 
-    /// What a 304 makes of this header (RFC 9111 §3.2): its fields replace the stored ones.
+    /// What a 304 makes of this header (RFC 9111 §3.2): its fields replace the stored ones, but for
+    /// those that describe the bytes that are stored.
     pub(crate) fn updated(&self, from: &HeaderMap, now: SystemTime, policy: Policy) -> Option<Self> {
         let mut headers = self.headers.clone();
-        for name in from.keys().filter(|name| !is_own(name)) {
+        for name in from.keys().filter(|name| !is_own(name) && !OF_THE_BYTES.contains(name)) {
             headers.remove(name);
             for value in from.get_all(name) {
                 headers.append(name, value.clone());

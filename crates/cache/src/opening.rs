@@ -84,6 +84,13 @@ impl Opening {
         }
     }
 
+    /// Keeps an answer for its requester. A header that was asked for to learn the length is none.
+    fn hand_off(&self, fetched: Fetched, header_only: bool) {
+        if !header_only {
+            *self.handoff.lock() = Some(fetched);
+        }
+    }
+
     /// The answer that must not be stored, for the first who asks.
     pub(crate) fn take(&self) -> Option<Fetched> {
         self.handoff.lock().take()
@@ -167,14 +174,14 @@ impl<S: Source> Tier<S> {
             Extent::of(&fetched, asked, header_only),
             self.place(opening, &fetched.headers),
         ) else {
-            *opening.handoff.lock() = Some(fetched);
+            opening.hand_off(fetched, header_only);
             return (Outcome::Unstored, None);
         };
         let useless = meta.terms.lifetime.is_zero()
             && meta.terms.stale_while_revalidate.is_zero()
             && meta.validators() == Validators::default();
         if useless || extent.length.is_some_and(|length| length > self.store.limits.object_max) {
-            *opening.handoff.lock() = Some(fetched);
+            opening.hand_off(fetched, header_only);
             return (Outcome::Unstored, None);
         }
         let generation = self.store.adopt(key, meta, extent.length, opening.stamp.local);

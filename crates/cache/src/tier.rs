@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use http::header::{HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kromka_config::CacheConfig;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::answer::{self, Answer, Verdict};
 use crate::body::Filler;
+use crate::cache_control::SURROGATE;
 use crate::fences::Purge;
 use crate::fill::{Attached, Fill};
 use crate::freshness::{Policy, State};
@@ -265,7 +266,7 @@ impl<S: Source> Tier<S> {
                     revalidate: None,
                     fence: self.store.stamp(&ask.key, ask.fence, None).upstream,
                     head: *ask.method == Method::HEAD,
-                    headers: sent(ask),
+                    headers: passed_on(ask),
                 };
                 self.fetch(want).await?
             }
@@ -349,6 +350,24 @@ fn sent(ask: &Ask<'_>) -> HeaderMap {
     let mut sent = meta::end_to_end(ask.headers);
     for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE, HOST] {
         sent.remove(name);
+    }
+    let capability = format!("{SURROGATE}=\"Surrogate/1.0\"");
+    if let Ok(capability) = HeaderValue::try_from(capability) {
+        sent.append("surrogate-capability", capability);
+    }
+    sent
+}
+
+/// The fields of a request that is passed by the cache: the source alone decides what part of the
+/// object it answers, and whether.
+fn passed_on(ask: &Ask<'_>) -> HeaderMap {
+    let mut sent = sent(ask);
+    if ask.web {
+        for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE] {
+            for value in ask.headers.get_all(&name) {
+                sent.append(name.clone(), value.clone());
+            }
+        }
     }
     sent
 }
