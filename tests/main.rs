@@ -7,6 +7,7 @@
 mod architecture;
 mod cli;
 mod clients;
+mod conformance;
 mod prewarm_purge;
 mod selector;
 mod shield;

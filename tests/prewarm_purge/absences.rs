@@ -130,6 +130,35 @@ async fn a_node_that_missed_a_purge_applies_it_before_it_takes_traffic() {
 }
 
 #[tokio::test]
+async fn nobody_is_sent_to_a_node_that_has_not_yet_applied_what_it_missed() {
+    let source = Source::start().await;
+    source.put("/stream/a.ts", "0");
+    let mut fleet = Plan::web(&source.url).edges(2).selected().start().await;
+    let operator = fleet.operator();
+    let token = opened(&operator).await;
+    let url = format!("{}{token}/stream/a.ts", fleet.edges[1].url);
+    // Several times, since what is wrong here is wrong for moments only.
+    for round in 1..=4 {
+        assert_eq!(Viewer::new().get(&url).await.text(), (round - 1).to_string());
+        assert!(fleet.edges[1].stop().await.success());
+        operator.sees("edge-2", "down").await;
+        source.put("/stream/a.ts", round.to_string());
+        operator
+            .begin("/v1/purge", json!({"service": "default", "mode": "hard", "urls": ["/stream/a.ts"]}))
+            .await;
+        let (_, answer) = tokio::join!(fleet.edges[1].start(), async {
+            loop {
+                if operator.state_of("edge-2").await == "up" {
+                    return Viewer::new().get(&url).await;
+                }
+            }
+        });
+        assert_eq!(answer.text(), round.to_string(), "the selector sends viewers to what was taken back");
+        fleet.edges[1].ready().await;
+    }
+}
+
+#[tokio::test]
 async fn a_killed_edge_finishes_its_job_after_its_restart() {
     let source = Source::with_asset(media::DEMO).await;
     source.conduct("/stream/demo/180p/003.ts", Conduct::HoldHead);

@@ -139,6 +139,11 @@ async fn what_the_api_does_not_have_is_a_problem_in_words() {
         assert_eq!(got.status, status, "{path}: {}", String::from_utf8_lossy(got.bytes()));
         assert!(!got.slug().is_empty(), "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_by_its_own_word_is_refused_before_it_comes() {
+    let fleet = Plan::sample().selected().start().await;
     let base = &fleet.selector.as_ref().unwrap().url;
     let large = format!(
         "POST /v1/purge HTTP/1.1\r\nhost: s\r\nauthorization: Bearer {}\r\ncontent-length: 99999999\r\nconnection: close\r\n\r\n",

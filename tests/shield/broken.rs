@@ -10,41 +10,52 @@ const PATH: &str = "/stream/film/001.ts";
 
 #[tokio::test]
 async fn a_source_that_dies_midway_is_an_error_over_h1_and_h2_and_nothing_of_it_is_kept_as_whole() {
+    dies(Conduct::CutAfter(700_000)).await;
+}
+
+#[tokio::test]
+async fn a_source_that_dies_midway_without_having_told_the_length_is_an_error_too() {
+    dies(Conduct::CutChunksAfter(700_000)).await;
+}
+
+#[tokio::test]
+async fn a_source_that_dies_before_the_first_byte_is_an_error_too() {
+    dies(Conduct::CutAfter(0)).await;
+}
+
+async fn dies(conduct: Conduct) {
     let segment = media::noise(5, 1_500_000);
-    for conduct in [Conduct::CutAfter(700_000), Conduct::CutChunksAfter(700_000), Conduct::CutAfter(0)] {
-        let source = Source::start().await;
-        source.put(PATH, segment.clone());
-        source.conduct(PATH, conduct);
-        let fleet = Plan::web(&source.url).start().await;
-        let url = fleet.signed(PATH);
-        for (name, viewer) in [("h1", Viewer::new()), ("h2", Viewer::h2())] {
-            let name = format!("{conduct:?} over {name}");
-            match viewer.try_ask(Method::GET, &url, &[]).await {
-                Err(_) => {}
-                Ok(got) if got.status == 200 => {
-                    let Err(part) = got.body else { panic!("{name}: a broken body looks complete") };
-                    assert!(part.len() < segment.len() && segment.starts_with(&part), "{name}: other bytes");
-                }
-                Ok(got) => {
-                    assert_eq!((got.status, got.slug().as_str()), (502, "source-unreachable"), "{name}")
-                }
+    let source = Source::start().await;
+    source.put(PATH, segment.clone());
+    source.conduct(PATH, conduct);
+    let fleet = Plan::web(&source.url).start().await;
+    let url = fleet.signed(PATH);
+    for (name, viewer) in [("h1", Viewer::new()), ("h2", Viewer::h2())] {
+        match viewer.try_ask(Method::GET, &url, &[]).await {
+            Err(_) => {}
+            Ok(got) if got.status == 200 => {
+                let Err(part) = got.body else { panic!("{name}: a broken body looks complete") };
+                assert!(part.len() < segment.len() && segment.starts_with(&part), "{name}: other bytes");
+            }
+            Ok(got) => {
+                assert_eq!((got.status, got.slug().as_str()), (502, "source-unreachable"), "{name}")
             }
         }
-        // On the wire as well: no last chunk, and fewer bytes than were promised.
-        let target = url.strip_prefix(&fleet.edges[0].url).unwrap().to_owned();
-        let answer = wire::get(&fleet.edges[0].url, &target).await;
-        if answer.status == 200 {
-            assert!(!answer.body.ends_with(b"0\r\n\r\n"), "{conduct:?}: a last chunk");
-            let promised = answer.header("content-length").parse::<usize>().ok();
-            assert!(promised.is_none_or(|length| answer.body.len() < length), "{conduct:?}");
-        }
-        source.conduct(PATH, Conduct::Whole);
-        until("the source is well and all is whole again", || async {
-            let got = Viewer::new().get(&url).await;
-            (got.status == 200 && got.body.is_ok_and(|body| body == segment)).then_some(())
-        })
-        .await;
     }
+    // On the wire as well: no last chunk, and fewer bytes than were promised.
+    let target = url.strip_prefix(&fleet.edges[0].url).unwrap().to_owned();
+    let answer = wire::get(&fleet.edges[0].url, &target).await;
+    if answer.status == 200 {
+        assert!(!answer.body.ends_with(b"0\r\n\r\n"), "a last chunk");
+        let promised = answer.header("content-length").parse::<usize>().ok();
+        assert!(promised.is_none_or(|length| answer.body.len() < length), "as many bytes as promised");
+    }
+    source.conduct(PATH, Conduct::Whole);
+    until("the source is well and all is whole again", || async {
+        let got = Viewer::new().get(&url).await;
+        (got.status == 200 && got.body.is_ok_and(|body| body == segment)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -68,7 +68,6 @@ fn broken(fleet: &Fleet) -> Vec<Broken> {
         make("doubled", format!("{good}.{good}"), "malformed-token"),
         make("wrong key", by(KID), "bad-signature"),
         make("missing claim", vector("missing claim exp"), "missing-claim"),
-        make("past start deadline", changed(|claims| claims.kst = Some(now() - 100)), "start-deadline"),
         make(
             "another address",
             changed(|claims| claims.cdniip = Some("192.0.2.0/24".parse().unwrap())),
@@ -84,6 +83,7 @@ fn broken(fleet: &Fleet) -> Vec<Broken> {
         ),
         make("critical claim", vector("unknown critical claim"), "critical-claim"),
         make("brings its own key", vector("brings its own key"), "unknown-key"),
+        make("past start deadline", changed(|claims| claims.kst = Some(now() - 100)), "start-deadline"),
     ]
 }
 
@@ -105,8 +105,10 @@ async fn every_broken_token_is_refused_by_its_name_in_path_query_and_cookie_and_
             let got = viewer.ask(Method::GET, &url, &fields).await;
             check(how, &got, slug, &token);
         }
+        // Only a look at the playlist tells whether it begins a play or goes on with one.
+        let upstream = if slug == "start-deadline" { 1.0 } else { 0.0 };
+        assert!(fleet.source_requests().await <= upstream, "{how}: a refused request went upstream");
     }
-    assert_eq!(fleet.source_requests().await, 0.0, "a refused request went upstream");
 }
 
 fn check(how: &str, got: &Got, slug: &str, token: &str) {

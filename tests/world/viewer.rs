@@ -83,7 +83,11 @@ impl Viewer {
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        request.send().await
+        let opened = request.send().await;
+        if let Err(error) = &opened {
+            assert!(!error.is_timeout() || error.is_connect(), "{url}: no answer within {PATIENCE:?}");
+        }
+        opened
     }
 
     /// With a body of JSON.
@@ -106,7 +110,10 @@ pub(crate) async fn read(response: reqwest::Response) -> Result<Bytes, Bytes> {
     while let Some(piece) = pieces.next().await {
         match piece {
             Ok(piece) => all.extend_from_slice(&piece),
-            Err(_) => return Err(all.into()),
+            Err(error) => {
+                assert!(!error.is_timeout(), "a body hangs after {} bytes", all.len());
+                return Err(all.into());
+            }
         }
     }
     Ok(all.into())
