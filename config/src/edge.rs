@@ -41,9 +41,10 @@ impl EdgeConfig {
     pub(crate) fn read(mut root: Table<'_>) -> Self {
         let listen = ListenConfig::read(root.table("listen"));
         let selector = root.table("selector");
-        let has_keys = root.has("keys") || (selector.has("urls") && !selector.is_empty_list("urls"));
+        let told = selector.has("urls") && !selector.is_empty_list("urls");
+        let has_keys = root.has("keys") || told;
         let edge = Self {
-            node: NodeConfig::read(root.table("node")),
+            node: NodeConfig::read(root.table("node"), &listen, told),
             tls: TlsConfig::read(root.table("tls"), &listen),
             limits: Limits::read(root.table("limits")),
             admin: AdminConfig::read(root.table("admin"), &listen),

@@ -57,7 +57,7 @@ pub use origin::OriginConfig;
 pub use routing::RoutingConfig;
 pub use secret::Secret;
 pub use selector::{ApiTokenConfig, SelectorConfig};
-pub use service::{Access, Content, NamedSecret, OriginService, SelectorService, ServiceConfig};
+pub use service::{Access, Content, NamedSecret, OriginService, SelectorService, ServiceConfig, owns};
 pub use sessions::SessionsConfig;
 pub use source::{S3Source, SourceConfig};
 pub use span::Span;

@@ -1,11 +1,12 @@
 //! `[node]` and `[selector]`: who a node is, and to whom it reports.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use url::Url;
 
 use crate::reader::{NAME, SecretRule, Table};
-use crate::{Secret, Span};
+use crate::{ListenConfig, Secret, Span};
 
 /// Identity of an edge or an origin.
 #[derive(Clone, Debug)]
@@ -65,7 +66,8 @@ impl Default for SelectorRef {
 }
 
 impl NodeConfig {
-    pub(crate) fn read(mut table: Table<'_>) -> Self {
+    /// `told` is whether selectors hear of this node, and so hand its address to viewers.
+    pub(crate) fn read(mut table: Table<'_>, listen: &ListenConfig, told: bool) -> Self {
         let id = table.text("id", None, NAME);
         let id = table.required("id", id, NAME.allowed, String::new());
         let usual = Self::new(id, Secret::new(""));
@@ -78,6 +80,19 @@ impl NodeConfig {
             egress_bps: table.integer("egress_bps", usual.egress_bps, 1_000_000, 1_000_000_000_000_000),
             id: usual.id,
         };
+        let everywhere = |address: Option<SocketAddr>| address.is_some_and(|it| it.ip().is_unspecified());
+        for (key, address, given, scheme) in [
+            ("url", listen.http, node.url.is_some(), "http"),
+            ("tls_url", listen.https, node.tls_url.is_some(), "https"),
+        ] {
+            if told && everywhere(address) && !given && !table.has(key) {
+                table.fault(
+                    key,
+                    "is needed where the node listens on every address, which is none that others could ask",
+                    format!("{scheme}://HOST[:PORT] as others reach it, or one address in [listen]"),
+                );
+            }
+        }
         table.close();
         node
     }

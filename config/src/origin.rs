@@ -33,13 +33,15 @@ pub struct OriginConfig {
 impl OriginConfig {
     pub(crate) fn read(mut root: Table<'_>) -> Self {
         let listen = ListenConfig::read(root.table("listen"));
+        let selector = root.table("selector");
+        let told = selector.has("urls") && !selector.is_empty_list("urls");
         let origin = Self {
-            node: NodeConfig::read(root.table("node")),
+            node: NodeConfig::read(root.table("node"), &listen, told),
             tls: TlsConfig::read(root.table("tls"), &listen),
             limits: Limits::read(root.table("limits")),
             admin: AdminConfig::read(root.table("admin"), &listen),
             cache: CacheConfig::read(root.table("cache")),
-            selector: SelectorRef::read(root.table("selector")),
+            selector: SelectorRef::read(selector),
             service: read_services(&mut root, |table| OriginService::read(table)),
             log: LogConfig::read(root.table("log")),
             listen,

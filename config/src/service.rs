@@ -105,9 +105,13 @@ pub struct SelectorService {
     pub id: String,
     /// The paths it owns, beginning with `/`; the same as on the edges. Default `/`.
     pub prefix: String,
-    /// HS256 secrets that sign instead of the selector's own keys for platforms without Ed25519, at most 16.
-    /// Default none.
-    pub secrets: Vec<NamedSecret>,
+}
+
+/// Whether `prefix` of a service owns `path`: `/music` owns `/music` and `/music/a`, not `/musical`.
+#[must_use]
+pub fn owns(prefix: &str, path: &str) -> bool {
+    let prefix = prefix.trim_end_matches('/');
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl ServiceConfig {
@@ -133,9 +137,9 @@ impl OriginService {
 }
 
 impl SelectorService {
-    /// A service with that name that owns every path and has no secrets of its own.
+    /// A service with that name that owns every path.
     pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into(), prefix: "/".to_owned(), secrets: Vec::new() }
+        Self { id: id.into(), prefix: "/".to_owned() }
     }
 }
 
@@ -181,9 +185,8 @@ impl OriginService {
 impl SelectorService {
     pub(crate) fn read(mut table: Table<'_>) -> Self {
         let (id, prefix) = name_and_prefix(&mut table);
-        let secrets = NamedSecret::read_all(&mut table);
         table.close();
-        Self { id, prefix, secrets }
+        Self { id, prefix }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which service owns a path, and what of the query names an object.
 
-use kromka_config::{Access, Content, ServiceConfig};
+use kromka_config::{Access, Content, ServiceConfig, owns};
 
 use crate::cors::Cors;
 
@@ -51,12 +51,6 @@ impl Services {
     pub(crate) fn all_public(&self) -> bool {
         self.0.iter().all(|service| service.public)
     }
-}
-
-/// `/music` owns `/music` and `/music/a`, not `/musical`.
-fn owns(prefix: &str, path: &str) -> bool {
-    let prefix = prefix.trim_end_matches('/');
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl Service {

@@ -59,7 +59,7 @@ impl App {
 
     /// The service that publishes `path`: the one with the longest prefix.
     pub(crate) fn service_of(&self, path: &str) -> Option<&SelectorService> {
-        let owners = self.services.iter().filter(|service| path.starts_with(&service.prefix));
+        let owners = self.services.iter().filter(|service| kromka_config::owns(&service.prefix, path));
         owners.max_by_key(|service| service.prefix.len())
     }
 

@@ -63,7 +63,9 @@ impl Media {
         let playlists = listed
             .map_err(anyhow::Error::msg)
             .context("the media cannot be listed; --asset /PATH.m3u8 names one")?;
-        let rank = |path: &str| (!path.ends_with("/master.m3u8"), path.matches('/').count(), path.to_owned());
+        let rank = |path: &str| {
+            (!path.ends_with("/master.m3u8"), path.matches('/').count(), path.len(), path.to_owned())
+        };
         Ok(playlists
             .into_iter()
             .map(|(path, _)| path)

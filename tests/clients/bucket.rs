@@ -13,6 +13,8 @@ use crate::world::{Process, Up, Viewer, media, player, ports, until, within};
 
 const BUCKET: &str = "kromka-scenario";
 const FILM: &str = "/stream/film.mp4";
+/// Long enough to be caught in the middle.
+const FILM_LENGTH: usize = 100_000_000;
 const KEYS: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "scenario"),
     ("AWS_SECRET_ACCESS_KEY", "scenario-secret"),
@@ -69,7 +71,7 @@ impl Bucket {
     async fn fill(&self) {
         let film = self.folder.path().join("film.mp4");
         if !film.exists() {
-            std::fs::write(&film, media::noise(13, 150_000_000)).unwrap();
+            std::fs::write(&film, media::noise(13, FILM_LENGTH)).unwrap();
         }
         let script = "
 import boto3, os, sys
@@ -144,9 +146,10 @@ async fn count(
 }
 
 async fn comes_back(url: &str) {
+    let film = media::noise(13, FILM_LENGTH);
     until("the film plays again", || async {
         let got = Viewer::new().try_ask(Method::GET, url, &[]).await.ok()?;
-        (got.status == 200 && got.body.is_ok_and(|body| body == media::noise(13, 150_000_000))).then_some(())
+        (got.status == 200 && got.body.is_ok_and(|body| body == film)).then_some(())
     })
     .await;
 }
@@ -166,12 +169,12 @@ async fn a_server_that_freezes_in_the_middle_of_a_fill_is_an_error_in_bounded_ti
         .with("edge", "shield", "stall = \"4s\"")
         .start()
         .await;
-    let film = fleet.signed(FILM);
+    let (film, whole) = (fleet.signed(FILM), media::noise(13, FILM_LENGTH));
     for viewer in [Viewer::new(), Viewer::h2()] {
         let response = viewer.open(Method::GET, &film, &[]).await.unwrap();
         bucket.process.signal(Signal::STOP);
-        let (length, whole) = count(response.bytes_stream()).await;
-        assert!(!whole, "{length} bytes of a frozen server look complete");
+        let (length, ended) = count(response.bytes_stream()).await;
+        assert!(!ended, "{length} bytes of a frozen server look complete");
         let got = viewer.get(&fleet.signed("/stream/track/96k/000.ts")).await;
         assert!([502, 504].contains(&got.status) && !got.slug().is_empty(), "{}", got.status);
         bucket.process.signal(Signal::CONT);
@@ -185,7 +188,7 @@ async fn a_server_that_freezes_in_the_middle_of_a_fill_is_an_error_in_bounded_ti
         until("the end of the film is served", || async {
             let got = viewer.try_ask(Method::GET, &film, &wanted).await.ok()?;
             let end = got.body.ok()?;
-            (got.status == 206 && media::noise(13, 150_000_000).ends_with(&end)).then_some(())
+            (got.status == 206 && whole.ends_with(&end)).then_some(())
         })
         .await;
     }

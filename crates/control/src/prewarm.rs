@@ -24,7 +24,7 @@ pub struct PrewarmRequest {
     /// Everything the source lists below these paths.
     #[serde(default)]
     pub prefixes: Vec<String>,
-    /// Which nodes; all edges when left out. Shields fill by serving them.
+    /// Which nodes; all live edges and shields when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
     /// When the work may be done; at once when left out.

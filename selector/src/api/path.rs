@@ -22,7 +22,7 @@ pub(crate) fn owned_path(
     text: &str,
 ) -> Result<RequestPath, ApiError> {
     let split = content_path(text).map_err(|message| ApiError::field(pointer, message))?;
-    if split.path.starts_with(&service.prefix) {
+    if kromka_config::owns(&service.prefix, &split.path) {
         return Ok(split);
     }
     let message = format!("the service `{}` publishes what begins with {}", service.id, service.prefix);
@@ -73,6 +73,7 @@ mod tests {
         let service = SelectorService { prefix: "/music/".into(), ..SelectorService::new("music") };
         assert!(owned_path(&service, "/asset", "/music/a.m3u8").is_ok());
         assert!(owned_path(&service, "/asset", "/video/a.m3u8").is_err());
+        assert!(owned_path(&service, "/asset", "/musical/a.m3u8").is_err());
         let list = ["/".to_owned(), "/music/a/".to_owned()];
         assert_eq!(owned_paths(&service, "prefixes", &list, true).unwrap().len(), 2);
         let ApiError::Invalid(errors) = owned_paths(&service, "urls", &list, false).unwrap_err() else {
