@@ -6,7 +6,7 @@ use crate::world::command::run;
 use crate::world::fleet::Plan;
 use crate::world::process::binary;
 use crate::world::settings::{API_TOKEN, SCOPES};
-use crate::world::{Fleet, Ran, Source, Viewer, kromka, media, player};
+use crate::world::{Conduct, Fleet, Process, Ran, Source, Viewer, kromka, media, player, until};
 
 /// Runs a verb with the selector and the token in the environment, as an operator has them.
 async fn ask(fleet: &Fleet, words: &[&str]) -> Ran {
@@ -86,6 +86,36 @@ async fn prewarm_and_purge_wait_for_the_last_node_and_say_how_it_went() {
     let ran = ask(&fleet, &["prewarm", "--tree", "/stream/none/master.m3u8", "--wait"]).await;
     assert_eq!(ran.code, 1, "what fails is not 0: {}", ran.everything());
     assert!(ran.stderr.contains("failed") && ran.stderr.contains("edge-1"), "{}", ran.everything());
+}
+
+#[tokio::test]
+async fn on_a_terminal_there_are_bars_and_the_data_come_after_them() {
+    let source = Source::with_asset(media::TRACK).await;
+    source.conduct("/stream/track/96k/002.ts", Conduct::HoldHead);
+    let fleet = Plan::web(&source.url)
+        .selected()
+        .with("edge", "shield", "first_byte = \"60s\"")
+        .with("edge", "cache", "first_byte = \"60s\"")
+        .with("origin", "cache", "first_byte = \"60s\"")
+        .start()
+        .await;
+    // script(1) gives the command a terminal, and keeps what it shows.
+    let shown = fleet.folder().join("shown");
+    let words = format!("{} prewarm --tree {} --wait", env!("CARGO_BIN_EXE_kromka"), media::TRACK);
+    let mut command = std::process::Command::new("script");
+    command.args(["--quiet", "--return", "--flush", "--command", &words]).arg(&shown).env("TERM", "xterm");
+    command.env("KROMKA_SELECTOR", &fleet.selector.as_ref().unwrap().url).env("KROMKA_TOKEN", API_TOKEN);
+    let mut process = Process::start("script", command, fleet.folder());
+    let text = || String::from_utf8_lossy(&std::fs::read(&shown).unwrap_or_default()).into_owned();
+    until("a bar for each node", || async {
+        let text = text();
+        (text.contains('\u{1b}') && text.contains("edge-1") && text.contains("shield-1")).then_some(())
+    })
+    .await;
+    source.release();
+    assert_eq!(process.end().await.code(), Some(0), "{}", text());
+    let shown = text();
+    assert!(shown.rfind("succeeded") > shown.rfind('\u{1b}'), "a bar is drawn over the answer: {shown}");
 }
 
 #[tokio::test]

@@ -114,6 +114,25 @@ async fn a_job_tells_how_far_it_is_and_can_be_cancelled() {
 }
 
 #[tokio::test]
+async fn a_job_can_be_followed_event_by_event_to_its_end() {
+    let fleet = Plan::sample().selected().start().await;
+    let operator = fleet.operator();
+    let location =
+        operator.begin("/v1/prewarm", json!({"service": "default", "trees": [media::TRACK]})).await;
+    let got = operator.get(&format!("{location}/stream")).await;
+    assert_eq!((got.status, got.header("content-type").as_str()), (200, "text/event-stream"));
+    // The stream ends by itself, with what a last look at the operation would show.
+    let last = got.text().trim().rsplit("\n\n").next().unwrap();
+    assert!(last.lines().any(|line| line == "event: done"), "{last}");
+    let data = last.lines().find_map(|line| line.strip_prefix("data:")).unwrap();
+    let told: serde_json::Value = serde_json::from_str(data).unwrap();
+    assert_eq!(
+        (&told["state"], &told["id"]),
+        (&json!("succeeded"), &operator.operation(&location).await["id"])
+    );
+}
+
+#[tokio::test]
 async fn what_cannot_be_filled_fails_by_name_and_the_rest_is_filled() {
     let source = Source::with_asset(media::TRACK).await;
     source.remove("/stream/track/160k/002.ts");

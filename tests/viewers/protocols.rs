@@ -113,5 +113,6 @@ async fn an_idle_connection_serves_one_request_after_the_other() {
         assert_eq!(viewer.get(&fleet.signed(media::SEGMENT)).await.status, 200);
     }
     // One viewer, one connection; the admin listener has its own.
-    assert!(fleet.edges[0].metric("kromka_connections").await <= 2.0);
+    let open = fleet.edges[0].metric("kromka_connections").await;
+    assert!((1.0..=2.0).contains(&open), "{open} connections");
 }

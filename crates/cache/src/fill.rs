@@ -74,6 +74,15 @@ impl Fill {
         progress.done.is_none() && position >= oldest
     }
 
+    /// The first block at or behind `block` that this fill still brings whole.
+    pub(crate) fn next_brought(&self, block: u32) -> Option<u32> {
+        let window = self.window.lock();
+        let progress = self.progress.borrow();
+        let oldest = window.pieces.front().map_or(progress.received, |(start, _)| *start);
+        let first = u32::try_from(oldest.div_ceil(self.size)).unwrap_or(u32::MAX).max(block);
+        (progress.done.is_none() && first < self.blocks.end).then(|| first.max(self.blocks.start))
+    }
+
     /// Follows the fill's progress.
     pub(crate) fn follow(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()

@@ -125,11 +125,12 @@ impl Generation {
         }
         let disk = self.disk.lock();
         let blocks = blocks::blocks_of(wanted, self.block);
-        let taken = |block: &u32| {
-            let start = blocks::start_of(*block, self.block);
-            disk.blocks.contains(*block) || fills.iter().any(|fill| fill.brings(start))
-        };
-        let end = (blocks.start + 1..blocks.end).find(taken).unwrap_or(blocks.end);
+        let after = blocks.start + 1;
+        // Only as far as the disk knows blocks: a body of unknown length has no end to look up to.
+        let known = u32::try_from(disk.sums.len()).unwrap_or(u32::MAX).min(blocks.end);
+        let stored = (after..known).find(|block| disk.blocks.contains(*block));
+        let coming = fills.iter().filter_map(|fill| fill.next_brought(after)).min();
+        let end = [stored, coming, Some(blocks.end)].into_iter().flatten().min().unwrap_or(blocks.end);
         let fill = Arc::new(Fill::new(blocks.start..end, self.block));
         drop(disk);
         fills.push(fill.clone());

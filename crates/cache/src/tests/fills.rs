@@ -210,16 +210,22 @@ async fn without_a_disk_a_fill_does_not_run_away_from_a_slow_reader() {
 
 #[tokio::test]
 async fn a_body_of_unknown_length_that_breaks_off_breaks_off_for_the_viewer_and_is_not_kept() {
-    let origin = Origin::new();
-    origin.put("/a.ts", pattern(100_000, 14), "\"1\"", "max-age=60");
-    let gate = origin.hold();
-    gate.add_permits(4);
-    origin.set(Mood::NoLength);
-    let mut config = config();
-    config.stall = span(Duration::from_millis(50));
-    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
-    let answer = get(&tier, "/a.ts").ask().await.unwrap();
-    assert!(drain(answer.response).await.is_err());
-    gate.add_permits(10_000);
-    assert_eq!(get(&tier, "/a.ts").whole().await.body.len(), 100_000);
+    for with_disk in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let origin = Origin::new();
+        origin.put("/a.ts", pattern(100_000, 14), "\"1\"", "max-age=60");
+        origin.set(Mood::NoLengthBreaks(70_000));
+        let mut config = config();
+        if with_disk {
+            config.disk =
+                Some(kromka_config::DiskConfig { path: folder.path().into(), size: ByteSize(1 << 20) });
+        }
+        let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+        let answer = get(&tier, "/a.ts").ask().await.unwrap();
+        let body = tokio::time::timeout(Duration::from_secs(30), drain(answer.response)).await;
+        assert!(body.expect("it hangs").is_err());
+        origin.set(Mood::Good);
+        assert_eq!(get(&tier, "/a.ts").whole().await.body.len(), 100_000);
+        tier.close().await;
+    }
 }

@@ -32,6 +32,8 @@ pub(super) enum Mood {
     Lies,
     /// No `Content-Length`.
     NoLength,
+    /// Neither a length nor a whole body.
+    NoLengthBreaks(u64),
 }
 
 #[derive(Clone)]
@@ -139,14 +141,14 @@ impl Source for Arc<Origin> {
             }
             None => (StatusCode::OK, thing.body.clone()),
         };
-        if mood != Mood::NoLength {
+        if !matches!(mood, Mood::NoLength | Mood::NoLengthBreaks(_)) {
             headers.insert("content-length", body.len().into());
         }
         if want.head {
             body = Bytes::new();
         }
         let broken = match mood {
-            Mood::Breaks(after) if after < body.len() as u64 => {
+            Mood::Breaks(after) | Mood::NoLengthBreaks(after) if after < body.len() as u64 => {
                 body.truncate(after as usize);
                 true
             }
