@@ -1,5 +1,8 @@
 //! Reading requests, and saying where they are wrong.
 
+use std::time::Duration;
+
+use axum::body::HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use bytes::Bytes;
 use http::request::Parts;
@@ -10,6 +13,9 @@ use crate::error::ApiError;
 
 /// Largest body of a request in bytes: 1 MiB.
 pub(crate) const BODY_MAX: usize = 1 << 20;
+
+/// Longest wait for the whole of it; a connection that drips must not hold a request for ever.
+const BODY_WAIT: Duration = Duration::from_secs(30);
 
 /// A JSON body. Unlike axum's, it says where the body is wrong: line and column where it is no JSON, a JSON pointer
 /// where it is not what was expected. The content type is not looked at: there is only one.
@@ -37,9 +43,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// The whole body, within bounds.
+/// The whole body, within bounds; one that says itself that it is too large is not waited for.
 pub(crate) async fn read(request: Request) -> Result<Bytes, ApiError> {
-    axum::body::to_bytes(request.into_body(), BODY_MAX).await.map_err(|error| {
+    let body = request.into_body();
+    if HttpBody::size_hint(&body).lower() > BODY_MAX as u64 {
+        return Err(ApiError::TooLarge(BODY_MAX));
+    }
+    let read = tokio::time::timeout(BODY_WAIT, axum::body::to_bytes(body, BODY_MAX)).await;
+    let read =
+        read.map_err(|_| ApiError::BadRequest(format!("the body did not come within {BODY_WAIT:?}")))?;
+    read.map_err(|error| {
         let source = std::error::Error::source(&error);
         if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
             ApiError::TooLarge(BODY_MAX)
