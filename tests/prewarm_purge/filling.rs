@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::world::fleet::Plan;
+use crate::world::source::Asked;
 use crate::world::{Conduct, Fleet, Source, Viewer, media, player, until};
 
 /// A token of the selector for an asset, at each edge.
@@ -38,8 +39,9 @@ async fn a_tree_is_on_the_shield_and_every_edge_and_then_viewers_cost_the_source
     assert_eq!(operation["progress"]["objects_done"], operation["progress"]["objects_total"]);
 
     let (asked, edges_asked) = (source.asked().len(), source_requests(&fleet).await);
-    let twice: Vec<_> = files.keys().filter(|path| source.asked_for(path) != 1).collect();
-    assert!(twice.is_empty(), "each object once for the whole fleet: {twice:?}");
+    let again = |asked: &Asked| source.asked_for(&asked.path) != 1;
+    let twice: Vec<Asked> = source.asked().into_iter().filter(again).collect();
+    assert!(twice.is_empty(), "each object once for the whole fleet: {twice:#?}");
     for url in urls(&fleet, media::DEMO).await {
         let played = player::play_with(&Viewer::new(), &url, |path, got| {
             assert!(got.edge_hit(), "{path}: {}", got.header("cache-status"));
