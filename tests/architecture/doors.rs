@@ -62,8 +62,7 @@ pub(super) const DOORS: [Door; 20] = [
     ),
     // The selector.
     door(&["sqlx"], &["selector"], &["selector/src/store"]),
-    door(&["axum", "utoipa-axum"], &["selector"], &["selector/src"]),
-    door(&["tower-http"], &["selector"], &["selector/src"]),
+    door(&["axum"], &["selector"], &["selector/src"]),
     door(&["utoipa"], &["control", "selector"], &["crates/control/src", "selector/src"]),
     door(&["hickory-client", "hickory-proto", "hickory-resolver", "hickory-server"], &[], &[]),
     // Numbers and logs.

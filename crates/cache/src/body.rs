@@ -35,8 +35,13 @@ pub(crate) trait Filler: Send + Sync {
     fn store(&self) -> &Store;
 
     /// Joins the fill that brings the first byte of `wanted`, or starts one for as much of it as is
-    /// absent.
-    fn fill(self: Arc<Self>, generation: &Arc<Generation>, wanted: Range<u64>, keep: bool) -> Attached;
+    /// absent; `None` if the byte has come meanwhile.
+    fn fill(
+        self: Arc<Self>,
+        generation: &Arc<Generation>,
+        wanted: Range<u64>,
+        keep: bool,
+    ) -> Option<Attached>;
 }
 
 /// An answer's body. Dropping it lets go of the fill it follows.
@@ -293,9 +298,12 @@ async fn obtain(
             if rounds == ROUNDS {
                 return Err(Failure::Broken(format!("bytes at {position} came and went {ROUNDS} times")));
             }
-            following = Some(Arc::new(filler.clone().fill(&generation, position..end, keep)));
+            following = filler.clone().fill(&generation, position..end, keep).map(Arc::new);
         }
-        let Some(attached) = &following else { continue };
+        let Some(attached) = &following else {
+            rounds += 1;
+            continue;
+        };
         if let Err(failure) = arrival(attached, position).await {
             following = None;
             rounds += 1;

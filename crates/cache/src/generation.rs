@@ -55,6 +55,8 @@ pub(crate) enum Joined {
     Running(Arc<Fill>),
     /// The caller is to lead it.
     New(Arc<Fill>),
+    /// The first block has come meanwhile.
+    Held,
 }
 
 impl Generation {
@@ -118,13 +120,19 @@ impl Generation {
 
     /// The fill that brings the first byte of `wanted`, or a new one, registered here, for the run of
     /// absent blocks that begins there; it is cut where the disk or another fill takes over.
-    pub(crate) fn join_or_add(&self, wanted: &Range<u64>) -> Joined {
+    ///
+    /// A fill goes off the list only when its blocks are where `is_held` looks, so a block that came
+    /// after the caller had looked for it is found here, not fetched again.
+    pub(crate) fn join_or_add(&self, wanted: &Range<u64>, is_held: impl Fn(u32) -> bool) -> Joined {
         let mut fills = self.fills.lock();
         if let Some(fill) = fills.iter().find(|fill| fill.brings(wanted.start)) {
             return Joined::Running(fill.clone());
         }
-        let disk = self.disk.lock();
         let blocks = blocks::blocks_of(wanted, self.block);
+        if is_held(blocks.start) {
+            return Joined::Held;
+        }
+        let disk = self.disk.lock();
         let after = blocks.start + 1;
         // Only as far as the disk knows blocks: a body of unknown length has no end to look up to.
         let known = u32::try_from(disk.sums.len()).unwrap_or(u32::MAX).min(blocks.end);

@@ -45,6 +45,8 @@ pub(crate) enum Outcome {
     Ready(Ready),
     /// The answer must not be stored.
     Unstored,
+    /// The object has several representations, under keys of their own.
+    Elsewhere,
     /// There was no answer.
     Failed(Failure),
 }
@@ -73,6 +75,15 @@ pub(crate) enum Hint {
 impl Opening {
     pub(crate) fn new(key: Key, stamp: Stamp, sent: HeaderMap, policy: Policy) -> Self {
         Self { key, sent, policy, stamp, outcome: watch::Sender::new(None), handoff: Mutex::new(None) }
+    }
+
+    /// Tells the outcome; only the first counts.
+    pub(crate) fn settle(&self, outcome: Outcome) {
+        self.outcome.send_if_modified(|told| {
+            let first = told.is_none();
+            told.get_or_insert(outcome);
+            first
+        });
     }
 
     /// Waits for the outcome.
@@ -260,11 +271,7 @@ struct Ending<'a, S: Source> {
 impl<S: Source> Ending<'_, S> {
     fn tell(&self, outcome: Outcome) {
         self.tier.close_opening(&self.opening);
-        self.opening.outcome.send_if_modified(|told| {
-            let first = told.is_none();
-            told.get_or_insert(outcome);
-            first
-        });
+        self.opening.settle(outcome);
     }
 }
 

@@ -226,8 +226,10 @@ impl Store {
 
     /// Whether a block could be had without the source.
     pub(crate) fn has(&self, generation: &Generation, block: u32) -> bool {
-        self.memory.contains(generation.id, block)
-            || (self.disk.is_some() && generation.on_disk(block).is_some())
+        // In this order: a block is noted as stored before it leaves the queue.
+        let on_disk =
+            |disk: &Disk| disk.queued(generation.id, block).is_some() || generation.on_disk(block).is_some();
+        self.memory.contains(generation.id, block) || self.disk.as_ref().is_some_and(on_disk)
     }
 
     /// A block from memory.
@@ -237,9 +239,13 @@ impl Store {
         Some(bytes)
     }
 
-    /// A block from disk; it is in memory afterwards.
+    /// A block from disk, or on its way there; it is in memory afterwards.
     pub(crate) async fn on_disk(&self, generation: &Arc<Generation>, block: u32) -> Option<Bytes> {
-        let bytes = self.disk.as_ref()?.read(generation, block).await?;
+        let disk = self.disk.as_ref()?;
+        if let Some(bytes) = disk.queued(generation.id, block) {
+            return Some(bytes);
+        }
+        let bytes = disk.read(generation, block).await?;
         self.memory.put(generation.id, block, bytes.clone());
         Some(bytes)
     }

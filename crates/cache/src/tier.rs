@@ -19,9 +19,10 @@ use crate::fences::Purge;
 use crate::fill::{Attached, Fill};
 use crate::freshness::{Policy, State};
 use crate::generation::{Generation, Joined};
-use crate::opening::{Hint, Opening, Outcome, content_length};
+use crate::opening::{Hint, Opening, Outcome, Ready, content_length};
 use crate::pull::pull;
 use crate::range::{self, Spec};
+use crate::records::Record;
 use crate::source::{Fetched, Source, Want};
 use crate::stats::{Stats, count};
 use crate::store::{Found, Store};
@@ -127,6 +128,7 @@ impl<S: Source> Tier<S> {
                 let verdict = if ready.revalidated { Verdict::Revalidated } else { verdict };
                 Ok(Some(self.answer(ask, ready.generation, ready.following, verdict, ready.upstream)))
             }
+            Outcome::Elsewhere => Ok(None),
             // What is one requester's own is nobody else's: only the first gets the answer itself.
             Outcome::Unstored => self.pass(ask, leads.then(|| opening.take()).flatten()).await.map(Some),
             Outcome::Failed(failure) => match known.filter(|_| stale) {
@@ -198,10 +200,34 @@ impl<S: Source> Tier<S> {
             return (opening.clone(), false);
         }
         let opening = Arc::new(Opening::new(ask.key.clone(), stamp, sent(ask), self.policy(ask)));
+        // One may have ended since the caller looked; it left its record before it went off this list.
+        if let Some(outcome) = self.told_meanwhile(ask, known, stamp.upstream) {
+            opening.settle(outcome);
+            return (opening, false);
+        }
         openings.insert(ask.key.hash(), opening.clone());
         drop(openings);
         tokio::spawn(self.clone().run_opening(opening.clone(), hint, known.filter(|_| stale).cloned()));
         (opening, true)
+    }
+
+    /// What is on record of an object now, if that is more than the caller had found.
+    fn told_meanwhile(&self, ask: &Ask<'_>, known: Option<&Arc<Generation>>, fence: u64) -> Option<Outcome> {
+        match self.store.records.get(&ask.key)? {
+            Record::Pass(..) => Some(Outcome::Unstored),
+            Record::Varies(..) => Some(Outcome::Elsewhere),
+            Record::Current(generation) => {
+                let new = known.is_none_or(|known| !Arc::ptr_eq(known, &generation));
+                let fresh = generation.meta().terms.state(ask.now) == State::Fresh;
+                let told = generation.fence() >= fence && (new || fresh);
+                told.then_some(Outcome::Ready(Ready {
+                    generation,
+                    following: None,
+                    revalidated: false,
+                    upstream: None,
+                }))
+            }
+        }
     }
 
     /// The opening is over; only it itself is taken off, not one that replaced it.
@@ -413,13 +439,19 @@ impl<S: Source> Filler for Tier<S> {
         &self.store
     }
 
-    fn fill(self: Arc<Self>, generation: &Arc<Generation>, wanted: Range<u64>, keep: bool) -> Attached {
-        match generation.join_or_add(&wanted) {
-            Joined::Running(fill) => Attached::new(fill),
+    fn fill(
+        self: Arc<Self>,
+        generation: &Arc<Generation>,
+        wanted: Range<u64>,
+        keep: bool,
+    ) -> Option<Attached> {
+        match generation.join_or_add(&wanted, |block| self.store.has(generation, block)) {
+            Joined::Held => None,
+            Joined::Running(fill) => Some(Attached::new(fill)),
             Joined::New(fill) => {
                 let attached = Attached::new(fill.clone());
                 tokio::spawn(self.run_fill(generation.clone(), fill, keep));
-                attached
+                Some(attached)
             }
         }
     }

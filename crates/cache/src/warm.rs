@@ -56,7 +56,7 @@ impl<S: Source> Tier<S> {
                 };
                 match self.open_one(&ask, Hint::Whole, known.as_ref(), stale).0.wait().await {
                     Outcome::Ready(ready) => (ready.generation, ready.following),
-                    Outcome::Unstored => {
+                    Outcome::Unstored | Outcome::Elsewhere => {
                         return Ok(Warmed { status: StatusCode::OK, bytes: 0, stored: false });
                     }
                     Outcome::Failed(failure) => return Err(failure),

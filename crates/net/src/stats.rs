@@ -59,11 +59,13 @@ impl Traffic {
     }
 
     /// Name, help and value of the numbers that operators watch.
-    pub fn metrics(&self) -> [(&'static str, &'static str, u64); 2] {
+    pub fn metrics(&self) -> [(&'static str, &'static str, u64); 3] {
         let refused = self.sum(|stats| &stats.refused);
+        let panics = self.sum(|stats| &stats.panics);
         [
             ("kromka_connections", "Connections open.", self.sum(|stats| &stats.active)),
             ("kromka_connections_refused_total", "Connections over limits.connections.", refused),
+            ("kromka_panics_total", "Requests that met a bug of ours and were answered 500 or cut.", panics),
         ]
     }
 

@@ -69,6 +69,9 @@ struct Shared {
     fences: Arc<Fences>,
     records: Arc<Records>,
     varies: Mutex<HashMap<u128, Varies>>,
+    /// Blocks on their way to the disk, at most as many as the queue holds: whoever needs one that
+    /// memory would not keep finds it here.
+    queued: Mutex<HashMap<(u64, u32), Bytes>>,
 }
 
 impl Shared {
@@ -131,6 +134,7 @@ impl Disk {
             fences,
             records,
             varies: Mutex::new(varies),
+            queued: Mutex::default(),
         });
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = writer::start(shared.clone(), held.garbage, queue).map_err(failed(path))?;
@@ -209,6 +213,7 @@ impl Disk {
         bytes: Bytes,
         wait: bool,
     ) -> bool {
+        self.shared.queued.lock().insert((generation.id, block), bytes.clone());
         let job = Job::Store { generation: generation.clone(), block, bytes };
         let taken = if wait {
             self.jobs.send(job).await.is_ok()
@@ -216,9 +221,15 @@ impl Disk {
             matches!(tokio::time::timeout(PATIENCE, self.jobs.send(job)).await, Ok(Ok(())))
         };
         if !taken {
+            self.shared.queued.lock().remove(&(generation.id, block));
             count(&self.shared.counters.disk_skipped);
         }
         taken
+    }
+
+    /// A block that is on its way to the disk.
+    pub(crate) fn queued(&self, generation: u64, block: u32) -> Option<Bytes> {
+        self.shared.queued.lock().get(&(generation, block)).cloned()
     }
 
     /// The header of a stored generation changed (a 304), or its length became known.

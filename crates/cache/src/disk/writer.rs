@@ -52,7 +52,10 @@ pub(super) fn start(
         let mut writer = Writer { shared, rest_until: None };
         while let Some(job) = queue.blocking_recv() {
             match job {
-                Job::Store { generation, block, bytes } => writer.store(&generation, block, &bytes),
+                Job::Store { generation, block, bytes } => {
+                    writer.store(&generation, block, &bytes);
+                    writer.shared.queued.lock().remove(&(generation.id, block));
+                }
                 Job::Update(generation) => writer.update(&generation),
                 Job::Forget { name, id } => writer.forget(name, id),
                 Job::Flush(done) => {

@@ -229,3 +229,34 @@ async fn a_body_of_unknown_length_that_breaks_off_breaks_off_for_the_viewer_and_
         tier.close().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_just_as_the_fetch_ends_does_not_fetch_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::new();
+    let mut config = config();
+    // Too little memory to rely on.
+    config.memory = ByteSize(64 << 10);
+    config.disk = Some(kromka_config::DiskConfig { path: folder.path().into(), size: ByteSize(100 << 20) });
+    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    for n in 0..100u8 {
+        let path = format!("/{n}.ts");
+        origin.put(&path, pattern(60_000, n), "\"1\"", "max-age=60");
+        let viewers: Vec<_> = (0..6)
+            .map(|after| {
+                let (tier, path) = (tier.clone(), path.clone());
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_micros(after * 150)).await;
+                    get(&tier, &path).whole().await.body
+                })
+            })
+            .collect();
+        for viewer in viewers {
+            assert_eq!(viewer.await.unwrap(), pattern(60_000, n));
+        }
+    }
+    // A block that the disk was too slow for is the only one that may have to come again.
+    let skipped = tier.stats().disk_skipped as usize;
+    assert!(origin.asked() <= 100 + skipped, "{} fetches, {skipped} blocks skipped", origin.asked());
+    tier.close().await;
+}

@@ -54,10 +54,7 @@ use beat::{Beats, GOODBYE};
 use context::Context;
 use disk::{Disk, FEED, FeedRecord, KEYS};
 use jobs::Jobs;
-use status::Status;
-
-/// How long a start waits for a selector before the last good state must do.
-const PATIENCE: Duration = Duration::from_secs(5);
+use status::{PATIENCE, Status};
 
 /// Who a node is.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! What an agent knows of itself: read on every request, written by the feed loop.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -8,7 +9,10 @@ use tokio::sync::watch;
 use super::disk::FeedRecord;
 use crate::nodes::NodeState;
 
-/// Context by the loops and the handle.
+/// How long a node waits to hear what it missed before it serves from its last state.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Read by the loops and the handle.
 #[derive(Debug)]
 pub(super) struct Status {
     record: Mutex<FeedRecord>,
@@ -17,6 +21,7 @@ pub(super) struct Status {
     fence: AtomicU64,
     head: AtomicU64,
     caught_up: AtomicBool,
+    born: Instant,
     leaving: AtomicBool,
     pulse: watch::Sender<()>,
 }
@@ -29,6 +34,7 @@ impl Status {
             head: AtomicU64::new(record.seq),
             record: Mutex::new(record),
             caught_up: AtomicBool::new(caught_up),
+            born: Instant::now(),
             leaving: AtomicBool::new(false),
             pulse: watch::Sender::new(()),
         }
@@ -75,8 +81,11 @@ impl Status {
         self.caught_up.load(Ordering::Acquire)
     }
 
+    /// The feed is applied to its head; heartbeats tell it at once the first time.
     pub(super) fn set_caught_up(&self) {
-        self.caught_up.store(true, Ordering::Release);
+        if !self.caught_up.swap(true, Ordering::AcqRel) {
+            self.pulse();
+        }
     }
 
     /// The process is about to stop: heartbeats say `draining`, whatever the operator wanted.
@@ -85,9 +94,14 @@ impl Status {
         self.pulse();
     }
 
-    /// What the node says of itself.
+    /// What the node says of itself. Until it has applied what it missed, nobody is to be sent to it; a
+    /// node that no selector tells what it missed serves from its last state after [`PATIENCE`].
     pub(super) fn state(&self) -> NodeState {
-        if self.leaving.load(Ordering::Acquire) { NodeState::Draining } else { self.record.lock().state }
+        let behind = !self.caught_up() && self.born.elapsed() < PATIENCE;
+        match behind || self.leaving.load(Ordering::Acquire) {
+            true => NodeState::Draining,
+            false => self.record.lock().state,
+        }
     }
 
     /// There is news: heartbeats go out at once.
