@@ -23,7 +23,7 @@ const fn door(
     Door { packages, crates, tests_of: &[], modules }
 }
 
-pub(super) const DOORS: [Door; 20] = [
+pub(super) const DOORS: [Door; 19] = [
     // Bytes and requests.
     Door {
         packages: &["rustls"],
