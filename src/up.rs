@@ -110,7 +110,8 @@ async fn start(args: &UpArgs, folder: &Folder, media: &Media) -> Result<(Roles, 
     let conf = configs::Configs { folder, media, ip: args.listen.ip() };
     let selector =
         kromka_selector::start(kromka_config::load_selector(&conf.selector(args.listen.port())?)?).await?;
-    let origin = kromka_origin::start(kromka_config::load_origin(&conf.origin(&selector.url)?)?).await?;
+    let settings = kromka_config::load_origin(&conf.origin(&selector.url)?).with_context(|| media.told())?;
+    let origin = kromka_origin::start(settings).await.with_context(|| media.told())?;
     let mut edges = Vec::new();
     for n in 1..=args.edges {
         let file = conf.edge(n, &selector.url, &origin.url)?;

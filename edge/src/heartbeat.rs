@@ -114,7 +114,7 @@ impl Node for EdgeNode {
         let warmed = warmed.map_err(|failure| failure.to_string())?;
         match warmed.status.is_success() {
             true => Ok(warmed.bytes),
-            false => Err(format!("{path}: the source answered {}", warmed.status)),
+            false => Err(format!("the source answered {}", warmed.status)),
         }
     }
 

@@ -40,6 +40,15 @@ impl Media {
         }
     }
 
+    /// How it was named on the command line, for errors about it.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::Sample(_) => "the sample media".to_owned(),
+            Self::Folder(path) => format!("--media {}", path.display()),
+            Self::Bucket(url) => format!("--media {url}"),
+        }
+    }
+
     pub(super) fn is_sample(&self) -> bool {
         matches!(self, Self::Sample(_))
     }

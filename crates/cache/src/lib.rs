@@ -3,16 +3,16 @@
 //!
 //! In the order the data flows:
 //!
-//! 1. what is asked: [`key`] names the object, [`vary`] its representation, [`range`] and [`conditional`]
+//! 1. what is asked: `key` names the object, `vary` its representation, `range` and `conditional`
 //!    read the request;
-//! 2. what is held: [`generation`] is one version of an object, its [`meta`] what its header says,
-//!    [`blocks`] the arithmetic of its body, [`memory`] and [`disk`] where the blocks are,
-//!    [`records`] which generation is current, [`fences`] what purges have forbidden; [`store`] is all of it;
-//! 3. whether it may be used: [`cache_control`] and [`freshness`] (RFC 9111, 5861, 9213);
-//! 4. where the rest comes from: [`source`] is the way upstream, [`opening`] the one fetch that finds
-//!    out what an object is, [`fill`] a run of its blocks on its way in, [`pull`] what brings it;
-//! 5. what goes back: [`tier`] tells the story of a request, [`answer`] writes its header,
-//!    [`body`] sends the blocks while they arrive; [`warm`] takes them in with nobody waiting.
+//! 2. what is held: `generation` is one version of an object, its `meta` what its header says,
+//!    `blocks` the arithmetic of its body, `memory` and `disk` where the blocks are,
+//!    `records` which generation is current, `fences` what purges have forbidden; `store` is all of it;
+//! 3. whether it may be used: `cache_control` and `freshness` (RFC 9111, 5861, 9213);
+//! 4. where the rest comes from: `source` is the way upstream, `opening` the one fetch that finds
+//!    out what an object is, `fill` a run of its blocks on its way in, `pull` what brings it;
+//! 5. what goes back: `tier` tells the story of a request, `answer` writes its header,
+//!    `body` sends the blocks while they arrive; `warm` takes them in with nobody waiting.
 //!
 //! This crate knows HTTP caching and nothing else: no playlist, no token, no role, no socket.
 

@@ -159,8 +159,8 @@ impl<S: Source> Tier<S> {
         let read = self.read(key.clone(), limit).await;
         let (status, _, text) = read.map_err(|failure| failure.to_string())?;
         if status != StatusCode::OK {
-            return Err(format!("{}: the source answered {status}", key.path()));
+            return Err(format!("the source answered {status}"));
         }
-        String::from_utf8(text.into()).map_err(|_| format!("{} is not a text", key.path()))
+        String::from_utf8(text.into()).map_err(|_| "it is not a text".to_owned())
     }
 }
