@@ -107,6 +107,7 @@ impl Fill {
     // --- the leader's side ---
 
     /// Takes a chunk in; returns the blocks that it completed. `length` is the object's, if known.
+    /// Followers that sleep are woken by [`Self::tell`].
     pub(crate) fn push(&self, mut chunk: Bytes, length: Option<u64>) -> Vec<(u32, Bytes)> {
         let mut received = self.received();
         let mut finished = Vec::new();
@@ -128,8 +129,16 @@ impl Fill {
             }
         }
         drop(window);
-        self.progress.send_modify(|progress| progress.received = received);
+        self.progress.send_if_modified(|progress| {
+            progress.received = received;
+            false
+        });
         finished
+    }
+
+    /// Wakes the followers: there is more than when they were last told.
+    pub(crate) fn tell(&self) {
+        self.progress.send_modify(|_| {});
     }
 
     /// The body of unknown length ended: the growing block is finished as it is.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::future::poll_immediate;
 use tokio::time::timeout;
 
 use crate::fill::Fill;
@@ -13,6 +14,9 @@ use crate::generation::Generation;
 use crate::source::SourceBody;
 use crate::store::Store;
 use crate::{Failure, blocks};
+
+/// Followers are told of new bytes at least this often while the source has more ready, bytes.
+const GATHER: u64 = 128 << 10;
 
 /// Reads `body`, whose first `skip` bytes are not wanted, into `fill` until its last block is whole.
 /// With `keep` (pre-warm) every block waits for the disk.
@@ -33,6 +37,9 @@ pub(crate) async fn pull(
         blocks::bytes_of(last, generation.block, length).end
     });
     let mut durable = store.disk.is_some();
+    let gather = GATHER.min(store.limits.read_ahead / 2);
+    let mut untold = 0;
+    let mut at_hand = None;
     loop {
         if end == Some(fill.received()) {
             return Ok(());
@@ -45,7 +52,11 @@ pub(crate) async fn pull(
                 return Err(Failure::Broken("given up: nobody reads it and much is left".into()));
             }
         }
-        let chunk = match timeout(store.limits.stall, body.next()).await {
+        let next = match at_hand.take() {
+            Some(next) => Ok(next),
+            None => timeout(store.limits.stall, body.next()).await,
+        };
+        let chunk = match next {
             Err(_) => {
                 let message = format!("no byte for {:?} at {}", store.limits.stall, fill.received());
                 return Err(Failure::TimedOut(message));
@@ -62,6 +73,7 @@ pub(crate) async fn pull(
         };
         store.counters.source_bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         let Some(mut chunk) = skipped(chunk, &mut skip) else { continue };
+        untold += chunk.len() as u64;
         if let Some(end) = end {
             // A whole body where a part was asked for goes on behind the part.
             let room = usize::try_from(end - fill.received()).unwrap_or(usize::MAX);
@@ -73,12 +85,20 @@ pub(crate) async fn pull(
             durable = put(store, generation, block, bytes, durable, keep).await;
         }
         fill.shrink(store.limits.read_ahead);
+        // What the source has ready is taken first, so that thousands of followers are not woken for
+        // every packet; as soon as it has nothing ready they are told.
+        at_hand = if untold < gather { poll_immediate(body.next()).await } else { None };
+        if at_hand.is_none() {
+            fill.tell();
+            untold = 0;
+        }
     }
 }
 
 /// Without a disk to catch what readers have not taken, the fill keeps pace with the fastest of them.
 async fn wait_for_readers(store: &Store, fill: &Fill, durable: bool) {
     while !durable && fill.readers() > 0 && fill.is_ahead(store.limits.read_ahead) {
+        fill.tell();
         fill.reader_moved().await;
     }
 }
