@@ -37,7 +37,7 @@ impl<H: Handler> Exchanges<H> {
         let response = match self.oversized(&request) {
             Some(problem) => {
                 count(&self.stats.malformed);
-                problem.response().map(Either::Right)
+                self.own(problem).map(Either::Right)
             }
             None => {
                 let handled = async { self.handler.handle(request, self.peer).await };
@@ -46,12 +46,19 @@ impl<H: Handler> Exchanges<H> {
                     Err(panic) => {
                         count(&self.stats.panics);
                         tracing::error!(reason = reason(&*panic), "a handler panicked; its client got a 500");
-                        internal().response().map(Either::Right)
+                        self.own(internal()).map(Either::Right)
                     }
                 }
             }
         };
         response.map(|inner| Guarded { inner, open, broken: None })
+    }
+
+    /// An answer in the handler's place, with what the role puts on every answer.
+    fn own(&self, problem: Problem) -> Response<Full<Bytes>> {
+        let mut response = problem.response();
+        self.handler.dress(response.headers_mut());
+        response
     }
 
     fn oversized(&self, request: &Request<Incoming>) -> Option<Problem> {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -24,6 +24,9 @@ pub trait Handler: Send + Sync + 'static {
         request: Request<Incoming>,
         peer: Peer,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Adds what the role puts on every answer to one that the server gives in its place (414, 431, 500).
+    fn dress(&self, _headers: &mut HeaderMap) {}
 }
 
 /// Who sent a request.

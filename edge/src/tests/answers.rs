@@ -169,3 +169,15 @@ async fn a_query_is_dropped_unless_it_is_listed() {
     let asked: Vec<String> = shield.seen().into_iter().map(|(uri, _)| uri).collect();
     assert_eq!(asked, ["/default/stream/a%20b.ts?v=2"]);
 }
+
+#[tokio::test]
+async fn what_the_server_refuses_in_the_edges_place_may_be_read_by_any_page_too() {
+    let (_shield, serving) = TestShield::start(|_| segment("media")).await;
+    let site = Site::start(&[&serving]).await;
+    let long = site.get(&format!("/{}", "a".repeat(9000))).await;
+    assert_eq!(long.status, StatusCode::URI_TOO_LONG);
+    assert_eq!(long.header("access-control-allow-origin"), "*");
+    let wide = site.ask(Method::GET, "/a.ts", &[("x-wide", "b".repeat(17_000).as_str())]).await;
+    assert_eq!(wide.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(wide.header("access-control-allow-origin"), "*");
+}
