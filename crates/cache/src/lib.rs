@@ -6,7 +6,7 @@
 //! 1. what is asked: `key` names the object, `vary` its representation, `range` and `conditional`
 //!    read the request;
 //! 2. what is held: `generation` is one version of an object, its `meta` what its header says,
-//!    `blocks` the arithmetic of its body, `memory` and `disk` where the blocks are,
+//!    `blocks` the arithmetic of its body, `memory` (with its `arena`) and `disk` where the blocks are,
 //!    `records` which generation is current, `fences` what purges have forbidden; `store` is all of it;
 //! 3. whether it may be used: `cache_control` and `freshness` (RFC 9111, 5861, 9213);
 //! 4. where the rest comes from: `source` is the way upstream, `opening` the one fetch that finds
