@@ -52,7 +52,7 @@ pub(super) const DOORS: [Door; 19] = [
     door(
         &["quick-m3u8"],
         &["hls"],
-        &["crates/hls/src/filter", "crates/hls/src/line", "crates/hls/src/playlist"],
+        &["crates/hls/src/delta", "crates/hls/src/filter", "crates/hls/src/line", "crates/hls/src/playlist"],
     ),
     // Tokens.
     door(
