@@ -12,10 +12,12 @@
 //! 4. where the rest comes from: `source` is the way upstream, `opening` the one fetch that finds
 //!    out what an object is, `fill` a run of its blocks on its way in, `pull` what brings it;
 //! 5. what goes back: `tier` tells the story of a request, `answer` writes its header,
-//!    `body` sends the blocks while they arrive; `warm` takes them in with nobody waiting.
+//!    `body` sends the blocks while they arrive; `warm` takes them in with nobody waiting,
+//!    `adopt` what comes without a request.
 //!
 //! This crate knows HTTP caching and nothing else: no playlist, no token, no role, no socket.
 
+mod adopt;
 mod answer;
 mod blocks;
 mod body;
@@ -41,6 +43,7 @@ mod tier;
 mod vary;
 mod warm;
 
+pub use adopt::Outside;
 pub use answer::{Answer, Verdict};
 pub use body::{Body, BodyError};
 pub use error::{CacheError, Failure};
