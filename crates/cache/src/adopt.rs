@@ -1,7 +1,6 @@
 //! What comes into a tier without a viewer: an answer that its role fetched itself (a reload that was held
 //! until there was news), and bytes that will likely be asked for next.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -124,8 +123,8 @@ impl<S: Source> Tier<S> {
                 continue;
             }
             let bytes = blocks::bytes_of(block, generation.block, length);
-            let pieces = VecDeque::from([Piece::Object(bytes.start, Some(bytes.end))]);
-            let mut reader = Reader::new(filler.clone(), generation.clone(), pieces, following.take());
+            let piece = Piece::Object(bytes.start, Some(bytes.end));
+            let mut reader = Reader::new(filler.clone(), generation.clone(), piece, following.take());
             while let Some(chunk) = reader.next().await {
                 fetched += chunk.map_err(|error| error.0)?.len() as u64;
             }

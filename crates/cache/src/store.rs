@@ -234,9 +234,13 @@ impl Store {
 
     /// A block from memory.
     pub(crate) fn in_memory(&self, generation: &Generation, block: u32) -> Option<Bytes> {
-        let bytes = self.memory.get(generation.id, block)?;
+        self.memory.get(generation.id, block).map(|bytes| self.counted(bytes))
+    }
+
+    /// A block out of memory that is going to be sent.
+    pub(crate) fn counted(&self, bytes: Bytes) -> Bytes {
         count(&self.counters.memory_blocks);
-        Some(bytes)
+        bytes
     }
 
     /// A block from disk, or on its way there; it is in memory afterwards.

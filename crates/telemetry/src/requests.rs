@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 
 use http::{StatusCode, Version};
 
-use crate::metric::{CounterVec, Histogram, HistogramVec};
+use crate::metric::{Counter, CounterVec, Histogram, HistogramVec};
 use crate::pace::{Pace, ServiceTime};
 use crate::registry::{LATENCY_BUCKETS, Registry};
+
+/// The `proto` labels.
+const PROTOCOLS: [&str; 2] = ["http/1.1", "h2"];
 
 /// The `cache` label of an answer out of the cache.
 pub const HIT: &str = "hit";
@@ -27,6 +30,8 @@ pub struct ServiceMeters {
     requests: CounterVec,
     first_byte: HistogramVec,
     hit: Histogram,
+    /// Hits answered with content, by protocol: nearly all there is to count on a good day.
+    hits: [Counter; 2],
     sent: Arc<AtomicU64>,
     tally: Arc<Tally>,
 }
@@ -64,8 +69,10 @@ impl RequestMeters {
             let sent = Arc::new(AtomicU64::new(0));
             let (counter, total) = (bytes.with(&[name]), Arc::clone(&sent));
             registry.on_scrape(Box::new(move || counter.raise_to(total.load(Ordering::Relaxed))));
+            let hits = PROTOCOLS.map(|proto| requests.with(&[name, proto, "2xx", HIT]));
             Arc::new(ServiceMeters {
                 name: name.to_owned(),
+                hits,
                 requests: requests.clone(),
                 first_byte: first_byte.clone(),
                 hit,
@@ -106,8 +113,11 @@ impl RequestMeters {
 impl ServiceMeters {
     /// Counts an answer when its header is ready, `after` its request's.
     pub fn answered(&self, version: Version, status: StatusCode, cache: &'static str, after: Duration) {
-        let proto = if version == Version::HTTP_2 { "h2" } else { "http/1.1" };
-        self.requests.with(&[&self.name, proto, class(status), cache]).inc();
+        let proto = usize::from(version == Version::HTTP_2);
+        match (cache == HIT && status.is_success(), self.hits.get(proto)) {
+            (true, Some(hits)) => hits.inc(),
+            _ => self.requests.with(&[&self.name, PROTOCOLS[proto], class(status), cache]).inc(),
+        }
         self.tally.answered.fetch_add(1, Ordering::Relaxed);
         if status.is_server_error() {
             self.tally.failed.fetch_add(1, Ordering::Relaxed);
