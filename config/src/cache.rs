@@ -20,6 +20,14 @@ pub struct CacheConfig {
     pub object_max: ByteSize,
     /// Fetches from the source in progress at once, 1..65536, default 256; more wait for `queue`.
     pub fills: u32,
+    /// The same for each service, 1..65536, default 192: a source that hangs leaves room for the others.
+    pub service_fills: u32,
+    /// Tries again for each hundred fetches of a service, 0..100, default 10: a source in trouble is not
+    /// asked twice as much.
+    pub retries: u32,
+    /// Longest rest that a source gets that asks for one (503 SlowDown, 429, `Retry-After`), 1s..1h, default
+    /// 30s; what is stale stands in meanwhile where it may, the rest waits for `queue` or gets 503.
+    pub rest: Span,
     /// How far a fill runs ahead of its fastest reader while the disk does not take the blocks,
     /// 256KiB..4GiB and at least one block, default 8MiB.
     pub read_ahead: ByteSize,
@@ -35,6 +43,10 @@ pub struct CacheConfig {
     /// How long a failure of the source (404 without its own lifetime, 5xx) is remembered, 0s..1h, default
     /// 1s: enough to shield the source, short enough for a live segment that is about to appear.
     pub negative: Span,
+    /// How long past its lifetime web content stands in for a source that gives no answer at all, where it
+    /// does not forbid it (RFC 9111 section 4.2.4), 0s..30d, default 1d. Media say it themselves, by
+    /// `stale-if-error`.
+    pub disconnected: Span,
 }
 
 /// The disk part of a cache.
@@ -55,12 +67,16 @@ impl Default for CacheConfig {
             disk: None,
             object_max: ByteSize::gib(64),
             fills: 256,
+            service_fills: 192,
+            retries: 10,
+            rest: Span::secs(30),
             read_ahead: ByteSize::mib(8),
             finish: ByteSize::mib(64),
             first_byte: Span::secs(10),
             stall: Span::secs(15),
             queue: Span::secs(5),
             negative: Span::secs(1),
+            disconnected: Span::days(1),
         }
     }
 }
@@ -75,12 +91,16 @@ impl CacheConfig {
             disk: DiskConfig::read(table.table("disk")),
             object_max: table.size("object_max", usual.object_max, ByteSize::mib(1), ByteSize::tib(16)),
             fills: table.count("fills", usual.fills, 1, 65_536),
+            service_fills: table.count("service_fills", usual.service_fills, 1, 65_536),
+            retries: table.count("retries", usual.retries, 0, 100),
+            rest: table.span("rest", usual.rest, Span::secs(1), Span::hours(1)),
             read_ahead: table.size("read_ahead", usual.read_ahead, ByteSize::kib(256), ByteSize::gib(4)),
             finish: table.size("finish", usual.finish, ByteSize(0), ByteSize::tib(1)),
             first_byte: table.span("first_byte", usual.first_byte, wait[0], wait[1]),
             stall: table.span("stall", usual.stall, wait[0], wait[1]),
             queue: table.span("queue", usual.queue, Span::secs(0), Span::minutes(1)),
             negative: table.span("negative", usual.negative, Span::secs(0), Span::hours(1)),
+            disconnected: table.span("disconnected", usual.disconnected, Span::secs(0), Span::days(30)),
         };
         cache.agree(&table);
         table.close();

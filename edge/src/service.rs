@@ -39,12 +39,6 @@ pub(crate) struct Edge {
     pub(crate) signature: Signature,
 }
 
-/// The clocks, read once per request.
-pub(crate) struct Clock {
-    pub(crate) begun: Instant,
-    pub(crate) now: SystemTime,
-}
-
 /// A request as one function after the other sees it.
 struct Visit<'a> {
     request: &'a Request<Incoming>,
@@ -60,7 +54,7 @@ impl Handler for Edge {
         let now = SystemTime::now();
         let (path, service) = self.locate(&request);
         if let Some(service) = service.filter(|service| service.web) {
-            return self.web(request, peer, service, Clock { begun, now }).await;
+            return self.web(request, peer, service, begun).await;
         }
         let visit = Visit { request: &request, peer, now };
         let told = match &path {
@@ -138,7 +132,8 @@ impl Edge {
         let (mut response, verdict) = match limited {
             Some(response) => (response, None),
             None => {
-                let ask = kromka_cache::Ask { key, method, headers, web: false, fence: 0, now: visit.now };
+                let now = self.tier.now();
+                let ask = kromka_cache::Ask { key, method, headers, web: false, fence: 0, now };
                 let answer = self.tier.get(ask).await.map_err(Denied::Tier)?;
                 (answer.response.map(Either::Left), Some(answer.verdict))
             }

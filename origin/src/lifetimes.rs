@@ -19,7 +19,7 @@ use crate::source::put;
 const PLAYLIST_MAX: usize = 4 << 20;
 
 /// What else a source may use to speak about lifetimes (RFC 9213 and its forerunner).
-const TARGETED: [&str; 2] = ["cdn-cache-control", "surrogate-control"];
+const TARGETED: [&str; 3] = ["kromka-cache-control", "cdn-cache-control", "surrogate-control"];
 
 /// Gives an answer its Cache-Control and, where the source named none, its Content-Type.
 pub(crate) async fn settle(

@@ -59,7 +59,7 @@ impl Handler for Origin {
 
     async fn handle(&self, request: Request<Incoming>, _: Peer) -> Response<Counted<Content>> {
         let begun = Instant::now();
-        let (response, verdict) = match self.answer(&request, SystemTime::now()).await {
+        let (response, verdict) = match self.answer(&request, self.tier.now()).await {
             Ok((response, verdict)) => (response, verdict),
             Err(denied) => (denied.response(), None),
         };

@@ -2,28 +2,22 @@
 //! fields that tell how it was come by (`Age`, `Cache-Status` of RFC 9211).
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use crate::body::{Body, Filler, Piece, Reader};
 use crate::fill::Attached;
 use crate::generation::Generation;
 use crate::meta::{self, Meta};
-use crate::range::{self, Selection};
+use crate::range::{self, Selection, Spec};
 use crate::stats::count;
-use crate::store::Store;
 use crate::tier::Ask;
 use crate::{blocks, conditional};
-
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-
-/// Fields that tier, role and server add to the stored ones: `Age`, `Cache-Status`, `Content-Length`, `Via`,
-/// and those of CORS and timing.
-const OWN_FIELDS: usize = 12;
 
 /// How an answer was come by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +36,8 @@ pub enum Verdict {
     Miss,
     /// It was here, but too old, and came anew.
     Expired,
+    /// It was here, and the request wanted it anew.
+    Asked,
     /// A purge had forbidden it.
     Purged,
     /// Another request had begun to fetch it.
@@ -58,9 +54,16 @@ impl Verdict {
             Self::Hit => "hit",
             Self::Stale | Self::StaleOnError => "stale",
             Self::Revalidated => "revalidated",
-            Self::Miss | Self::Partial | Self::Expired | Self::Purged | Self::Collapsed => "miss",
+            Self::Miss | Self::Partial | Self::Expired | Self::Asked | Self::Purged | Self::Collapsed => {
+                "miss"
+            }
             Self::Pass => "pass",
         }
+    }
+
+    /// Whether the source has just been asked on behalf of this very request.
+    fn confirmed(self) -> bool {
+        matches!(self, Self::Miss | Self::Expired | Self::Asked | Self::Purged | Self::Revalidated)
     }
 
     /// The parameters of a `Cache-Status` member.
@@ -72,6 +75,7 @@ impl Verdict {
             Self::Miss => "; fwd=miss; stored",
             Self::Partial => "; fwd=partial; stored",
             Self::Expired => "; fwd=stale; stored",
+            Self::Asked => "; fwd=request; stored",
             Self::Purged => "; fwd=miss; stored; detail=purged",
             Self::Collapsed => "; fwd=miss; collapsed",
             Self::Pass => "; fwd=miss; detail=uncacheable",
@@ -99,15 +103,16 @@ pub(crate) fn stored(
     upstream: Option<HeaderValue>,
 ) -> Answer {
     let meta = generation.meta();
-    let selection = select(ask, &generation, &meta);
-    let (verdict, first) = settle(verdict, filler.store(), &generation, &selection);
-    let mut headers = head(&meta);
-    let told = generation.told(tier, &meta, verdict, ask.now);
-    headers.insert(AGE, told.age);
-    if let Some(upstream) = upstream {
-        headers.append(CACHE_STATUS, upstream);
+    let length = generation.length();
+    let selection = select(ask, &generation, &meta, length);
+    let verdict = settle(verdict, &filler, &generation, &selection);
+    let mut headers = meta.headers.clone();
+    if !verdict.confirmed() {
+        for name in &meta.withheld {
+            headers.remove(name);
+        }
     }
-    headers.append(CACHE_STATUS, told.status);
+    state(&mut headers, tier, verdict, &meta, upstream, ask.now);
     if conditional::not_modified(ask.headers, &meta) && meta.status == StatusCode::OK {
         for name in [CONTENT_TYPE, http::header::CONTENT_ENCODING] {
             headers.remove(name);
@@ -117,9 +122,8 @@ pub(crate) fn stored(
     if meta.status == StatusCode::OK {
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }
-    let mut later = VecDeque::new();
-    let mut piece = Piece::Object(0, told.of.length);
-    let status = match (selection, told.of.length) {
+    let mut pieces = VecDeque::new();
+    let status = match (selection, length) {
         (Selection::None, Some(length)) => {
             headers.insert(CONTENT_RANGE, value(format!("bytes */{length}")));
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -134,30 +138,35 @@ pub(crate) fn stored(
                         value(format!("bytes {}-{}/{length}", part.start, part.end - 1)),
                     );
                     headers.insert(CONTENT_LENGTH, (part.end - part.start).into());
-                    piece = Piece::Object(part.start, Some(part.end));
+                    pieces.push_back(Piece::Object(part.start, Some(part.end)));
                 }
-                parts => {
-                    multipart(&mut headers, &mut later, parts, length, generation.id);
-                    piece = later.pop_front().unwrap_or(piece);
-                }
+                parts => multipart(&mut headers, &mut pieces, parts, length, generation.id),
             }
             StatusCode::PARTIAL_CONTENT
         }
-        _ => {
-            if let Some(length) = told.length {
-                headers.insert(CONTENT_LENGTH, length);
+        // A part of a body that is still coming, and nobody knows how long it is.
+        (Selection::Parts(parts), None) => {
+            for part in parts {
+                let stated = format!("bytes {}-{}/*", part.start, part.end - 1);
+                headers.insert(CONTENT_RANGE, value(stated));
+                headers.insert(CONTENT_LENGTH, (part.end - part.start).into());
+                pieces.push_back(Piece::Object(part.start, Some(part.end)));
             }
+            StatusCode::PARTIAL_CONTENT
+        }
+        (_, length) => {
+            if let Some(length) = length {
+                headers.insert(CONTENT_LENGTH, length.into());
+            }
+            pieces.push_back(Piece::Object(0, length));
             meta.status
         }
     };
-    if *ask.method == Method::HEAD
-        || status == StatusCode::RANGE_NOT_SATISFIABLE
-        || generation.length() == Some(0)
-    {
+    if *ask.method == Method::HEAD || status == StatusCode::RANGE_NOT_SATISFIABLE || length == Some(0) {
         return respond(status, headers, Body::empty(), verdict);
     }
-    let reader = Reader::new(filler, generation, piece, following).then(later).beginning_with(first);
-    respond(status, headers, Body::stored(reader), verdict)
+    let body = Body::stored(Reader::new(filler, generation, pieces, following));
+    respond(status, headers, body, verdict)
 }
 
 /// An answer that is sent on without being stored.
@@ -176,9 +185,9 @@ pub(crate) fn passed(
         headers.insert(CONTENT_LENGTH, length.into());
     }
     if let Some(upstream) = came.get("cache-status") {
-        headers.append(CACHE_STATUS, upstream.clone());
+        headers.append("cache-status", upstream.clone());
     }
-    headers.append(CACHE_STATUS, value(format!("{tier}{}", Verdict::Pass.parameters())));
+    headers.append("cache-status", value(format!("{tier}{}", Verdict::Pass.parameters())));
     respond(status, headers, body, Verdict::Pass)
 }
 
@@ -189,48 +198,57 @@ fn respond(status: StatusCode, headers: HeaderMap, body: Body, verdict: Verdict)
     Answer { response, verdict }
 }
 
-/// Which bytes are to be sent. A body whose length is not known yet is sent whole.
-fn select(ask: &Ask<'_>, generation: &Generation, meta: &Meta) -> Selection {
-    let Some(length) = generation.length() else { return Selection::Whole };
+/// Which bytes are to be sent. Of a body whose length is not known yet that is a single range that has
+/// arrived, or the whole.
+fn select(ask: &Ask<'_>, generation: &Generation, meta: &Meta, length: Option<u64>) -> Selection {
     if meta.status != StatusCode::OK
         || *ask.method == Method::HEAD
         || !conditional::range_holds(ask.headers, meta)
     {
         return Selection::Whole;
     }
-    range::wanted(ask.headers).map_or(Selection::Whole, |specs| range::select(&specs, length))
-}
-
-/// The stored fields, with room for those that tiers and roles add to every answer.
-fn head(meta: &Meta) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(meta.headers.len() + OWN_FIELDS);
-    for (name, value) in &meta.headers {
-        headers.append(name.clone(), value.clone());
+    match (range::wanted(ask.headers), length) {
+        (None, _) => Selection::Whole,
+        (Some(specs), Some(length)) => range::select(&specs, length),
+        (Some(specs), None) => match specs[..] {
+            [Spec::From(first, Some(last))]
+                if generation.growing().is_some_and(|fill| fill.received() > last) =>
+            {
+                Selection::Parts(std::iter::once(first..last + 1).collect())
+            }
+            _ => Selection::Whole,
+        },
     }
-    headers
 }
 
-/// A hit whose first block is nowhere is a miss in part; counts what it is. Gives the first block if it is
-/// in memory.
+/// A hit whose first block is nowhere is a miss in part; and counts what it is.
 fn settle(
     verdict: Verdict,
-    store: &Store,
+    filler: &Arc<dyn Filler>,
     generation: &Generation,
     selection: &Selection,
-) -> (Verdict, Option<(u32, Bytes)>) {
-    let first = match selection {
-        Selection::Parts(parts) => parts.first().map(|part| part.start),
-        Selection::Whole => Some(0),
-        Selection::None => None,
-    };
-    let first = first.filter(|_| generation.length() != Some(0));
-    let first = first.map(|first| blocks::block_of(first, generation.block));
-    let at_hand = first.and_then(|block| Some((block, store.memory.get(generation.id, block)?)));
-    let verdict = match (verdict, first) {
-        (Verdict::Hit, Some(block)) if at_hand.is_none() && !store.has(generation, block) => {
-            if generation.is_filling() { Verdict::Collapsed } else { Verdict::Partial }
+) -> Verdict {
+    let store = filler.store();
+    let verdict = match verdict {
+        Verdict::Hit => {
+            let first = match selection {
+                Selection::Parts(parts) => parts.first().map(|part| part.start),
+                Selection::Whole => Some(0),
+                Selection::None => None,
+            };
+            let first = first.filter(|_| generation.length() != Some(0));
+            match first.map(|first| blocks::block_of(first, generation.block)) {
+                Some(block) if !store.has(generation, block) => {
+                    if generation.is_filling() {
+                        Verdict::Collapsed
+                    } else {
+                        Verdict::Partial
+                    }
+                }
+                _ => Verdict::Hit,
+            }
         }
-        (verdict, _) => verdict,
+        verdict => verdict,
     };
     let counters = &store.counters;
     count(match verdict {
@@ -238,53 +256,36 @@ fn settle(
         Verdict::Stale | Verdict::StaleOnError => &counters.stale,
         Verdict::Revalidated => &counters.revalidated,
         Verdict::Miss | Verdict::Partial => &counters.miss_cold,
-        Verdict::Expired => &counters.miss_expired,
+        Verdict::Expired | Verdict::Asked => &counters.miss_expired,
         Verdict::Purged => &counters.miss_purged,
         Verdict::Collapsed => &counters.collapsed,
         Verdict::Pass => &counters.passed,
     });
-    (verdict, at_hand)
+    verdict
 }
 
-/// What answers out of a generation say of it at a moment: `Age`, this tier's member of `Cache-Status`, and
-/// the `Content-Length` of the whole. It is the same for a second, in which thousands may ask.
-#[derive(Clone)]
-pub(crate) struct Told {
-    of: Moment,
-    age: HeaderValue,
-    status: HeaderValue,
-    length: Option<HeaderValue>,
-}
-
-/// All that [`Told`] is written from; times in seconds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Moment {
-    age: u64,
-    lifetime: u64,
+/// Writes `Age` and this tier's `Cache-Status` member, behind the one of the tier that was asked.
+fn state(
+    headers: &mut HeaderMap,
+    tier: &'static str,
     verdict: Verdict,
-    length: Option<u64>,
-}
-
-impl Told {
-    fn new(tier: &str, of: Moment) -> Self {
-        let signed = |seconds| i64::try_from(seconds).unwrap_or(i64::MAX);
-        let ttl = signed(of.lifetime).saturating_sub(signed(of.age));
-        let status = value(format!("{tier}{}; ttl={ttl}", of.verdict.parameters()));
-        Self { of, age: of.age.into(), status, length: of.length.map(HeaderValue::from) }
+    meta: &Meta,
+    upstream: Option<HeaderValue>,
+    now: SystemTime,
+) {
+    let age = meta.terms.age(now).as_secs();
+    headers.insert(AGE, age.into());
+    let mut member = String::with_capacity(64);
+    member.push_str(tier);
+    member.push_str(verdict.parameters());
+    let ttl = i64::try_from(meta.terms.lifetime.as_secs()).unwrap_or(i64::MAX);
+    let ttl = ttl.saturating_sub(i64::try_from(age).unwrap_or(i64::MAX));
+    // Writing to a String cannot fail.
+    let _ = write!(member, "; ttl={ttl}");
+    if let Some(upstream) = upstream {
+        headers.append("cache-status", upstream);
     }
-}
-
-impl Generation {
-    /// What is to be told of it now; written anew only where it differs from what was told last.
-    fn told(&self, tier: &str, meta: &Meta, verdict: Verdict, now: SystemTime) -> Told {
-        let (age, lifetime) = (meta.terms.age(now).as_secs(), meta.terms.lifetime.as_secs());
-        let of = Moment { age, lifetime, verdict, length: self.length() };
-        let mut last = self.told.lock();
-        match &*last {
-            Some(told) if told.of == of => told.clone(),
-            _ => last.insert(Told::new(tier, of)).clone(),
-        }
-    }
+    headers.append("cache-status", value(member));
 }
 
 /// multipart/byteranges (RFC 9110 §14.6).

@@ -11,12 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::Failure;
 use crate::blocks;
 use crate::fill::Attached;
-use crate::generation::Generation;
+use crate::generation::{GAP, Generation};
 use crate::source::SourceBody;
 use crate::store::Store;
+use crate::{Failure, jitter};
 
 /// How often a reader lets a broken fill be started anew at the same position.
 const ATTEMPTS: u32 = 3;
@@ -35,12 +35,13 @@ pub(crate) trait Filler: Send + Sync {
     fn store(&self) -> &Store;
 
     /// Joins the fill that brings the first byte of `wanted`, or starts one for as much of it as is
-    /// absent; `None` if the byte has come meanwhile.
+    /// absent; `None` if the byte has come meanwhile. `again`: the last one broke off.
     fn fill(
         self: Arc<Self>,
         generation: &Arc<Generation>,
         wanted: Range<u64>,
         keep: bool,
+        again: bool,
     ) -> Option<Attached>;
 }
 
@@ -105,7 +106,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Empty => true,
-            Inner::Stored(reader) => reader.piece.is_none(),
+            Inner::Stored(reader) => reader.pieces.is_empty(),
             Inner::Passing { left, .. } => *left == Some(0),
         }
     }
@@ -131,11 +132,7 @@ pub(crate) enum Piece {
 pub(crate) struct Reader {
     filler: Arc<dyn Filler>,
     generation: Arc<Generation>,
-    /// What is being sent; `None` is the end.
-    piece: Option<Piece>,
-    later: VecDeque<Piece>,
-    /// A block that was at hand when the header was written.
-    first: Option<(u32, Bytes)>,
+    pieces: VecDeque<Piece>,
     following: Option<Arc<Attached>>,
     waiting: Option<Waiting>,
     keep: bool,
@@ -155,23 +152,10 @@ impl Reader {
     pub(crate) fn new(
         filler: Arc<dyn Filler>,
         generation: Arc<Generation>,
-        piece: Piece,
+        pieces: VecDeque<Piece>,
         following: Option<Arc<Attached>>,
     ) -> Self {
-        let (piece, later) = (Some(piece), VecDeque::new());
-        Self { filler, generation, piece, later, first: None, following, waiting: None, keep: false }
-    }
-
-    /// What is to be read behind the first piece.
-    pub(crate) fn then(mut self, later: VecDeque<Piece>) -> Self {
-        self.later = later;
-        self
-    }
-
-    /// Saves the look-up of a block that is at hand.
-    pub(crate) fn beginning_with(mut self, first: Option<(u32, Bytes)>) -> Self {
-        self.first = first;
-        self
+        Self { filler, generation, pieces, following, waiting: None, keep: false }
     }
 
     /// Fills that this reader starts wait for the disk (pre-warm).
@@ -187,7 +171,7 @@ impl Reader {
 
     /// Bytes still to come, if known.
     fn left(&self) -> Option<u64> {
-        self.piece.iter().chain(&self.later).try_fold(0, |sum, piece| match piece {
+        self.pieces.iter().try_fold(0, |sum, piece| match piece {
             Piece::Given(bytes) => Some(sum + bytes.len() as u64),
             Piece::Object(start, end) => Some(sum + (*end)? - start),
         })
@@ -200,27 +184,27 @@ impl Reader {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
-            let (position, end) = match &mut self.piece {
+            let (position, end) = match self.pieces.front() {
                 None => return Poll::Ready(None),
-                Some(Piece::Given(bytes)) => {
-                    let bytes = std::mem::take(bytes);
-                    self.next_piece();
+                Some(Piece::Given(_)) => {
+                    let Some(Piece::Given(bytes)) = self.pieces.pop_front() else { return Poll::Ready(None) };
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 Some(Piece::Object(position, end)) => (*position, *end),
             };
             if end.is_some_and(|end| position >= end) {
-                self.next_piece();
+                self.pieces.pop_front();
                 continue;
             }
             let bytes = match self.at_hand(position) {
                 Some(bytes) => bytes,
                 None => {
+                    let reach = if self.waiting.is_none() { self.reach(end) } else { position };
                     let waiting = self.waiting.get_or_insert_with(|| {
                         Box::pin(obtain(
                             self.filler.clone(),
                             self.generation.clone(),
-                            position..end.unwrap_or(u64::MAX),
+                            position..reach,
                             self.following.take(),
                             self.keep,
                         ))
@@ -233,37 +217,42 @@ impl Reader {
                             got.bytes
                         }
                         Err(failure) => {
-                            self.piece = None;
-                            self.later.clear();
+                            self.pieces.clear();
                             return Poll::Ready(Some(Err(BodyError(failure))));
                         }
                     }
                 }
             };
             if bytes.is_empty() {
-                self.next_piece();
+                self.pieces.pop_front();
                 continue;
             }
             return Poll::Ready(Some(Ok(self.advance(position, end, bytes))));
         }
     }
 
-    fn next_piece(&mut self) {
-        self.piece = self.later.pop_front();
+    /// How far the object is wanted from the first piece on, over gaps that are not worth a fetch of their own.
+    fn reach(&self, end: Option<u64>) -> u64 {
+        let mut reach = end.unwrap_or(u64::MAX);
+        for piece in self.pieces.iter().skip(1) {
+            match piece {
+                Piece::Object(start, Some(end)) if (reach..=reach.saturating_add(GAP)).contains(start) => {
+                    reach = *end;
+                }
+                Piece::Object(..) => break,
+                Piece::Given(_) => {}
+            }
+        }
+        reach
     }
 
     /// Bytes at `position` that need no waiting.
-    fn at_hand(&mut self, position: u64) -> Option<Bytes> {
+    fn at_hand(&self, position: u64) -> Option<Bytes> {
         if self.waiting.is_some() {
             return None;
         }
         let block = blocks::block_of(position, self.generation.block);
-        let store = self.filler.store();
-        let held = match self.first.take() {
-            Some((first, bytes)) if first == block => Some(store.counted(bytes)),
-            _ => store.in_memory(&self.generation, block),
-        };
-        if let Some(bytes) = held {
+        if let Some(bytes) = self.filler.store().in_memory(&self.generation, block) {
             return from(bytes, position - blocks::start_of(block, self.generation.block));
         }
         self.following.as_ref()?.fill().take(position)
@@ -277,8 +266,10 @@ impl Reader {
         if let Some(following) = &self.following {
             following.fill().passed(after);
         }
-        match &mut self.piece {
-            Some(Piece::Object(_, end)) if *end == Some(after) => self.next_piece(),
+        match self.pieces.front_mut() {
+            Some(Piece::Object(_, end)) if *end == Some(after) => {
+                self.pieces.pop_front();
+            }
             Some(Piece::Object(position, _)) => *position = after,
             _ => {}
         }
@@ -304,6 +295,7 @@ async fn obtain(
     let block = blocks::block_of(position, generation.block);
     let offset = position - blocks::start_of(block, generation.block);
     let mut rounds = 0;
+    let mut broke = false;
     loop {
         let store = filler.store();
         if let Some(bytes) = store.in_memory(&generation, block).and_then(|bytes| from(bytes, offset)) {
@@ -324,7 +316,7 @@ async fn obtain(
             if rounds == ROUNDS {
                 return Err(Failure::Broken(format!("bytes at {position} came and went {ROUNDS} times")));
             }
-            following = filler.clone().fill(&generation, position..end, keep).map(Arc::new);
+            following = filler.clone().fill(&generation, position..end, keep, broke).map(Arc::new);
         }
         let Some(attached) = &following else {
             rounds += 1;
@@ -336,7 +328,8 @@ async fn obtain(
             if rounds >= ATTEMPTS || generation.is_dead() {
                 return Err(failure);
             }
-            tokio::time::sleep(PAUSE * rounds).await;
+            broke = true;
+            tokio::time::sleep(jitter::spread(PAUSE * rounds)).await;
         } else if attached.fill().take(position).is_none() {
             // The fill has passed here: the store has the bytes, or they are gone again.
             following = None;

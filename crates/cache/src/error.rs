@@ -46,6 +46,9 @@ pub enum Failure {
         /// When to come back.
         retry_after: Duration,
     },
+    /// Only what is stored was asked for (`only-if-cached`), and nothing that is would do.
+    #[error("not stored, and the request forbids asking the source")]
+    NotStored,
     /// The object is larger than this tier takes.
     #[error("object of {length} bytes is over the limit of {limit}")]
     TooLarge {
@@ -54,6 +57,13 @@ pub enum Failure {
         /// `cache.object_max`, or the limit of the read.
         limit: u64,
     },
+}
+
+impl Failure {
+    /// Whether the source gave no answer at all.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::TimedOut(_) | Self::Broken(_))
+    }
 }
 
 impl From<SourceError> for Failure {

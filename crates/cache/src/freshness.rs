@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 
-use crate::cache_control::Directives;
+use crate::cache_control::{Directives, Wishes, delta_seconds};
+use crate::clock::Moment;
 use crate::vary;
 
 /// A heuristic lifetime is a tenth of the time since the last change (RFC 9111 §4.2.2), at most this.
@@ -40,6 +41,8 @@ pub(crate) struct Terms {
     pub stale_while_revalidate: Duration,
     /// How long past that it may be used when the source fails.
     pub stale_if_error: Duration,
+    /// It forbids to be used stale (`must-revalidate` and its like), whoever asks for it.
+    pub strict: bool,
 }
 
 /// What a stored response may be used for at a given time.
@@ -57,7 +60,7 @@ impl Terms {
     pub(crate) fn of(
         status: StatusCode,
         headers: &HeaderMap,
-        received: SystemTime,
+        received: Moment,
         policy: Policy,
     ) -> Option<Self> {
         let directives = Directives::of(headers);
@@ -77,10 +80,10 @@ impl Terms {
         } else if headers.contains_key(SET_COOKIE) || !vary::is_fixed(headers) {
             return None;
         }
-        let explicit = explicit_lifetime(&directives, headers);
+        let explicit = explicit_lifetime(&directives, headers, received.wall);
         let mut lifetime = match explicit {
             Some(lifetime) => lifetime,
-            None => implicit_lifetime(status, headers, &directives, received, policy)?,
+            None => implicit_lifetime(status, headers, &directives, received.wall, policy)?,
         };
         if status.is_server_error() && !policy.web {
             lifetime = lifetime.min(ERROR_MAX);
@@ -88,20 +91,22 @@ impl Terms {
         if directives.no_cache {
             lifetime = Duration::ZERO;
         }
-        // s-maxage forbids a stale answer as proxy-revalidate does (RFC 9111 §5.2.2.10).
-        let strict = directives.must_revalidate || directives.no_cache || directives.s_maxage.is_some();
+        let strict = directives.must_revalidate || directives.no_cache;
         let stale =
             |granted: Option<Duration>| if strict { Duration::ZERO } else { granted.unwrap_or_default() };
         Some(Self {
-            received,
-            initial_age: initial_age(headers, received),
+            received: received.at,
+            initial_age: initial_age(headers, received.wall),
             lifetime,
             stale_while_revalidate: stale(directives.stale_while_revalidate),
             stale_if_error: stale(directives.stale_if_error),
+            // s-maxage forbids a stale answer as proxy-revalidate does (RFC 9111 §5.2.2.10), but for what
+            // its own sender grants beside it (RFC 5861).
+            strict: strict || directives.s_maxage.is_some(),
         })
     }
 
-    /// The current age. A clock that jumped back makes nothing younger than it came.
+    /// The current age, on the tier's clock; nothing is younger than it came.
     pub(crate) fn age(&self, now: SystemTime) -> Duration {
         self.initial_age + now.duration_since(self.received).unwrap_or_default()
     }
@@ -122,9 +127,38 @@ impl Terms {
     pub(crate) fn usable_on_error(&self, now: SystemTime) -> bool {
         self.age(now) < self.lifetime + self.stale_if_error
     }
+
+    /// Whether it may stand in for a source that gave no answer at all (RFC 9111 §4.2.4), at most `bound`
+    /// past its lifetime.
+    pub(crate) fn usable_disconnected(&self, now: SystemTime, bound: Duration) -> bool {
+        !self.strict && self.age(now) < self.lifetime.saturating_add(bound)
+    }
+
+    /// Whether a request that wishes so may be answered with it at `now` as it is (RFC 9111 §5.2.1).
+    pub(crate) fn suits(&self, wishes: &Wishes, now: SystemTime) -> bool {
+        let age = self.age(now);
+        if wishes.no_cache || wishes.max_age.is_some_and(|limit| age > limit) {
+            return false;
+        }
+        let granted =
+            if self.state(now) == State::Stale { Duration::ZERO } else { self.stale_while_revalidate };
+        let wished = wishes.max_stale.filter(|_| !self.strict).unwrap_or_default();
+        match wishes.min_fresh {
+            Some(spare) => age.saturating_add(spare) <= self.lifetime,
+            None => age < self.lifetime.saturating_add(granted.max(wished)),
+        }
+    }
+
+    /// What came back from a disk that saw another time: nothing tells how old it is.
+    pub(crate) fn distrust(&mut self) {
+        self.lifetime = Duration::ZERO;
+        self.stale_while_revalidate = Duration::ZERO;
+        self.stale_if_error = Duration::ZERO;
+        self.strict = true;
+    }
 }
 
-fn explicit_lifetime(directives: &Directives, headers: &HeaderMap) -> Option<Duration> {
+fn explicit_lifetime(directives: &Directives, headers: &HeaderMap, received: SystemTime) -> Option<Duration> {
     if let Some(age) = directives.s_maxage.or(directives.max_age) {
         return Some(age);
     }
@@ -136,7 +170,8 @@ fn explicit_lifetime(directives: &Directives, headers: &HeaderMap) -> Option<Dur
     let Some(expires) = expires.to_str().ok().and_then(|text| httpdate::parse_http_date(text).ok()) else {
         return Some(Duration::ZERO);
     };
-    let date = date(headers, DATE)?;
+    // Without a date, the moment it came is the one it was made (RFC 9110 §6.6.1).
+    let date = date(headers, DATE).unwrap_or(received);
     Some(expires.duration_since(date).unwrap_or_default())
 }
 
@@ -175,9 +210,8 @@ fn initial_age(headers: &HeaderMap, received: SystemTime) -> Duration {
     let stated = headers
         .get(AGE)
         .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.split([',', ';']).next())
-        .and_then(|text| text.trim().parse::<u32>().ok())
-        .map(|seconds| Duration::from_secs(seconds.into()))
+        .and_then(|text| delta_seconds(text.split([',', ';']).next()?.trim()))
+        .map(Duration::from_secs)
         .unwrap_or_default();
     // A second of clock difference is the resolution of Date, not age.
     if apparent <= Duration::from_secs(1) { stated } else { apparent.max(stated) }
@@ -203,7 +237,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        Terms::of(StatusCode::from_u16(status).unwrap(), &headers, at(NOW), MEDIA)
+        Terms::of(StatusCode::from_u16(status).unwrap(), &headers, at(NOW).into(), MEDIA)
     }
 
     #[test]
@@ -212,7 +246,6 @@ mod tests {
         assert_eq!(t.state(at(NOW + 9)), State::Fresh);
         assert_eq!(t.state(at(NOW + 10)), State::StaleWhileRevalidate);
         assert_eq!(t.state(at(NOW + 15)), State::Stale);
-        assert_eq!(t.state(at(NOW - 3600)), State::Fresh, "a clock that jumped back");
     }
 
     #[test]
@@ -220,8 +253,12 @@ mod tests {
         let t = terms(200, &[("cache-control", "max-age=10".into()), ("age", "8".into())]).unwrap();
         assert_eq!(t.state(at(NOW + 1)), State::Fresh);
         assert_eq!(t.state(at(NOW + 2)), State::Stale);
-        let t = terms(200, &[("cache-control", "max-age=10".into()), ("age", "-8".into())]).unwrap();
-        assert_eq!(t.initial_age, Duration::ZERO);
+        for (age, seconds) in
+            [("-8", 0), ("+8", 0), ("1.5", 0), ("x", 0), ("7, 9", 7), ("99999999999", 1 << 31)]
+        {
+            let t = terms(200, &[("cache-control", "max-age=10".into()), ("age", age.into())]).unwrap();
+            assert_eq!(t.initial_age, Duration::from_secs(seconds), "{age}");
+        }
     }
 
     #[test]
@@ -253,6 +290,11 @@ mod tests {
             .unwrap();
         assert_eq!(t.lifetime, Duration::from_secs(30));
         assert_eq!(terms(200, &[("expires", "0".into())]).unwrap().lifetime, Duration::ZERO);
+        let later = httpdate::fmt_http_date(at(NOW + 30));
+        for date in ["yesterday", ""] {
+            let t = terms(200, &[("date", date.into()), ("expires", later.clone())]).unwrap();
+            assert_eq!(t.lifetime, Duration::from_secs(30), "no date but the moment it came");
+        }
         let t = terms(200, &[("date", date), ("last-modified", httpdate::fmt_http_date(at(NOW - 1000)))])
             .unwrap();
         assert_eq!(t.lifetime, Duration::from_secs(100));
@@ -260,13 +302,46 @@ mod tests {
 
     #[test]
     fn strict_responses_are_never_used_stale() {
-        for value in
-            ["max-age=1, must-revalidate, stale-if-error=60", "s-maxage=1, stale-if-error=60", "no-cache"]
-        {
+        for value in ["max-age=1, must-revalidate, stale-if-error=60", "s-maxage=1", "no-cache"] {
             let t = terms(200, &[("cache-control", value.into())]).unwrap();
-            assert!(!t.usable_on_error(at(NOW + 2)), "{value}");
+            assert!(t.strict && !t.usable_on_error(at(NOW + 2)), "{value}");
+            assert!(!t.usable_disconnected(at(NOW + 2), Duration::from_secs(60)), "{value}");
         }
-        let t = terms(200, &[("cache-control", "max-age=1, stale-if-error=60".into())]).unwrap();
-        assert!(t.usable_on_error(at(NOW + 2)));
+        for value in ["max-age=1, stale-if-error=60", "s-maxage=1, stale-if-error=60"] {
+            let t = terms(200, &[("cache-control", value.into())]).unwrap();
+            assert!(t.usable_on_error(at(NOW + 2)) && !t.usable_on_error(at(NOW + 61)), "{value}");
+        }
+        let t = terms(200, &[("cache-control", "max-age=1".into())]).unwrap();
+        assert!(t.usable_disconnected(at(NOW + 2), Duration::from_secs(60)));
+        assert!(!t.usable_disconnected(at(NOW + 61), Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn requests_may_wish_for_more_and_for_less() {
+        let t = terms(200, &[("cache-control", "max-age=10, stale-while-revalidate=5".into())]).unwrap();
+        let strict = terms(200, &[("cache-control", "max-age=10, must-revalidate".into())]).unwrap();
+        let wishes = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("cache-control", text.parse().unwrap());
+            Wishes::of(&headers)
+        };
+        for (wish, after, suits) in [
+            ("x", 9, true),
+            ("x", 14, true),
+            ("x", 15, false),
+            ("no-cache", 0, false),
+            ("max-age=0", 0, true),
+            ("max-age=0", 1, false),
+            ("max-age=5", 5, true),
+            ("max-age=5", 6, false),
+            ("min-fresh=4", 6, true),
+            ("min-fresh=4", 7, false),
+            ("max-stale", 1000, true),
+            ("max-stale=20", 29, true),
+            ("max-stale=20", 30, false),
+        ] {
+            assert_eq!(t.suits(&wishes(wish), at(NOW + after)), suits, "{wish} after {after}");
+        }
+        assert!(!strict.suits(&wishes("max-stale"), at(NOW + 10)));
     }
 }

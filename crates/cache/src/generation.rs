@@ -9,10 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::Key;
-use crate::answer::Told;
 use crate::blocks::{self, BlockSet};
 use crate::fill::Fill;
 use crate::meta::Meta;
+
+/// Blocks that are here already are fetched once more, up to so many bytes in a row, rather than the source
+/// being asked a second time: about what arrives while a request is on its way.
+pub(crate) const GAP: u64 = 512 << 10;
+/// How far a fill looks ahead for blocks that are here already, bytes; it ends there.
+const LOOK: u64 = 256 << 20;
 
 /// The length of a body whose source did not say and which has not ended yet.
 const UNKNOWN: u64 = u64::MAX;
@@ -35,8 +40,6 @@ pub(crate) struct Generation {
     disk: Mutex<OnDisk>,
     /// Used since the disk's eviction hand last passed.
     hot: AtomicBool,
-    /// What an answer out of it said last.
-    pub told: Mutex<Option<Told>>,
     /// Superseded, purged or broken: readers finish, nobody new gets it.
     dead: AtomicBool,
 }
@@ -75,7 +78,6 @@ impl Generation {
             fills: Mutex::new(Vec::new()),
             disk: Mutex::new(OnDisk::default()),
             hot: AtomicBool::new(false),
-            told: Mutex::default(),
             dead: AtomicBool::new(false),
         }
     }
@@ -122,8 +124,9 @@ impl Generation {
         self.dead.load(Ordering::Acquire)
     }
 
-    /// The fill that brings the first byte of `wanted`, or a new one, registered here, for the run of
-    /// absent blocks that begins there; it is cut where the disk or another fill takes over.
+    /// The fill that brings the first byte of `wanted`, or a new one, registered here, for the absent blocks
+    /// that begin there, with small islands of held ones between them ([`GAP`]); it is cut where larger ones
+    /// or another fill take over.
     ///
     /// A fill goes off the list only when its blocks are where `is_held` looks, so a block that came
     /// after the caller had looked for it is found here, not fetched again.
@@ -136,17 +139,27 @@ impl Generation {
         if is_held(blocks.start) {
             return Joined::Held;
         }
-        let disk = self.disk.lock();
         let after = blocks.start + 1;
-        // Only as far as the disk knows blocks: a body of unknown length has no end to look up to.
-        let known = u32::try_from(disk.sums.len()).unwrap_or(u32::MAX).min(blocks.end);
-        let stored = (after..known).find(|block| disk.blocks.contains(*block));
         let coming = fills.iter().filter_map(|fill| fill.next_brought(after)).min();
-        let end = [stored, coming, Some(blocks.end)].into_iter().flatten().min().unwrap_or(blocks.end);
+        let end = self.run(blocks.start, coming.unwrap_or(blocks.end).min(blocks.end), is_held);
         let fill = Arc::new(Fill::new(blocks.start..end, self.block));
-        drop(disk);
         fills.push(fill.clone());
         Joined::New(fill)
+    }
+
+    /// Where the run of blocks to fetch that begins at the absent block `first` ends, `end` at the latest.
+    fn run(&self, first: u32, end: u32, is_held: impl Fn(u32) -> bool) -> u32 {
+        let in_blocks = |bytes: u64| u32::try_from(bytes / self.block).unwrap_or(u32::MAX).max(1);
+        let end = end.min(first.saturating_add(in_blocks(LOOK)));
+        let mut after_absent = first + 1;
+        for block in first + 1..end {
+            if !is_held(block) {
+                after_absent = block + 1;
+            } else if block - after_absent >= in_blocks(GAP) {
+                break;
+            }
+        }
+        after_absent
     }
 
     /// Registers the fill that came with the opening of this generation.
@@ -156,6 +169,12 @@ impl Generation {
 
     pub(crate) fn remove(&self, fill: &Arc<Fill>) {
         self.fills.lock().retain(|other| !Arc::ptr_eq(other, fill));
+    }
+
+    /// The fill in progress that brings a body of unknown length, from its first byte.
+    pub(crate) fn growing(&self) -> Option<Arc<Fill>> {
+        let fills = self.fills.lock();
+        fills.iter().find(|fill| fill.blocks() == (0..u32::MAX)).cloned()
     }
 
     pub(crate) fn is_filling(&self) -> bool {

@@ -1,7 +1,6 @@
-//! The name of an object inside a tier: service, path, and the allow-listed part of the query.
-//! A token never stands in it, so a thousand viewers share one object.
+//! The name of an object inside a tier: service, path, the allow-listed part of the query, and for web
+//! content the site it was asked of. A token never stands in it, so a thousand viewers share one object.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,15 +9,13 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Ends the name in a variant's key; neither a path nor a query holds it.
 const VARIANT: char = '\0';
 
-thread_local! {
-    /// A name is put together here, so that a request allocates it once, as long as it is.
-    static SCRATCH: RefCell<String> = const { RefCell::new(String::new()) };
-}
+/// Begins the site in what follows a path; a query holds no such character (RFC 3986 §3.4).
+const SITE: char = '\u{1}';
 
 /// What one object is called. Cheap to clone; compared by its 128-bit hash first.
 #[derive(Clone)]
 pub struct Key {
-    /// `service NUL path [? query] [NUL variant]`; a decoded path holds no NUL, so the parts cannot run
+    /// `service NUL path [? [query] [SOH site]] [NUL variant]`; a decoded path holds no NUL, so the parts cannot run
     /// together.
     text: Arc<str>,
     service: u16,
@@ -35,20 +32,24 @@ impl Key {
     #[must_use]
     pub fn new(service: &str, path: &str, query: Option<&str>) -> Self {
         let service_len = u16::try_from(service.len()).unwrap_or(u16::MAX);
-        SCRATCH.with_borrow_mut(|text| {
-            text.clear();
-            text.push_str(service);
-            text.push('\0');
-            text.push_str(path);
-            let path_end = u32::try_from(text.len()).unwrap_or(u32::MAX);
-            if let Some(query) = query.filter(|query| !query.is_empty()) {
-                text.push('?');
-                text.push_str(query);
-            }
-            let name_end = u32::try_from(text.len()).unwrap_or(u32::MAX);
-            let hash = xxh3_128(text.as_bytes());
-            Self { hash, text: text.as_str().into(), service: service_len, path_end, name_end }
-        })
+        let mut text = String::with_capacity(service.len() + path.len() + query.map_or(0, str::len) + 2);
+        text.push_str(service);
+        text.push('\0');
+        text.push_str(path);
+        let path_end = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        if let Some(query) = query.filter(|query| !query.is_empty()) {
+            text.push('?');
+            text.push_str(query);
+        }
+        let name_end = u32::try_from(text.len()).unwrap_or(u32::MAX);
+        Self { hash: xxh3_128(text.as_bytes()), text: text.into(), service: service_len, path_end, name_end }
+    }
+
+    /// Names web content by the site as well (`https://example.com`): two names of one server may show two
+    /// things, and what was made for one must not be shown under the other.
+    #[must_use]
+    pub fn of_site(service: &str, path: &str, query: Option<&str>, site: &str) -> Self {
+        Self::new(service, path, Some(&format!("{}{SITE}{site}", query.unwrap_or_default())))
     }
 
     /// Names an object as operators write it: a path, and what stands behind its first `?` as the query.
@@ -77,7 +78,7 @@ impl Key {
     /// The object that this is a variant of; itself where there is only one representation.
     pub(crate) fn base(&self) -> Self {
         match self.chosen() {
-            Some(_) => Self::new(self.service(), self.path(), self.query()),
+            Some(_) => Self::new(self.service(), self.path(), self.tail()),
             None => self.clone(),
         }
     }
@@ -97,7 +98,17 @@ impl Key {
     /// The part of the query that names the object, without its `?`.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.text.get(self.path_end as usize + 1..self.name_end as usize).filter(|query| !query.is_empty())
+        self.tail()?.split(SITE).next().filter(|query| !query.is_empty())
+    }
+
+    /// All that follows the path, the site included: what [`Key::new`] makes the same name of again.
+    pub(crate) fn tail(&self) -> Option<&str> {
+        self.text.get(self.path_end as usize + 1..self.name_end as usize).filter(|tail| !tail.is_empty())
+    }
+
+    /// Whether it names web content, of a site.
+    pub(crate) fn is_web(&self) -> bool {
+        self.tail().is_some_and(|tail| tail.contains(SITE))
     }
 
     /// XXH3-128 of the whole name; what the maps and the file names use.
@@ -148,5 +159,10 @@ mod tests {
             ("/a/b.ts", Some("v=2"), Some("gzip"))
         );
         assert_eq!((key.chosen(), &variant.base()), (None, &key));
+        let (one, two) =
+            (Key::of_site("w", "/a", None, "http://x"), Key::of_site("w", "/a", None, "http://y"));
+        assert_ne!(one, two);
+        assert_eq!((one.query(), one.path(), one.variant("z").base()), (None, "/a", one.clone()));
+        assert_eq!(Key::of_site("w", "/a", Some("v=1"), "http://x").query(), Some("v=1"));
     }
 }

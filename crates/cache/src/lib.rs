@@ -6,29 +6,32 @@
 //! 1. what is asked: `key` names the object, `vary` its representation, `range` and `conditional`
 //!    read the request;
 //! 2. what is held: `generation` is one version of an object, its `meta` what its header says,
-//!    `blocks` the arithmetic of its body, `memory` (with its `arena`) and `disk` where the blocks are,
+//!    `blocks` the arithmetic of its body, `memory` and `disk` where the blocks are,
 //!    `records` which generation is current, `fences` what purges have forbidden; `store` is all of it;
-//! 3. whether it may be used: `cache_control` and `freshness` (RFC 9111, 5861, 9213);
-//! 4. where the rest comes from: `source` is the way upstream, `opening` the one fetch that finds
-//!    out what an object is, `fill` a run of its blocks on its way in, `pull` what brings it;
+//! 3. whether it may be used: `cache_control` and `freshness` (RFC 9111, 5861, 9213), on a `clock` that
+//!    never runs backwards;
+//! 4. where the rest comes from: `source` is the way upstream, `gate` the leave to use it, `opening` the
+//!    one fetch that finds out what an object is, `troubles` which of them failed a moment ago, `fill` a
+//!    run of blocks on its way in, `pull` what brings it;
 //! 5. what goes back: `tier` tells the story of a request, `answer` writes its header,
-//!    `body` sends the blocks while they arrive; `warm` takes them in with nobody waiting,
-//!    `adopt` what comes without a request.
+//!    `body` sends the blocks while they arrive; `warm` takes them in with nobody waiting.
 //!
 //! This crate knows HTTP caching and nothing else: no playlist, no token, no role, no socket.
 
-mod adopt;
 mod answer;
 mod blocks;
 mod body;
 mod cache_control;
+mod clock;
 mod conditional;
 mod disk;
 mod error;
 mod fences;
 mod fill;
 mod freshness;
+mod gate;
 mod generation;
+mod jitter;
 mod key;
 mod memory;
 mod meta;
@@ -40,10 +43,10 @@ mod source;
 mod stats;
 mod store;
 mod tier;
+mod troubles;
 mod vary;
 mod warm;
 
-pub use adopt::Outside;
 pub use answer::{Answer, Verdict};
 pub use body::{Body, BodyError};
 pub use error::{CacheError, Failure};

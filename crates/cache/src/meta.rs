@@ -3,12 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use http::header::{
-    AGE, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED, TE, TRAILER,
+    AGE, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use crate::cache_control::Directives;
+use crate::clock::Moment;
 use crate::freshness::{Policy, Terms};
 use crate::source::Validators;
 
@@ -20,6 +22,8 @@ pub(crate) struct Meta {
     /// End-to-end fields, without the ones that every answer states anew.
     pub headers: HeaderMap,
     pub terms: Terms,
+    /// Fields that only answers which the source has just confirmed may carry (`no-cache="…"`).
+    pub withheld: Vec<HeaderName>,
 }
 
 /// Fields that belong to one connection (RFC 9110 §7.6.1), or to one answer rather than to the object.
@@ -35,6 +39,9 @@ fn is_own(name: &HeaderName) -> bool {
         )
 }
 
+/// A record may be so much ahead of the clock: what times are rounded by.
+const SKEW: Duration = Duration::from_secs(2);
+
 /// Fields that say what the stored bytes are; a 304 that says otherwise does not change them.
 const OF_THE_BYTES: [HeaderName; 3] = [CONTENT_ENCODING, CONTENT_RANGE, ETAG];
 
@@ -43,21 +50,41 @@ impl Meta {
     pub(crate) fn of(
         status: StatusCode,
         headers: &HeaderMap,
-        now: SystemTime,
+        now: impl Into<Moment>,
         policy: Policy,
     ) -> Option<Self> {
+        let now = now.into();
         let terms = Terms::of(status, headers, now, policy)?;
+        let Directives { no_cache_fields: withheld, private_fields, .. } = Directives::of(headers);
         let mut headers = end_to_end(headers);
+        for name in private_fields {
+            headers.remove(name);
+        }
+        // RFC 9110 §6.6.1: who keeps it says when it came, or everyone behind would take it for new.
+        if !headers.contains_key(DATE) {
+            date(&mut headers, now);
+        }
         if status == StatusCode::PARTIAL_CONTENT {
             headers.remove(CONTENT_RANGE);
-            return Some(Self { status: StatusCode::OK, headers, terms });
+            return Some(Self { status: StatusCode::OK, headers, terms, withheld });
         }
-        Some(Self { status, headers, terms })
+        Some(Self { status, headers, terms, withheld })
+    }
+
+    /// The fields of a response that are for the one who asked, and not stored (`private="…"`).
+    pub(crate) fn personal(headers: &HeaderMap) -> HeaderMap {
+        let mut personal = HeaderMap::new();
+        for name in Directives::of(headers).private_fields {
+            for value in headers.get_all(&name).iter().filter(|_| !is_own(&name)) {
+                personal.append(name.clone(), value.clone());
+            }
+        }
+        personal
     }
 
     /// What a 304 makes of this header (RFC 9111 §3.2): its fields replace the stored ones, but for
     /// those that describe the bytes that are stored.
-    pub(crate) fn updated(&self, from: &HeaderMap, now: SystemTime, policy: Policy) -> Option<Self> {
+    pub(crate) fn updated(&self, from: &HeaderMap, now: impl Into<Moment>, policy: Policy) -> Option<Self> {
         let mut headers = self.headers.clone();
         for name in from.keys().filter(|name| !is_own(name) && !OF_THE_BYTES.contains(name)) {
             headers.remove(name);
@@ -65,13 +92,21 @@ impl Meta {
                 headers.append(name, value.clone());
             }
         }
-        // Age is the 304's own, not the stored one's.
+        let now = now.into();
+        // When it was made and how old it is are the 304's own to say, not the stored one's.
+        if !from.contains_key(DATE) {
+            date(&mut headers, now);
+        }
         let mut judged = headers.clone();
         if let Some(age) = from.get(AGE) {
             judged.insert(AGE, age.clone());
         }
         let terms = Terms::of(self.status, &judged, now, policy)?;
-        Some(Self { status: self.status, headers, terms })
+        let Directives { no_cache_fields: withheld, private_fields, .. } = Directives::of(&judged);
+        for name in private_fields {
+            headers.remove(name);
+        }
+        Some(Self { status: self.status, headers, terms, withheld })
     }
 
     /// The entity tag, quoted, as it came.
@@ -110,6 +145,13 @@ impl Meta {
     }
 }
 
+/// Says that a response was made when it came.
+fn date(headers: &mut HeaderMap, came: Moment) {
+    if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(came.wall)) {
+        headers.insert(DATE, date);
+    }
+}
+
 /// A message's fields without those that belong to one connection or to one answer (RFC 9110 §7.6.1).
 #[must_use]
 pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
@@ -140,6 +182,15 @@ pub(crate) struct MetaRecord {
     lifetime_ms: u64,
     swr_ms: u64,
     sie_ms: u64,
+    /// Records of before there was this field do not say; then it is the careful way.
+    #[serde(default = "yes")]
+    strict: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    withheld: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -164,6 +215,8 @@ impl From<&Meta> for MetaRecord {
             lifetime_ms: millis(meta.terms.lifetime),
             swr_ms: millis(meta.terms.stale_while_revalidate),
             sie_ms: millis(meta.terms.stale_if_error),
+            strict: meta.terms.strict,
+            withheld: meta.withheld.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -177,16 +230,23 @@ impl MetaRecord {
                 value.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<_>>()?;
             headers.append(HeaderName::try_from(name).ok()?, HeaderValue::from_bytes(&bytes).ok()?);
         }
+        let mut terms = Terms {
+            received: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.received_ms))?,
+            initial_age: Duration::from_millis(self.age_ms),
+            lifetime: Duration::from_millis(self.lifetime_ms),
+            stale_while_revalidate: Duration::from_millis(self.swr_ms),
+            stale_if_error: Duration::from_millis(self.sie_ms),
+            strict: self.strict,
+        };
+        // The clock was set back since: it would be fresh until the clock is there again.
+        if terms.received > SystemTime::now() + SKEW {
+            terms.distrust();
+        }
         Some(Meta {
             status: StatusCode::from_u16(self.status).ok()?,
             headers,
-            terms: Terms {
-                received: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.received_ms))?,
-                initial_age: Duration::from_millis(self.age_ms),
-                lifetime: Duration::from_millis(self.lifetime_ms),
-                stale_while_revalidate: Duration::from_millis(self.swr_ms),
-                stale_if_error: Duration::from_millis(self.sie_ms),
-            },
+            terms,
+            withheld: self.withheld.iter().filter_map(|name| name.parse().ok()).collect(),
         })
     }
 }
@@ -221,8 +281,9 @@ mod tests {
         )
         .unwrap();
         assert_eq!(meta.status, StatusCode::OK);
-        let names: Vec<_> = meta.headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(names, ["x-kept", "cache-control"]);
+        let mut names: Vec<_> = meta.headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["cache-control", "date", "x-kept"], "and it says when it came");
     }
 
     #[test]
@@ -247,6 +308,25 @@ mod tests {
         let back = serde_json::from_str::<MetaRecord>(&text).unwrap().restore().unwrap();
         assert_eq!(back.headers, meta.headers);
         assert_eq!(back.terms.lifetime, meta.terms.lifetime);
+        let ahead = SystemTime::now() + Duration::from_secs(3600);
+        let meta = Meta::of(StatusCode::OK, &all, ahead, MEDIA).unwrap();
+        let back = MetaRecord::from(&meta).restore().unwrap();
+        assert_eq!(back.terms.state(ahead), crate::freshness::State::Stale, "the clock was set back");
+    }
+
+    #[test]
+    fn fields_of_one_user_are_not_stored_and_others_wait_for_the_source() {
+        let all = headers(&[
+            ("cache-control", "max-age=60, private=\"set-cookie\", no-cache=\"x-a\""),
+            ("set-cookie", "a=b"),
+            ("x-a", "1"),
+        ]);
+        let policy = Policy { web: true, ..MEDIA };
+        let meta = Meta::of(StatusCode::OK, &all, SystemTime::now(), policy).unwrap();
+        assert!(!meta.headers.contains_key("set-cookie") && meta.headers.contains_key("x-a"));
+        assert_eq!(meta.withheld, ["x-a"]);
+        assert_eq!(Meta::personal(&all).len(), 1);
+        assert_eq!(MetaRecord::from(&meta).restore().unwrap().withheld, ["x-a"]);
     }
 
     #[test]

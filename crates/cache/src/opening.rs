@@ -2,16 +2,19 @@
 //! It runs as a task of its own, so a viewer who leaves takes nothing with him.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::clock::Moment;
 use crate::fill::{Attached, Fill};
 use crate::freshness::Policy;
+use crate::gate::Permit;
 use crate::generation::Generation;
 use crate::meta::Meta;
 use crate::pull::pull;
@@ -20,9 +23,10 @@ use crate::source::{Fetched, Source, SourceBody, SourceError, SourceFault, Valid
 use crate::stats::count;
 use crate::store::Stamp;
 use crate::tier::Tier;
-use crate::{Failure, Key, blocks};
+use crate::{Failure, Key, blocks, jitter};
 
-/// A second try after a connection that failed at once; a pause keeps a fleet from trying in step.
+/// Before the second try after a connection that failed at once, with a little chance on top, which keeps a
+/// fleet from trying in step.
 const RETRY_PAUSE: Duration = Duration::from_millis(30);
 
 /// A fetch of a header in progress.
@@ -36,6 +40,8 @@ pub(crate) struct Opening {
     outcome: watch::Sender<Option<Outcome>>,
     /// An answer that must not be stored: the first who takes it sends it on.
     handoff: Mutex<Option<Fetched>>,
+    /// An unsafe request changed the object meanwhile: what comes is for those who wait, and not kept.
+    revoked: AtomicBool,
 }
 
 /// What came of it.
@@ -45,6 +51,8 @@ pub(crate) enum Outcome {
     Ready(Ready),
     /// The answer must not be stored.
     Unstored,
+    /// A header without a length, which only HEAD requests can use.
+    Bare,
     /// The object has several representations, under keys of their own.
     Elsewhere,
     /// There was no answer.
@@ -61,6 +69,38 @@ pub(crate) struct Ready {
     pub revalidated: bool,
     /// The `Cache-Status` of the tier behind, if it is one.
     pub upstream: Option<HeaderValue>,
+    /// Fields for the first requester alone, which are not stored.
+    pub personal: Option<Arc<HeaderMap>>,
+}
+
+/// What the requester knows of an object that it opens.
+#[derive(Clone)]
+pub(crate) enum Known {
+    Nothing,
+    /// A version that must not be used any more.
+    Purged(Arc<Generation>),
+    /// One to be revalidated.
+    Stale(Arc<Generation>),
+    /// One to be revalidated because the request says so, whether it is fresh or not.
+    Distrusted(Arc<Generation>),
+}
+
+impl Known {
+    /// The version, whatever may be done with it.
+    pub(crate) fn generation(&self) -> Option<&Arc<Generation>> {
+        match self {
+            Self::Nothing => None,
+            Self::Purged(known) | Self::Stale(known) | Self::Distrusted(known) => Some(known),
+        }
+    }
+
+    /// The version that a 304 makes usable again.
+    pub(crate) fn to_revalidate(&self) -> Option<&Arc<Generation>> {
+        match self {
+            Self::Nothing | Self::Purged(_) => None,
+            Self::Stale(known) | Self::Distrusted(known) => Some(known),
+        }
+    }
 }
 
 /// Which part of a cold object the first request needs.
@@ -69,12 +109,28 @@ pub(crate) enum Hint {
     Whole,
     /// Block-aligned bytes.
     Part(std::ops::Range<u64>),
+    /// The length, which tells what blocks a range is in.
+    Length,
+    /// The header alone (HEAD).
     Header,
 }
 
 impl Opening {
     pub(crate) fn new(key: Key, stamp: Stamp, sent: HeaderMap, policy: Policy) -> Self {
-        Self { key, sent, policy, stamp, outcome: watch::Sender::new(None), handoff: Mutex::new(None) }
+        Self {
+            key,
+            sent,
+            policy,
+            stamp,
+            outcome: watch::Sender::new(None),
+            handoff: Mutex::new(None),
+            revoked: AtomicBool::new(false),
+        }
+    }
+
+    /// What comes is not to be kept.
+    pub(crate) fn revoke(&self) {
+        self.revoked.store(true, Ordering::Release);
     }
 
     /// Tells the outcome; only the first counts.
@@ -95,9 +151,10 @@ impl Opening {
         }
     }
 
-    /// Keeps an answer for its requester. A header that was asked for to learn the length is none.
+    /// Keeps an answer for its requester, if it is one to what the requester asked: neither a header that
+    /// was to tell the length nor whole blocks around a range is.
     fn hand_off(&self, fetched: Fetched, header_only: bool) {
-        if !header_only {
+        if !header_only && fetched.status != StatusCode::PARTIAL_CONTENT {
             *self.handoff.lock() = Some(fetched);
         }
     }
@@ -118,8 +175,10 @@ impl<S: Source> Tier<S> {
     ) {
         let ending = Ending { tier: &self, opening };
         let (outcome, rest) = self.find_out(&ending.opening, hint, stale).await;
-        if matches!(outcome, Outcome::Unstored) {
-            self.store.records.pass(&ending.opening.key);
+        match &outcome {
+            Outcome::Unstored => self.store.records.pass(&ending.opening.key),
+            Outcome::Failed(failure) => self.troubles.note(&ending.opening.key, failure),
+            _ => {}
         }
         let rest = rest.map(|rest| (self.lead(rest.generation, rest.fill), rest.body, rest.permit));
         // The record is in place; whoever comes now finds it.
@@ -136,38 +195,59 @@ impl<S: Source> Tier<S> {
         hint: Hint,
         stale: Option<Arc<Generation>>,
     ) -> (Outcome, Option<Rest>) {
-        let permit = match self.permit().await {
-            Ok(permit) => permit,
-            Err(failure) => return (Outcome::Failed(failure), None),
-        };
+        let stands_in = |stale: &Arc<Generation>| stale.meta().terms.usable_on_error(self.now());
+        let permit =
+            match self.gate.enter(opening.key.service(), !stale.as_ref().is_some_and(stands_in)).await {
+                Ok(permit) => permit,
+                Err(failure) => return (Outcome::Failed(failure), None),
+            };
         let validators = stale.as_ref().map(|stale| stale.meta().validators()).filter(|v| !v.is_empty());
-        let want = Want {
+        let web = opening.policy.web;
+        let mut want = Want {
             key: opening.key.clone(),
             range: match &hint {
                 Hint::Part(range) if validators.is_none() => Some(range.clone()),
                 _ => None,
             },
             pin: None,
-            head: hint == Hint::Header && validators.is_none(),
+            head: matches!(hint, Hint::Header | Hint::Length) && validators.is_none(),
             revalidate: validators,
             fence: opening.stamp.upstream,
             headers: opening.sent.clone(),
         };
-        let asked = want.range.clone();
-        let mut fetched = match self.fetch(want.clone()).await {
+        let mut fetched = match self.fetch(want.clone(), web).await {
             Ok(fetched) => fetched,
             Err(failure) => return (Outcome::Failed(failure), None),
         };
-        let mut header_only = want.head;
-        if fetched.status == StatusCode::RANGE_NOT_SATISFIABLE && asked.is_some() {
-            // The object is shorter than the range; its header says how long it is.
-            header_only = true;
-            fetched = match self.fetch(Want { range: None, head: true, ..want }).await {
+        // At most two more requests make something of it that can be placed in blocks.
+        for _ in 0..2 {
+            if want.head && content_length(&fetched.headers).is_none() {
+                if hint == Hint::Header {
+                    opening.hand_off(fetched, false);
+                    return (Outcome::Bare, None);
+                }
+                // Only the end of the body tells the length.
+                want.head = false;
+            } else if want.head && hint == Hint::Length && refuses_head(fetched.status) {
+                want.head = false;
+            } else if fetched.status == StatusCode::RANGE_NOT_SATISFIABLE && want.range.is_some() {
+                // The object is shorter than the range; its header says how long it is.
+                (want.range, want.head) = (None, true);
+            } else if fetched.status == StatusCode::PARTIAL_CONTENT
+                && Extent::of(&fetched, want.range.as_ref(), want.head).is_err()
+            {
+                // Another part than was asked for, or of a whole of unknown length.
+                want.range = None;
+            } else {
+                break;
+            }
+            fetched = match self.fetch(want.clone(), web).await {
                 Ok(fetched) => fetched,
                 Err(failure) => return (Outcome::Failed(failure), None),
             };
         }
-        let now = SystemTime::now();
+        let header_only = want.head;
+        let now = self.clock.moment();
         let upstream = fetched.headers.get("cache-status").cloned();
         if fetched.status == StatusCode::NOT_MODIFIED {
             let Some(stale) = stale else {
@@ -175,14 +255,12 @@ impl<S: Source> Tier<S> {
             };
             return (self.confirm(stale, &fetched.headers, opening, upstream, now).await, None);
         }
-        if fetched.status.is_server_error()
-            && stale.is_some_and(|stale| stale.meta().terms.usable_on_error(now))
-        {
+        if fetched.status.is_server_error() && stale.as_ref().is_some_and(stands_in) {
             return (Outcome::Failed(Failure::Broken(format!("source answered {}", fetched.status))), None);
         }
         let (Some(meta), Ok(extent), Some(key)) = (
             Meta::of(fetched.status, &fetched.headers, now, opening.policy),
-            Extent::of(&fetched, asked, header_only),
+            Extent::of(&fetched, want.range.as_ref(), header_only),
             self.place(opening, &fetched.headers),
         ) else {
             opening.hand_off(fetched, header_only);
@@ -195,9 +273,13 @@ impl<S: Source> Tier<S> {
             opening.hand_off(fetched, header_only);
             return (Outcome::Unstored, None);
         }
+        let personal = Some(Meta::personal(&fetched.headers)).filter(|own| !own.is_empty()).map(Arc::new);
         let generation = self.store.adopt(key, meta, extent.length, opening.stamp.local);
+        if opening.revoked.load(Ordering::Acquire) {
+            self.store.discard(&generation);
+        }
         let mut ready =
-            Ready { generation: generation.clone(), following: None, revalidated: false, upstream };
+            Ready { generation: generation.clone(), following: None, revalidated: false, upstream, personal };
         if header_only || extent.length == Some(0) {
             return (Outcome::Ready(ready), None);
         }
@@ -223,8 +305,9 @@ impl<S: Source> Tier<S> {
         headers: &HeaderMap,
         opening: &Opening,
         upstream: Option<HeaderValue>,
-        now: SystemTime,
+        now: Moment,
     ) -> Outcome {
+        let personal = Some(Meta::personal(headers)).filter(|own| !own.is_empty()).map(Arc::new);
         match stale.meta().updated(headers, now, opening.policy) {
             Some(meta) => {
                 stale.confirm(meta, opening.stamp.local);
@@ -235,30 +318,64 @@ impl<S: Source> Tier<S> {
             // It became uncacheable: right for those who wait, for nobody after them.
             None => self.store.discard(&stale),
         }
-        Outcome::Ready(Ready { generation: stale, following: None, revalidated: true, upstream })
+        if opening.revoked.load(Ordering::Acquire) {
+            self.store.discard(&stale);
+        }
+        Outcome::Ready(Ready { generation: stale, following: None, revalidated: true, upstream, personal })
     }
 
-    /// One fetch, bounded, tried a second time if the connection failed before an answer came.
-    pub(crate) async fn fetch(&self, want: Want) -> Result<Fetched, Failure> {
+    /// One fetch, bounded, tried a second time if the connection failed before an answer came and the
+    /// service's budget for that is not used up. `web`: what one page says of being busy is its own affair.
+    pub(crate) async fn fetch(&self, want: Want, web: bool) -> Result<Fetched, Failure> {
+        let key = want.key.clone();
+        let service = key.service();
+        self.gate.earn(service);
         let mut again = true;
         loop {
             count(&self.store.counters.source_requests);
             let limit = self.store.limits.first_byte;
             let error = match timeout(limit, self.source.fetch(want.clone())).await {
-                Ok(Ok(fetched)) => return Ok(fetched),
+                Ok(Ok(fetched)) => {
+                    let busy = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
+                    if !web && busy.contains(&fetched.status) {
+                        count(&self.store.counters.source_busy);
+                        self.gate.said_busy(service, retry_after(&fetched.headers, SystemTime::now()));
+                    } else {
+                        self.gate.answered(service);
+                    }
+                    return Ok(fetched);
+                }
                 Ok(Err(error)) => error,
                 Err(_) => SourceError::new(SourceFault::TimedOut, format!("no answer within {limit:?}")),
             };
             count(&self.store.counters.source_errors);
-            if !again || !matches!(error.kind, SourceFault::Unreachable | SourceFault::Broken) {
-                tracing::debug!(key = %want.key, %error, "source failed");
+            if error.kind == SourceFault::Busy {
+                count(&self.store.counters.source_busy);
+                self.gate.said_busy(service, error.retry_after);
+            }
+            let passing = matches!(error.kind, SourceFault::Unreachable | SourceFault::Broken);
+            if !again || !passing || !self.gate.may_retry(service) {
+                tracing::debug!(%key, %error, "source failed");
                 return Err(error.into());
             }
             again = false;
-            // Spread by the name, so that many names do not come back at one moment.
-            let spread = u32::try_from(want.key.hash() & 0x1f).unwrap_or(0);
-            tokio::time::sleep(RETRY_PAUSE + Duration::from_millis(spread.into())).await;
+            count(&self.store.counters.source_retries);
+            tokio::time::sleep(jitter::spread(RETRY_PAUSE)).await;
         }
+    }
+}
+
+/// Whether a status may be about HEAD rather than about the object.
+fn refuses_head(status: StatusCode) -> bool {
+    [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED, StatusCode::FORBIDDEN].contains(&status)
+}
+
+/// `Retry-After` in either of its forms (RFC 9110 §10.2.3).
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()),
     }
 }
 
@@ -286,7 +403,7 @@ struct Rest {
     generation: Arc<Generation>,
     fill: Arc<Fill>,
     body: SourceBody,
-    permit: OwnedSemaphorePermit,
+    permit: Permit,
 }
 
 /// Which bytes of the object an answer carries.
@@ -297,7 +414,7 @@ struct Extent {
 }
 
 impl Extent {
-    fn of(fetched: &Fetched, asked: Option<std::ops::Range<u64>>, header_only: bool) -> Result<Self, ()> {
+    fn of(fetched: &Fetched, asked: Option<&std::ops::Range<u64>>, header_only: bool) -> Result<Self, ()> {
         let length = content_length(&fetched.headers);
         if fetched.status != StatusCode::PARTIAL_CONTENT {
             if header_only && length.is_none() {

@@ -81,7 +81,7 @@ pub(crate) async fn pull(
         } else if fill.received() + chunk.len() as u64 > store.limits.object_max {
             return Err(Failure::TooLarge { length: fill.received(), limit: store.limits.object_max });
         }
-        for (block, bytes) in fill.push(&store.memory, chunk, generation.length()) {
+        for (block, bytes) in fill.push(chunk, generation.length()) {
             durable = put(store, generation, block, bytes, durable, keep).await;
         }
         fill.shrink(store.limits.read_ahead);
@@ -112,8 +112,12 @@ async fn put(
     durable: bool,
     keep: bool,
 ) -> bool {
-    store.keep(generation, block, bytes.clone());
+    // A fill may pass over blocks that are here already.
+    if !store.memory.contains(generation.id, block) {
+        store.memory.put(generation.id, block, bytes.clone());
+    }
     match &store.disk {
+        Some(_) if generation.on_disk(block).is_some() => durable,
         Some(disk) if (durable || keep) && !generation.is_dead() => {
             disk.store(generation, block, bytes, keep).await
         }

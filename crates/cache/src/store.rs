@@ -42,8 +42,8 @@ pub(crate) struct Limits {
     pub finish: u64,
     pub first_byte: Duration,
     pub stall: Duration,
-    pub queue: Duration,
     pub negative: Duration,
+    pub disconnected: Duration,
 }
 
 /// The purge fences of a fetch.
@@ -59,12 +59,12 @@ pub(crate) struct Stamp {
 pub(crate) enum Found {
     /// May be answered, in the given state.
     Current(Arc<Generation>, crate::freshness::State),
-    /// A soft purge or its age asks for revalidation first.
+    /// It is too old, and to be revalidated first.
     Stale(Arc<Generation>),
+    /// A soft purge wants it to be revalidated first, however fresh it is.
+    Doubtful(Arc<Generation>),
     /// A hard purge forbade what is there.
     Purged(Arc<Generation>),
-    /// The last answer could not be stored.
-    Pass,
     Nothing,
 }
 
@@ -80,8 +80,8 @@ impl Store {
             finish: config.finish.0,
             first_byte: config.first_byte.0,
             stall: config.stall.0,
-            queue: config.queue.0,
             negative: config.negative.0,
+            disconnected: config.disconnected.0,
         };
         let counters = Arc::new(Counters::default());
         let fences = Arc::new(Fences::default());
@@ -95,7 +95,7 @@ impl Store {
             None => (None, 1),
         };
         Ok(Self {
-            memory: Memory::new(limits.memory, block),
+            memory: Memory::new(limits.memory),
             disk,
             records,
             fences,
@@ -117,8 +117,7 @@ impl Store {
     pub(crate) async fn find(&self, key: &Key, asked_fence: u64, now: SystemTime) -> Found {
         let generation = match self.records.get(key) {
             Some(Record::Current(generation)) => generation,
-            Some(Record::Pass(..)) => return Found::Pass,
-            Some(Record::Varies(..)) => return Found::Nothing,
+            Some(Record::Pass(..) | Record::Varies(..)) => return Found::Nothing,
             None => match self.find_on_disk(key).await {
                 Some(generation) => {
                     self.records.insert(&generation);
@@ -136,12 +135,17 @@ impl Store {
         }
         generation.touch();
         if fence < required.soft {
-            return Found::Stale(generation);
+            return Found::Doubtful(generation);
         }
         match generation.meta().terms.state(now) {
             crate::freshness::State::Stale => Found::Stale(generation),
             state => Found::Current(generation, state),
         }
+    }
+
+    /// Whether the last answer under this name could not be stored: nobody queues for the next.
+    pub(crate) fn passes(&self, key: &Key) -> bool {
+        matches!(self.records.get(key), Some(Record::Pass(..)))
     }
 
     async fn find_on_disk(&self, key: &Key) -> Option<Arc<Generation>> {
@@ -234,13 +238,9 @@ impl Store {
 
     /// A block from memory.
     pub(crate) fn in_memory(&self, generation: &Generation, block: u32) -> Option<Bytes> {
-        self.memory.get(generation.id, block).map(|bytes| self.counted(bytes))
-    }
-
-    /// A block out of memory that is going to be sent.
-    pub(crate) fn counted(&self, bytes: Bytes) -> Bytes {
+        let bytes = self.memory.get(generation.id, block)?;
         count(&self.counters.memory_blocks);
-        bytes
+        Some(bytes)
     }
 
     /// A block from disk, or on its way there; it is in memory afterwards.
@@ -249,16 +249,9 @@ impl Store {
         if let Some(bytes) = disk.queued(generation.id, block) {
             return Some(bytes);
         }
-        let bytes = disk.read(generation, block, &self.memory).await?;
-        self.keep(generation, block, bytes.clone());
+        let bytes = disk.read(generation, block).await?;
+        self.memory.put(generation.id, block, bytes.clone());
         Some(bytes)
-    }
-
-    /// Keeps a block in memory, if those that readers hold have left space for it.
-    pub(crate) fn keep(&self, generation: &Generation, block: u32, bytes: Bytes) {
-        if !self.memory.put(generation.id, block, bytes) {
-            count(&self.counters.memory_skipped);
-        }
     }
 
     pub(crate) fn purge(&self, purge: &Purge) -> std::io::Result<()> {

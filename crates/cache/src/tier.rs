@@ -10,31 +10,40 @@ use http::header::{HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, I
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kromka_config::CacheConfig;
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use crate::answer::{self, Answer, Verdict};
 use crate::body::Filler;
-use crate::cache_control::SURROGATE;
+use crate::cache_control::{SURROGATE, Wishes};
+use crate::clock::Clock;
 use crate::fences::Purge;
 use crate::fill::{Attached, Fill};
 use crate::freshness::{Policy, State};
+use crate::gate::{Gate, Rules};
 use crate::generation::{Generation, Joined};
-use crate::opening::{Hint, Opening, Outcome, Ready, content_length};
+use crate::opening::{Hint, Known, Opening, Outcome, Ready, content_length};
 use crate::pull::pull;
 use crate::range::{self, Spec};
 use crate::records::Record;
 use crate::source::{Fetched, Source, Want};
 use crate::stats::{Stats, count};
 use crate::store::{Found, Store};
-use crate::{Body, CacheError, Failure, Key, blocks, meta, vary};
+use crate::troubles::Troubles;
+use crate::{Body, CacheError, Failure, Key, blocks, conditional, meta, vary};
+
+/// How often a request looks again whose fetch turned out to be about another representation, or about the
+/// header alone.
+const LOOKS: usize = 3;
 
 /// One HTTP cache in front of one kind of source.
 pub struct Tier<S> {
     pub(crate) name: &'static str,
     pub(crate) source: S,
     pub(crate) store: Store,
-    pub(crate) openings: Mutex<HashMap<u128, Arc<Opening>>>,
-    permits: Arc<Semaphore>,
+    openings: Mutex<HashMap<u128, Arc<Opening>>>,
+    pub(crate) gate: Gate,
+    pub(crate) troubles: Troubles,
+    pub(crate) clock: Clock,
     pub(crate) fills: AtomicU64,
 }
 
@@ -51,7 +60,7 @@ pub struct Ask<'a> {
     pub web: bool,
     /// The purge fence that the asking tier knows of; 0 from viewers.
     pub fence: u64,
-    /// Read once per request.
+    /// [`Tier::now`], read once per request.
     pub now: SystemTime,
 }
 
@@ -63,7 +72,14 @@ impl<S: Source> Tier<S> {
     /// The disk's folder cannot be used, or another process uses it.
     pub async fn open(name: &'static str, config: &CacheConfig, source: S) -> Result<Arc<Self>, CacheError> {
         let config = config.clone();
-        let fills = usize::try_from(config.fills).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let gate = Gate::new(Rules {
+            fills: usize::try_from(config.fills).unwrap_or(usize::MAX),
+            each: usize::try_from(config.service_fills).unwrap_or(usize::MAX),
+            queue: config.queue.0,
+            rest: config.rest.0,
+            retries: config.retries,
+        });
+        let troubles = Troubles::new(config.negative.0);
         let opened = tokio::task::spawn_blocking(move || Store::open(&config)).await;
         let store = opened.map_err(|error| CacheError::Disk {
             path: std::path::PathBuf::new(),
@@ -74,28 +90,39 @@ impl<S: Source> Tier<S> {
             source,
             store,
             openings: Mutex::new(HashMap::new()),
-            permits: Arc::new(Semaphore::new(fills)),
+            gate,
+            troubles,
+            clock: Clock::new(),
             fills: AtomicU64::new(0),
         }))
+    }
+
+    /// The time, on a clock that never runs backwards: what requests are judged by.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        self.clock.now()
     }
 
     /// Answers a request: 200, 206, 304, 416, or what the source said.
     ///
     /// # Errors
     /// Nothing usable is stored and the source gave no answer.
-    pub async fn get(self: &Arc<Self>, ask: Ask<'_>) -> Result<Answer, Failure> {
+    pub async fn get(self: &Arc<Self>, mut ask: Ask<'_>) -> Result<Answer, Failure> {
         if !ask.web {
-            return match self.get_one(&ask).await? {
-                Some(answer) => Ok(answer),
-                None => self.pass(&ask, None).await,
-            };
+            for _ in 0..LOOKS {
+                if let Some(answer) = self.get_one(&ask, &Wishes::default()).await? {
+                    return Ok(answer);
+                }
+            }
+            return self.pass(&ask, None).await;
         }
         // Who joined the fetch of an object whose representations nobody knew yet may have been given
         // another one than it asked for; now that they are known, it finds its own.
+        let wishes = Wishes::of(ask.headers);
         let base = ask.key.clone();
-        for _ in 0..3 {
-            let ask = Ask { key: self.store.resolve(&base, ask.headers), ..ask };
-            if let Some(answer) = self.get_one(&ask).await? {
+        for _ in 0..LOOKS {
+            ask.key = self.store.resolve(&base, ask.headers);
+            if let Some(answer) = self.get_one(&ask, &wishes).await? {
                 return Ok(answer);
             }
         }
@@ -103,22 +130,35 @@ impl<S: Source> Tier<S> {
     }
 
     /// One look; `None` if the fetch that was joined brought another representation than this request
-    /// chooses.
-    async fn get_one(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Option<Answer>, Failure> {
-        let (stale, known, verdict) = match self.store.find(&ask.key, ask.fence, ask.now).await {
-            Found::Current(generation, State::Fresh) => {
-                return Ok(Some(self.answer(ask, generation, None, Verdict::Hit, None)));
+    /// chooses, or a header alone.
+    async fn get_one(self: &Arc<Self>, ask: &Ask<'_>, wishes: &Wishes) -> Result<Option<Answer>, Failure> {
+        let suits = |generation: &Generation| generation.meta().terms.suits(wishes, ask.now);
+        let (known, verdict) = match self.store.find(&ask.key, ask.fence, ask.now).await {
+            Found::Current(generation, state) if !ask.web || suits(&generation) => {
+                let verdict = if state == State::Fresh { Verdict::Hit } else { Verdict::Stale };
+                if state != State::Fresh {
+                    self.open_one(ask, Hint::Whole, &Known::Stale(generation.clone()));
+                }
+                return Ok(Some(self.answer(ask, generation, None, verdict, None).await));
             }
-            Found::Current(generation, _) => {
-                self.open_one(ask, Hint::Whole, Some(&generation), true);
-                return Ok(Some(self.answer(ask, generation, None, Verdict::Stale, None)));
+            Found::Stale(generation) if wishes.max_stale.is_some() && suits(&generation) => {
+                return Ok(Some(self.answer(ask, generation, None, Verdict::Stale, None).await));
             }
-            Found::Pass => return self.pass(ask, None).await.map(Some),
-            Found::Stale(generation) => (true, Some(generation), Verdict::Expired),
-            Found::Purged(generation) => (false, Some(generation), Verdict::Purged),
-            Found::Nothing => (false, None, Verdict::Miss),
+            Found::Current(generation, _) => (Known::Distrusted(generation), Verdict::Asked),
+            Found::Stale(generation) | Found::Doubtful(generation) => {
+                (Known::Stale(generation), Verdict::Expired)
+            }
+            Found::Purged(generation) => (Known::Purged(generation), Verdict::Purged),
+            Found::Nothing => (Known::Nothing, Verdict::Miss),
         };
-        let (opening, leads) = self.open_one(ask, self.hint(ask), known.as_ref(), stale);
+        if wishes.only_if_cached {
+            count(&self.store.counters.failed);
+            return Err(Failure::NotStored);
+        }
+        if wishes.no_store || self.store.passes(&ask.key) {
+            return self.pass(ask, None).await.map(Some);
+        }
+        let (opening, leads) = self.open_one(ask, self.hint(ask), &known);
         let verdict = if leads { verdict } else { Verdict::Collapsed };
         match opening.wait().await {
             Outcome::Ready(ready) => {
@@ -126,14 +166,23 @@ impl<S: Source> Tier<S> {
                     return Ok(None);
                 }
                 let verdict = if ready.revalidated { Verdict::Revalidated } else { verdict };
-                Ok(Some(self.answer(ask, ready.generation, ready.following, verdict, ready.upstream)))
+                let Ready { generation, following, upstream, personal, .. } = ready;
+                let mut answer = self.answer(ask, generation, following, verdict, upstream).await;
+                if let Some(personal) = personal.filter(|_| leads) {
+                    answer.response.headers_mut().extend((*personal).clone());
+                }
+                Ok(Some(answer))
             }
             Outcome::Elsewhere => Ok(None),
             // What is one requester's own is nobody else's: only the first gets the answer itself.
             Outcome::Unstored => self.pass(ask, leads.then(|| opening.take()).flatten()).await.map(Some),
-            Outcome::Failed(failure) => match known.filter(|_| stale) {
-                Some(stale) if stale.meta().terms.usable_on_error(ask.now) => {
-                    Ok(Some(self.answer(ask, stale, None, Verdict::StaleOnError, None)))
+            Outcome::Bare if *ask.method == Method::HEAD => {
+                self.pass(ask, leads.then(|| opening.take()).flatten()).await.map(Some)
+            }
+            Outcome::Bare => Ok(None),
+            Outcome::Failed(failure) => match known {
+                Known::Stale(stale) if self.stands_in(ask, &stale, &failure) => {
+                    Ok(Some(self.answer(ask, stale, None, Verdict::StaleOnError, None).await))
                 }
                 _ => {
                     count(&self.store.counters.failed);
@@ -143,9 +192,21 @@ impl<S: Source> Tier<S> {
         }
     }
 
+    /// Whether a stale version may be answered because the source failed: where it says so itself
+    /// (RFC 5861 §4), and of web content where there was no answer at all (RFC 9111 §4.2.4).
+    fn stands_in(&self, ask: &Ask<'_>, stale: &Generation, failure: &Failure) -> bool {
+        let terms = &stale.meta().terms;
+        let bound = self.store.limits.disconnected;
+        terms.usable_on_error(ask.now)
+            || ask.web && failure.is_silence() && terms.usable_disconnected(ask.now, bound)
+    }
+
     /// Forgets an object, all its representations included, because an unsafe request changed it
     /// (RFC 9111 §4.4).
     pub fn invalidate(&self, key: &Key) {
+        for opening in self.openings.lock().values().filter(|opening| opening.key.base() == *key) {
+            opening.revoke();
+        }
         self.store.invalidate(key);
     }
 
@@ -170,7 +231,7 @@ impl<S: Source> Tier<S> {
         }
     }
 
-    fn answer(
+    async fn answer(
         self: &Arc<Self>,
         ask: &Ask<'_>,
         generation: Arc<Generation>,
@@ -178,20 +239,58 @@ impl<S: Source> Tier<S> {
         verdict: Verdict,
         upstream: Option<http::HeaderValue>,
     ) -> Answer {
+        if generation.length().is_none() {
+            self.await_range(ask, &generation).await;
+        }
         let filler: Arc<dyn Filler> = self.clone();
         answer::stored(self.name, filler, ask, generation, following, verdict, upstream)
     }
 
-    /// Joins the opening of this name, or begins one; `known` is what is held of it, to be
-    /// revalidated if `stale`. Returns whether the caller is its first.
+    /// Waits until a range of a body whose length nobody knows yet can be answered: until the part is there,
+    /// or the end, which tells where it is. At most as long as for a header, and not past what would
+    /// still be here to be sent; then the whole is answered, as RFC 9110 §14.2 allows.
+    async fn await_range(&self, ask: &Ask<'_>, generation: &Generation) {
+        let Some(specs) = range::wanted(ask.headers).filter(|_| *ask.method != Method::HEAD) else { return };
+        let needs = match specs[..] {
+            [Spec::From(0, None)] => return,
+            [Spec::From(_, Some(last))] => last.saturating_add(1),
+            _ => u64::MAX,
+        };
+        let Some(fill) =
+            generation.growing().filter(|_| conditional::range_holds(ask.headers, &generation.meta()))
+        else {
+            return;
+        };
+        let limits = &self.store.limits;
+        let bound = if self.store.disk.is_some() { limits.object_max } else { limits.memory / 4 };
+        let attached = Attached::new(fill);
+        let come = async {
+            let mut progress = attached.fill().follow();
+            loop {
+                let (received, done) = {
+                    let progress = progress.borrow_and_update();
+                    (progress.received, progress.done.is_some())
+                };
+                if done || received >= needs || received > bound || progress.changed().await.is_err() {
+                    return;
+                }
+                // It reads nothing and holds nobody up.
+                attached.fill().passed(received);
+            }
+        };
+        // The whole does as well.
+        let _ = timeout(limits.first_byte, come).await;
+    }
+
+    /// Joins the opening of this name, or begins one, from what is `known` of it. Returns whether the caller
+    /// is its first.
     pub(crate) fn open_one(
         self: &Arc<Self>,
         ask: &Ask<'_>,
         hint: Hint,
-        known: Option<&Arc<Generation>>,
-        stale: bool,
+        known: &Known,
     ) -> (Arc<Opening>, bool) {
-        let stamp = self.store.stamp(&ask.key, ask.fence, known.map(|known| &**known));
+        let stamp = self.store.stamp(&ask.key, ask.fence, known.generation().map(|known| &**known));
         let mut openings = self.openings.lock();
         if let Some(opening) = openings.get(&ask.key.hash())
             && opening.key == ask.key
@@ -201,30 +300,33 @@ impl<S: Source> Tier<S> {
         }
         let opening = Arc::new(Opening::new(ask.key.clone(), stamp, sent(ask), self.policy(ask)));
         // One may have ended since the caller looked; it left its record before it went off this list.
-        if let Some(outcome) = self.told_meanwhile(ask, known, stamp.upstream) {
+        let told = self.told_meanwhile(ask, known, stamp.upstream);
+        if let Some(outcome) = told.or_else(|| self.troubles.get(&ask.key).map(Outcome::Failed)) {
             opening.settle(outcome);
             return (opening, false);
         }
         openings.insert(ask.key.hash(), opening.clone());
         drop(openings);
-        tokio::spawn(self.clone().run_opening(opening.clone(), hint, known.filter(|_| stale).cloned()));
+        tokio::spawn(self.clone().run_opening(opening.clone(), hint, known.to_revalidate().cloned()));
         (opening, true)
     }
 
     /// What is on record of an object now, if that is more than the caller had found.
-    fn told_meanwhile(&self, ask: &Ask<'_>, known: Option<&Arc<Generation>>, fence: u64) -> Option<Outcome> {
+    fn told_meanwhile(&self, ask: &Ask<'_>, known: &Known, fence: u64) -> Option<Outcome> {
         match self.store.records.get(&ask.key)? {
             Record::Pass(..) => Some(Outcome::Unstored),
             Record::Varies(..) => Some(Outcome::Elsewhere),
             Record::Current(generation) => {
-                let new = known.is_none_or(|known| !Arc::ptr_eq(known, &generation));
-                let fresh = generation.meta().terms.state(ask.now) == State::Fresh;
-                let told = generation.fence() >= fence && (new || fresh);
+                let new = known.generation().is_none_or(|known| !Arc::ptr_eq(known, &generation));
+                let confirmed = matches!(known, Known::Stale(_))
+                    && generation.meta().terms.state(ask.now) == State::Fresh;
+                let told = generation.fence() >= fence && (new || confirmed);
                 told.then_some(Outcome::Ready(Ready {
                     generation,
                     following: None,
                     revalidated: false,
                     upstream: None,
+                    personal: None,
                 }))
             }
         }
@@ -253,28 +355,17 @@ impl<S: Source> Tier<S> {
         }
         match range::wanted(ask.headers).as_deref() {
             None | Some([Spec::From(0, None)]) => Hint::Whole,
-            Some([Spec::From(first, Some(last))]) => {
+            // The header that comes with the first part tells where the others are.
+            Some([Spec::From(first, Some(last)), ..]) => {
                 let size = self.store.limits.block;
                 let start = first - first % size;
                 match last.checked_add(1).and_then(|end| end.checked_next_multiple_of(size)) {
                     Some(end) => Hint::Part(start..end),
-                    None => Hint::Header,
+                    None => Hint::Length,
                 }
             }
             // Only the length tells which blocks these are.
-            Some(_) => Hint::Header,
-        }
-    }
-
-    /// Waits for leave to ask the source, at most as long as configured.
-    pub(crate) async fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        let queue = self.store.limits.queue;
-        match tokio::time::timeout(queue, self.permits.clone().acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Failure::Busy {
-                message: format!("no leave to ask the source within {queue:?}; cache.fills are all in use"),
-                retry_after: queue,
-            }),
+            Some(_) => Hint::Length,
         }
     }
 
@@ -284,17 +375,21 @@ impl<S: Source> Tier<S> {
         let fetched = match fetched {
             Some(fetched) => fetched,
             None => {
-                let _permit = self.permit().await?;
+                let _permit = self.gate.enter(ask.key.service(), true).await?;
+                let range = match range::wanted(ask.headers).as_deref() {
+                    Some([Spec::From(first, Some(last))]) if !ask.web => Some(*first..last.saturating_add(1)),
+                    _ => None,
+                };
                 let want = Want {
                     key: ask.key.clone(),
-                    range: None,
+                    range,
                     pin: None,
                     revalidate: None,
                     fence: self.store.stamp(&ask.key, ask.fence, None).upstream,
                     head: *ask.method == Method::HEAD,
                     headers: passed_on(ask),
                 };
-                self.fetch(want).await?
+                self.fetch(want, ask.web).await?
             }
         };
         let length = content_length(&fetched.headers);
@@ -324,7 +419,7 @@ impl<S: Source> Tier<S> {
         fill: &Fill,
         keep: bool,
     ) -> Result<(), Failure> {
-        let _permit = self.permit().await?;
+        let _permit = self.gate.enter(generation.key.service(), true).await?;
         let meta = generation.meta();
         let length = generation.length().ok_or_else(|| Failure::Broken("nothing to go on from".into()))?;
         let blocks = fill.blocks();
@@ -339,14 +434,14 @@ impl<S: Source> Tier<S> {
             head: false,
             headers: generation.key.chosen().map(vary::fields).unwrap_or_default(),
         };
-        let fetched = self.fetch(want).await?;
+        let fetched = self.fetch(want, generation.key.is_web()).await?;
+        // Whoever does not say how long the whole is has still to name its version, below.
+        let placed = |(range, whole): (Range<u64>, Option<u64>)| {
+            range == (start..end) && whole.is_none_or(|whole| whole == length)
+        };
         let skip = match fetched.status {
-            StatusCode::PARTIAL_CONTENT
-                if range::content_range(&fetched.headers) == Some((start..end, Some(length))) =>
-            {
-                0
-            }
-            StatusCode::OK if content_length(&fetched.headers) == Some(length) => start,
+            StatusCode::PARTIAL_CONTENT if range::content_range(&fetched.headers).is_some_and(placed) => 0,
+            StatusCode::OK if content_length(&fetched.headers).is_none_or(|whole| whole == length) => start,
             StatusCode::OK
             | StatusCode::PARTIAL_CONTENT
             | StatusCode::RANGE_NOT_SATISFIABLE
@@ -444,12 +539,18 @@ impl<S: Source> Filler for Tier<S> {
         generation: &Arc<Generation>,
         wanted: Range<u64>,
         keep: bool,
+        again: bool,
     ) -> Option<Attached> {
         match generation.join_or_add(&wanted, |block| self.store.has(generation, block)) {
             Joined::Held => None,
             Joined::Running(fill) => Some(Attached::new(fill)),
             Joined::New(fill) => {
                 let attached = Attached::new(fill.clone());
+                if again && !self.gate.may_retry(generation.key.service()) {
+                    let mut lead = self.lead(generation.clone(), fill);
+                    lead.how = Err(Failure::Broken("tried again too often; see cache.retries".into()));
+                    return Some(attached);
+                }
                 tokio::spawn(self.run_fill(generation.clone(), fill, keep));
                 Some(attached)
             }

@@ -72,7 +72,10 @@ fn one_form(name: &HeaderName, request: &HeaderMap) -> String {
         .map(|member| String::from_utf8_lossy(member).trim().to_owned())
         .filter(|member| !member.is_empty())
         .collect();
-    if name == ACCEPT_ENCODING || name == ACCEPT_LANGUAGE {
+    if name == ACCEPT_ENCODING {
+        return codings(&members);
+    }
+    if name == ACCEPT_LANGUAGE {
         for member in &mut members {
             member.make_ascii_lowercase();
             member.retain(|c| !c.is_ascii_whitespace());
@@ -88,6 +91,38 @@ fn one_form(name: &HeaderName, request: &HeaderMap) -> String {
         members.dedup();
     }
     members.join(",")
+}
+
+/// The codings that a request accepts: whatever a source chose for one of them suits all who accept the
+/// same, so weights do not matter, and what is refused only where it would be taken otherwise.
+fn codings(members: &[String]) -> String {
+    let mut codings = Vec::with_capacity(members.len());
+    let mut any = false;
+    let mut refused = Vec::new();
+    for member in members {
+        let mut parts = member.split(';').map(|part| part.trim().to_ascii_lowercase());
+        let coding = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=").map(|q| q.trim().parse::<f32>()));
+        if matches!(weight, Some(Ok(weight)) if weight == 0.0) {
+            refused.push(coding);
+            continue;
+        }
+        any |= coding == "*";
+        match coding.as_str() {
+            // The same by another name, and what is accepted anyway.
+            "x-gzip" => codings.push("gzip".to_owned()),
+            "identity" => {}
+            _ => codings.push(coding),
+        }
+    }
+    for coding in refused {
+        if any || coding == "identity" || coding == "*" {
+            codings.push(format!("{coding};q=0"));
+        }
+    }
+    codings.sort_unstable();
+    codings.dedup();
+    codings.join(",")
 }
 
 #[cfg(test)]
@@ -124,6 +159,16 @@ mod tests {
         );
         assert_ne!(of(&[("foo", "1,2")]), of(&[("foo", "2,1")]));
         assert_ne!(of(&[("foo", "")]), of(&[]), "empty is not absent");
+        for (a, b) in [
+            ("gzip;q=0.5, br", "br;q=0.1,gzip , identity"),
+            ("x-gzip, deflate;q=0", "GZIP"),
+            ("identity;q=0.5", ""),
+        ] {
+            assert_eq!(of(&[("accept-encoding", a)]), of(&[("accept-encoding", b)]), "{a} / {b}");
+        }
+        for (a, b) in [("gzip", "gzip, identity;q=0"), ("*", "*, br;q=0"), ("gzip", "br"), ("*;q=0", "")] {
+            assert_ne!(of(&[("accept-encoding", a)]), of(&[("accept-encoding", b)]), "{a} / {b}");
+        }
         let back = fields(&of(&[("foo", "1, 2"), ("accept-encoding", "br")]));
         assert_eq!(back, headers(&[("accept-encoding", "br"), ("foo", "1,2")]));
     }

@@ -1,13 +1,13 @@
 //! Taking an object in with nobody waiting for it (pre-warm), and reading a small one whole.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::body::{Filler, Piece, Reader};
-use crate::opening::{Hint, Outcome};
+use crate::opening::{Hint, Known, Outcome};
 use crate::source::Source;
 use crate::store::Found;
 use crate::tier::{Ask, Tier};
@@ -37,25 +37,18 @@ impl<S: Source> Tier<S> {
         progress: impl Fn(u64) + Send + Sync,
     ) -> Result<Warmed, Failure> {
         let headers = HeaderMap::new();
-        let ask = Ask {
-            key,
-            method: &Method::GET,
-            headers: &headers,
-            web: false,
-            fence: 0,
-            now: SystemTime::now(),
-        };
+        let ask = Ask { key, method: &Method::GET, headers: &headers, web: false, fence: 0, now: self.now() };
         let (generation, following) = match self.store.find(&ask.key, 0, ask.now).await {
             Found::Current(generation, _) => (generation, None),
             found => {
-                let (known, stale) = match found {
-                    Found::Stale(generation) => (Some(generation), true),
-                    Found::Purged(generation) => (Some(generation), false),
-                    _ => (None, false),
+                let known = match found {
+                    Found::Stale(generation) | Found::Doubtful(generation) => Known::Stale(generation),
+                    Found::Purged(generation) => Known::Purged(generation),
+                    Found::Current(..) | Found::Nothing => Known::Nothing,
                 };
-                match self.open_one(&ask, Hint::Whole, known.as_ref(), stale).0.wait().await {
+                match self.open_one(&ask, Hint::Whole, &known).0.wait().await {
                     Outcome::Ready(ready) => (ready.generation, ready.following),
-                    Outcome::Unstored | Outcome::Elsewhere => {
+                    Outcome::Unstored | Outcome::Elsewhere | Outcome::Bare => {
                         return Ok(Warmed { status: StatusCode::OK, bytes: 0, stored: false });
                     }
                     Outcome::Failed(failure) => return Err(failure),
@@ -67,8 +60,8 @@ impl<S: Source> Tier<S> {
         let mut bytes = 0;
         match generation.length() {
             None => {
-                let piece = Piece::Object(0, None);
-                let mut reader = Reader::new(filler, generation.clone(), piece, following).keeping();
+                let pieces = VecDeque::from([Piece::Object(0, None)]);
+                let mut reader = Reader::new(filler, generation.clone(), pieces, following).keeping();
                 while let Some(chunk) = reader.next().await {
                     let more = chunk.map_err(|error| error.0)?.len() as u64;
                     bytes += more;
@@ -82,9 +75,10 @@ impl<S: Source> Tier<S> {
                     bytes += range.end - range.start;
                     if generation.on_disk(block).is_none() {
                         let held = self.store.has(&generation, block);
-                        let piece = Piece::Object(range.start, Some(range.end));
-                        let (filler, of) = (filler.clone(), generation.clone());
-                        let mut reader = Reader::new(filler, of, piece, following.take()).keeping();
+                        let pieces = VecDeque::from([Piece::Object(range.start, Some(range.end))]);
+                        let mut reader =
+                            Reader::new(filler.clone(), generation.clone(), pieces, following.take())
+                                .keeping();
                         let mut whole = BytesMut::new();
                         while let Some(chunk) = reader.next().await {
                             whole.extend_from_slice(&chunk.map_err(|error| error.0)?);
@@ -123,14 +117,7 @@ impl<S: Source> Tier<S> {
         limit: usize,
     ) -> Result<(StatusCode, HeaderMap, Bytes), Failure> {
         let headers = HeaderMap::new();
-        let ask = Ask {
-            key,
-            method: &Method::GET,
-            headers: &headers,
-            web: false,
-            fence: 0,
-            now: SystemTime::now(),
-        };
+        let ask = Ask { key, method: &Method::GET, headers: &headers, web: false, fence: 0, now: self.now() };
         let answer = self.get(ask).await?;
         let (parts, mut body) = answer.response.into_parts();
         let mut whole = BytesMut::new();

@@ -70,7 +70,7 @@ impl Varies {
         Self {
             service: base.service().to_owned(),
             path: base.path().to_owned(),
-            query: base.query().map(str::to_owned),
+            query: base.tail().map(str::to_owned),
             names: names.iter().map(ToString::to_string).collect(),
             floor,
         }

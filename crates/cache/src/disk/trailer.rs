@@ -49,7 +49,7 @@ impl Header {
             id: generation.id,
             service: key.service().to_owned(),
             path: key.path().to_owned(),
-            query: key.query().map(str::to_owned),
+            query: key.tail().map(str::to_owned),
             chosen: key.chosen().map(str::to_owned),
             fence: generation.fence(),
             length: generation.length(),

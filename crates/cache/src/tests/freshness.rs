@@ -64,6 +64,29 @@ async fn stale_while_revalidate_answers_at_once_and_asks_behind() {
 }
 
 #[tokio::test]
+async fn behind_the_viewers_back_too_one_conditional_request_renews_the_whole_generation() {
+    let origin = Origin::new();
+    let body = pattern(100_000, 5);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=1, stale-while-revalidate=60");
+    let tier = tier(&origin).await;
+    get(&tier, "/a.ts").whole().await;
+    let sent = origin.sent.load(std::sync::atomic::Ordering::Relaxed);
+    for range in ["bytes=0-9", "bytes=50000-50009", "bytes=-9"] {
+        let part = get(&tier, "/a.ts").later(Duration::from_secs(5)).with("range", range).whole().await;
+        assert_eq!(part.status, StatusCode::PARTIAL_CONTENT);
+    }
+    until("it was revalidated", || origin.asked() >= 2 && tier.stats().fills_active == 0).await;
+    tokio::task::yield_now().await;
+    let log = origin.log.lock();
+    assert!(log[1..].iter().all(|want| want.range.is_none() && want.revalidate.is_some()));
+    assert_eq!(
+        origin.sent.load(std::sync::atomic::Ordering::Relaxed),
+        sent,
+        "and not a byte of it came again"
+    );
+}
+
+#[tokio::test]
 async fn stale_if_error_stands_in_for_a_source_that_fails() {
     for mood in [Mood::Down, Mood::Says(503)] {
         let origin = Origin::new();

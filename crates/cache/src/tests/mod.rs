@@ -1,14 +1,18 @@
 //! The tier against a source that does as it is told: well, late, short, wrong, or not at all.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod adopt;
 mod disk;
 mod fills;
 mod freshness;
+mod merging;
 mod origin;
+mod property;
 mod purge;
 mod ranges;
+mod trouble;
+mod unmeasured;
 mod web;
+mod wishes;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -32,6 +32,14 @@ pub(super) enum Mood {
     Lies,
     /// No `Content-Length`.
     NoLength,
+    /// Neither a length nor ranges: a body that is made while it is sent.
+    Unmeasured,
+    /// `Content-Range` says what part it is, and not of how much.
+    Star,
+    /// HEAD is answered 405.
+    NoHead,
+    /// It asks to be left alone.
+    Busy,
     /// Neither a length nor a whole body.
     NoLengthBreaks(u64),
 }
@@ -97,7 +105,13 @@ impl Source for Arc<Origin> {
         let mood = *self.mood.lock();
         let mut headers = HeaderMap::new();
         match mood {
+            Mood::Busy => return Err(SourceError::new(SourceFault::Busy, "slow down")),
             Mood::Down => return Err(SourceError::new(SourceFault::Unreachable, "down")),
+            Mood::NoHead if want.head => {
+                let status = StatusCode::METHOD_NOT_ALLOWED;
+                headers.insert("content-length", 0.into());
+                return Ok(Fetched { status, headers, body: futures_util::stream::empty().boxed() });
+            }
             Mood::Says(status) => {
                 let status = StatusCode::from_u16(status).unwrap();
                 return Ok(Fetched { status, headers, body: futures_util::stream::empty().boxed() });
@@ -127,7 +141,10 @@ impl Source for Arc<Origin> {
         }
         let length = thing.body.len() as u64;
         let pinned = want.pin.is_none() || want.pin == thing.etag;
-        let (status, mut body) = match want.range.filter(|_| mood != Mood::IgnoresRanges && pinned) {
+        let (status, mut body) = match want
+            .range
+            .filter(|_| !matches!(mood, Mood::IgnoresRanges | Mood::Unmeasured) && pinned)
+        {
             Some(range) if range.start >= length => {
                 headers.insert("content-range", format!("bytes */{length}").parse().unwrap());
                 (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new())
@@ -135,13 +152,14 @@ impl Source for Arc<Origin> {
             Some(range) => {
                 let end = range.end.min(length);
                 let stated = if mood == Mood::Lies { range.start + 1 } else { range.start };
+                let whole = if mood == Mood::Star { "*".to_owned() } else { length.to_string() };
                 headers
-                    .insert("content-range", format!("bytes {stated}-{}/{length}", end - 1).parse().unwrap());
+                    .insert("content-range", format!("bytes {stated}-{}/{whole}", end - 1).parse().unwrap());
                 (StatusCode::PARTIAL_CONTENT, thing.body.slice(range.start as usize..end as usize))
             }
             None => (StatusCode::OK, thing.body.clone()),
         };
-        if !matches!(mood, Mood::NoLength | Mood::NoLengthBreaks(_)) {
+        if !matches!(mood, Mood::NoLength | Mood::Unmeasured | Mood::NoLengthBreaks(_)) {
             headers.insert("content-length", body.len().into());
         }
         if want.head {

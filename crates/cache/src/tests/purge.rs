@@ -74,3 +74,56 @@ async fn a_fence_that_only_the_asking_tier_knows_is_kept() {
     assert_eq!(get(&tier, "/a.ts").fence(3).whole().await.verdict, Verdict::Hit);
     assert_eq!(origin.log.lock()[1].fence, 9);
 }
+
+#[tokio::test]
+async fn a_tag_over_many_objects_costs_one_mark_and_one_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::new();
+    let mut config = config();
+    config.memory = ByteSize(64 << 20);
+    config.disk =
+        Some(kromka_config::DiskConfig { path: folder.path().to_owned(), size: ByteSize(100 << 20) });
+    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    let journal = || std::fs::metadata(folder.path().join("journal")).unwrap().len();
+    let mut costs = Vec::new();
+    let mut stored = 0..0;
+    for (fence, objects) in [(7, 10), (8, 3000)] {
+        stored = stored.end..stored.end + objects;
+        for n in stored.clone() {
+            let path = format!("/{n}.ts");
+            origin.put(&path, pattern(10, 1), "\"1\"", "max-age=600");
+            origin.edit(&path, |thing| thing.fields.push(("cache-tag", "film".into())));
+            get(&tier, &path).whole().await;
+        }
+        tier.store.disk.as_ref().unwrap().flush().await;
+        let before = journal();
+        tier.purge(&purge(fence, PurgeMode::Hard, &[], &[], &["film"])).unwrap();
+        costs.push(journal() - before);
+        for n in stored.clone() {
+            assert_eq!(get(&tier, &format!("/{n}.ts")).whole().await.verdict, Verdict::Purged);
+        }
+    }
+    assert_eq!(costs[0], costs[1], "as much for 3000 objects as for 10");
+    tier.close().await;
+}
+
+#[tokio::test]
+async fn a_purge_of_the_whole_service_leaves_the_others() {
+    let origin = Origin::new();
+    origin.put("/a.ts", pattern(10, 1), "\"1\"", "max-age=600");
+    let tier = tier(&origin).await;
+    let headers = HeaderMap::new();
+    let other = || Ask {
+        key: Key::new("other", "/a.ts", None),
+        method: &Method::GET,
+        headers: &headers,
+        web: false,
+        fence: 0,
+        now: SystemTime::now(),
+    };
+    get(&tier, "/a.ts").whole().await;
+    tier.get(other()).await.unwrap();
+    tier.purge(&purge(7, PurgeMode::Hard, &[], &["/"], &[])).unwrap();
+    assert_eq!(get(&tier, "/a.ts").whole().await.verdict, Verdict::Purged);
+    assert_eq!(tier.get(other()).await.unwrap().verdict, Verdict::Hit);
+}

@@ -1,8 +1,7 @@
-//! Any range, cold, hot, filling, evicted, on disk or not, equals the slice of the whole.
+//! Ranges and conditions, cold and hot; `property` is about all of them at once.
 
 use super::origin::{Mood, pattern};
 use super::*;
-use proptest::prelude::*;
 
 #[tokio::test]
 async fn a_range_of_a_cold_object_fetches_its_blocks_only() {
@@ -116,50 +115,42 @@ async fn a_source_that_lies_about_its_range_is_not_believed() {
     assert_eq!(get(&tier, "/a.ts").whole().await.body, body);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_range_is_the_slice_of_the_whole(
-        length in 1usize..400_000,
-        ranges in prop::collection::vec((0u64..420_000, 1u64..200_000, 0u8..4), 1..24),
-        with_disk: bool,
-        tiny: bool,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let origin = Origin::new();
-            let body = pattern(length, length as u8);
-            origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
-            let folder = tempfile::tempdir().unwrap();
-            let mut config = config();
-            if tiny { config.memory = ByteSize(40_000); }
-            if with_disk {
-                config.disk = Some(kromka_config::DiskConfig { path: folder.path().to_owned(), size: ByteSize(200_000) });
-            }
-            let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
-            let readers: Vec<_> = ranges.into_iter().map(|(start, count, form)| {
-                let (tier, body) = (tier.clone(), body.clone());
-                tokio::spawn(async move {
-                    let length = body.len() as u64;
-                    let (text, want) = match form {
-                        0 => (format!("bytes={start}-{}", start + count - 1), start.min(length)..(start + count).min(length)),
-                        1 => (format!("bytes={start}-"), start.min(length)..length),
-                        2 => (format!("bytes=-{count}"), length.saturating_sub(count)..length),
-                        _ => (String::new(), 0..length),
-                    };
-                    let request = get(&tier, "/a.ts");
-                    let request = if text.is_empty() { request } else { request.with("range", &text) };
-                    let got = request.whole().await;
-                    if want.is_empty() {
-                        assert_eq!(got.status, StatusCode::RANGE_NOT_SATISFIABLE);
-                    } else {
-                        assert!(got.body == body.slice(want.start as usize..want.end as usize), "{text} of {length}");
-                    }
-                })
-            }).collect();
-            for reader in readers { reader.await.unwrap(); }
-            tier.close().await;
-        });
+#[tokio::test]
+async fn a_cold_range_whose_answer_cannot_be_placed_is_asked_for_whole() {
+    for mood in [Mood::Lies, Mood::Star] {
+        let origin = Origin::new();
+        let body = pattern(100_000, 9);
+        origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+        origin.set(mood);
+        let tier = tier(&origin).await;
+        for _ in 0..2 {
+            let part = get(&tier, "/a.ts").with("range", "bytes=40000-40009").whole().await;
+            assert_eq!((part.status, part.body), (StatusCode::PARTIAL_CONTENT, body.slice(40_000..40_010)));
+            assert_eq!(part.headers["content-range"], "bytes 40000-40009/100000");
+        }
+        assert_eq!(origin.asked(), 2, "{mood:?}");
     }
+}
+
+#[tokio::test]
+async fn a_range_of_what_must_not_be_stored_is_the_range_that_was_asked_for() {
+    let origin = Origin::new();
+    let body = pattern(100_000, 10);
+    origin.put("/a.ts", body.clone(), "\"1\"", "private");
+    let tier = tier(&origin).await;
+    for _ in 0..2 {
+        let part = get(&tier, "/a.ts").with("range", "bytes=40000-40009").whole().await;
+        assert_eq!((part.status, part.body), (StatusCode::PARTIAL_CONTENT, body.slice(40_000..40_010)));
+    }
+}
+
+#[tokio::test]
+async fn a_source_without_head_is_asked_with_get() {
+    let origin = Origin::new();
+    let body = pattern(100_000, 11);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+    origin.set(Mood::NoHead);
+    let tier = tier(&origin).await;
+    let part = get(&tier, "/a.ts").with("range", "bytes=-7").whole().await;
+    assert_eq!((part.status, part.body), (StatusCode::PARTIAL_CONTENT, body.slice(99_993..)));
 }
