@@ -8,7 +8,6 @@ mod architecture;
 mod cli;
 mod clients;
 mod conformance;
-mod network;
 mod prewarm_purge;
 mod selector;
 mod shield;

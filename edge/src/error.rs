@@ -75,6 +75,8 @@ pub(crate) enum Denied {
         /// Bytes that are.
         limit: u64,
     },
+    /// The request wants the connection for another protocol.
+    Upgrade,
     /// The plan's limits leave nothing to play.
     NothingLeft,
     /// The source's own error, which came without words.
@@ -117,6 +119,8 @@ impl Denied {
                 Problem::new(S::PAYLOAD_TOO_LARGE, "too-large-upload", "Body too large")
                     .detail(format!("at most {limit} bytes are sent on from here"))
             }
+            Denied::Upgrade => Problem::new(S::NOT_IMPLEMENTED, "upgrade", "No upgrades here")
+                .detail("WebSocket and other upgrades do not pass a cache: connect to the server itself"),
             Denied::NothingLeft => Problem::new(S::FORBIDDEN, "nothing-left", "No rendition allowed")
                 .detail("the session's limits on resolution and bitrate leave no rendition of this title"),
             Denied::Source(status) => source(*status),
@@ -149,6 +153,8 @@ fn upstream(failure: &Failure) -> Problem {
         Failure::Busy { retry_after, .. } => Problem::new(S::SERVICE_UNAVAILABLE, "busy", "Busy")
             .detail("too much is under way; try again in a moment")
             .retry_after(*retry_after),
+        Failure::NotStored => Problem::new(S::GATEWAY_TIMEOUT, "not-stored", "Not stored")
+            .detail("the request asks for what is stored only (only-if-cached), and nothing here would do"),
         Failure::TooLarge { .. } => Problem::new(S::BAD_GATEWAY, "too-large", "Source answer too large")
             .detail("the source's answer is larger than this node accepts"),
         _ => Problem::new(S::BAD_GATEWAY, "source-unreachable", "Source unavailable")

@@ -1,5 +1,7 @@
 //! What every answer to a viewer gets before it leaves: who served it, how, and who may read it.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, HeaderName, VIA};
 use http::{HeaderMap, HeaderValue, Version};
@@ -25,8 +27,7 @@ const OURS: &str = "kromka-";
 pub(crate) struct Signature {
     via: HeaderValue,
     via_h2: HeaderValue,
-    /// By label; what is asked for most stands first.
-    timing: Vec<(&'static str, HeaderValue)>,
+    timing: HashMap<&'static str, HeaderValue>,
     id: String,
 }
 
@@ -45,8 +46,10 @@ impl Signature {
                 why: format!("`{id}` cannot stand in a header"),
             })
         };
-        let timing = |label| Ok((label, field(format!("edge;desc=\"{id}\", cache;desc=\"{label}\""))?));
-        let timing = LABELS.into_iter().map(timing).collect::<Result<_, StartError>>()?;
+        let mut timing = HashMap::with_capacity(LABELS.len());
+        for label in LABELS {
+            timing.insert(label, field(format!("edge;desc=\"{id}\", cache;desc=\"{label}\""))?);
+        }
         Ok(Signature {
             via: field(format!("1.1 kromka-edge-{id}"))?,
             via_h2: field(format!("2 kromka-edge-{id}"))?,
@@ -68,15 +71,17 @@ impl Signature {
 
     /// Signs an answer and takes out what is not for viewers.
     pub(crate) fn sign(&self, headers: &mut HeaderMap, version: Version, label: &'static str) {
-        let ours = |name: &&HeaderName| INTERNAL.contains(&name.as_str()) || name.as_str().starts_with(OURS);
-        // Mostly there is none of them, and looking costs less than taking out what is not there.
-        let ours: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
+        for name in INTERNAL {
+            headers.remove(name);
+        }
+        let ours: Vec<HeaderName> =
+            headers.keys().filter(|name| name.as_str().starts_with(OURS)).cloned().collect();
         for name in ours {
             headers.remove(name);
         }
         let via = if version == Version::HTTP_2 { &self.via_h2 } else { &self.via };
         headers.append(VIA, via.clone());
-        if let Some((_, timing)) = self.timing.iter().find(|(known, _)| *known == label) {
+        if let Some(timing) = self.timing.get(label) {
             headers.append(SERVER_TIMING, timing.clone());
         }
     }

@@ -1,18 +1,28 @@
 //! Web content: any HTTP server behind the cache. GET and HEAD go through the tier, which tells
 //! representations apart; other methods go to the server, and what they change is forgotten
 //! (RFC 9111 section 4.4).
+//!
+//! The server is asked by its own name. By which name and scheme the viewer asked, and from where, stands in
+//! `X-Forwarded-*` and `Forwarded` (RFC 7239); an object is kept under that name, since its server may have
+//! made it of it.
 
-use http::header::{CONTENT_LENGTH, CONTENT_LOCATION, HOST, LOCATION};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_LOCATION, EXPECT, HOST, LOCATION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
-use http_body_util::Limited;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kromka_cache::{Ask, Key, Verdict};
 use kromka_net::{Counted, Incoming, Peer};
 
 use crate::error::Denied;
 use crate::respond::{self, Content};
-use crate::service::{Clock, Edge};
+use crate::service::Edge;
 use crate::services::Service;
 
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -24,17 +34,18 @@ impl Edge {
         mut request: Request<Incoming>,
         peer: Peer,
         service: &Service,
-        clock: Clock,
+        begun: Instant,
     ) -> Response<Counted<Content>> {
         let version = request.version();
-        let told = match self.signature.stands_in(request.headers()) {
-            true => Err(Denied::Loop),
-            false => {
-                introduce(&mut request, peer);
-                match *request.method() {
-                    Method::GET | Method::HEAD => self.look_up(&request, service, &clock).await,
-                    _ => self.pass_on(request, service).await.map(|response| (response, None)),
-                }
+        let told = if self.signature.stands_in(request.headers()) {
+            Err(Denied::Loop)
+        } else if wants_another_protocol(request.headers()) {
+            Err(Denied::Upgrade)
+        } else {
+            let site = introduce(&mut request, peer);
+            match *request.method() {
+                Method::GET | Method::HEAD => self.look_up(&request, service, &site).await,
+                _ => self.pass_on(request, service, &site).await.map(|response| (response, None)),
             }
         };
         let (response, verdict) = match told {
@@ -45,7 +56,7 @@ impl Edge {
         let (mut parts, content) = response.into_parts();
         self.signature.sign(&mut parts.headers, version, label);
         let meters = self.meters.requests.at(Some(service.index));
-        meters.answered(version, parts.status, label, clock.begun.elapsed());
+        meters.answered(version, parts.status, label, begun.elapsed());
         Response::from_parts(parts, Counted::new(content, meters.sent()))
     }
 
@@ -53,11 +64,11 @@ impl Edge {
         &self,
         request: &Request<Incoming>,
         service: &Service,
-        clock: &Clock,
+        site: &str,
     ) -> Result<(Response<Content>, Option<Verdict>), Denied> {
-        let key = key(service, request.uri());
+        let key = key(service, request.uri(), site);
         let (method, headers) = (request.method(), request.headers());
-        let ask = Ask { key, method, headers, web: true, fence: 0, now: clock.now };
+        let ask = Ask { key, method, headers, web: true, fence: 0, now: self.tier.now() };
         let answer = self.tier.get(ask).await.map_err(Denied::Tier)?;
         Ok((answer.response.map(Content::Left), Some(answer.verdict)))
     }
@@ -65,8 +76,9 @@ impl Edge {
     /// Sends the request on as it comes, and forgets what it changed.
     async fn pass_on(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         service: &Service,
+        site: &str,
     ) -> Result<Response<Content>, Denied> {
         if *request.method() == Method::CONNECT {
             return Err(Denied::Method);
@@ -79,19 +91,30 @@ impl Edge {
         if stated.is_some_and(|stated| stated > limit) {
             return Err(Denied::Upload { limit });
         }
+        // Who waits for a 100 gets it from here, as soon as the server takes the body.
+        request.headers_mut().remove(EXPECT);
         let uri = request.uri().clone();
         let safe = request.method().is_safe();
-        let host = request.headers().get(HOST).cloned();
-        let request = request.map(|body| Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)));
-        let fetched = self.shields.pass_on(request).await.map_err(|error| Denied::Tier(error.into()))?;
+        let too_large = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&too_large);
+        let request = request.map(|body| {
+            Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).map_err(move |error| {
+                noted.store(error.is::<LengthLimitError>(), Ordering::Relaxed);
+                error
+            })
+        });
+        let fetched = match self.shields.pass_on(request).await {
+            Ok(fetched) => fetched,
+            Err(_) if too_large.load(Ordering::Relaxed) => return Err(Denied::Upload { limit }),
+            Err(error) => return Err(Denied::Tier(error.into())),
+        };
         // An error changed nothing; a redirect may well have (RFC 9111 section 4.4).
         if !safe && (fetched.status.is_success() || fetched.status.is_redirection()) {
-            self.tier.invalidate(&key(service, &uri));
+            self.tier.invalidate(&key(service, &uri, site));
             for name in [LOCATION, CONTENT_LOCATION] {
-                if let Some(other) =
-                    fetched.headers.get(&name).and_then(|value| same_site(value, &uri, host.as_ref()))
+                if let Some(other) = fetched.headers.get(&name).and_then(|value| same_site(value, &uri, site))
                 {
-                    self.tier.invalidate(&key(service, &other));
+                    self.tier.invalidate(&key(service, &other, site));
                 }
             }
         }
@@ -99,46 +122,85 @@ impl Edge {
             fetched.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let mut response = Response::new(Content::Left(kromka_cache::Body::passing(fetched.body, length)));
         *response.status_mut() = fetched.status;
-        *response.headers_mut() = kromka_cache::end_to_end(&fetched.headers);
+        let headers = response.headers_mut();
+        *headers = kromka_cache::end_to_end(&fetched.headers);
         if let Some(length) = length {
-            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+            headers.insert(CONTENT_LENGTH, length.into());
         }
+        headers.append("cache-status", HeaderValue::from_static("kromka-edge; fwd=method"));
         Ok(response)
     }
 }
 
-/// Web content is named by the target as it stands: how paths are spelled is its server's affair.
-fn key(service: &Service, uri: &Uri) -> Key {
-    Key::new(&service.id, uri.path(), uri.query())
+/// Web content is named by the target as it stands, and by the site: how paths are spelled is its server's
+/// affair.
+fn key(service: &Service, uri: &Uri, site: &str) -> Key {
+    Key::of_site(&service.id, uri.path(), uri.query(), site)
 }
 
-/// The URI that a `Location` names, if it is one of the same host.
-fn same_site(value: &HeaderValue, base: &Uri, host: Option<&HeaderValue>) -> Option<Uri> {
-    let host = host.and_then(|host| host.to_str().ok()).or_else(|| base.authority().map(|a| a.as_str()))?;
-    let base = url::Url::parse(&format!("http://{host}{}", base.path())).ok()?;
+/// The URI that a `Location` names, if it is one of the same site.
+fn same_site(value: &HeaderValue, base: &Uri, site: &str) -> Option<Uri> {
+    let base = url::Url::parse(&format!("{site}{}", base.path())).ok()?;
     let other = base.join(value.to_str().ok()?).ok()?;
-    let same =
-        other.host_str() == base.host_str() && other.port_or_known_default() == base.port_or_known_default();
     let query = other.query().map(|query| format!("?{query}")).unwrap_or_default();
-    if same { format!("{}{query}", other.path()).parse().ok() } else { None }
+    if other.origin() == base.origin() { format!("{}{query}", other.path()).parse().ok() } else { None }
 }
 
-/// Tells the server behind who asks, and by which name and scheme.
-fn introduce(request: &mut Request<Incoming>, peer: Peer) {
-    let host = request.headers().get(HOST).cloned();
-    let host = host.or_else(|| HeaderValue::from_str(request.uri().authority()?.as_str()).ok());
-    let headers: &mut HeaderMap = request.headers_mut();
-    if let Some(host) = host {
-        headers.insert(HOST, host.clone());
-        headers.entry(FORWARDED_HOST).or_insert(host);
-    }
+/// Whether a request asks to go on in another protocol that a server cannot leave unheard: WebSocket. Other
+/// offers may be declined in silence (RFC 9110 section 7.8).
+fn wants_another_protocol(headers: &HeaderMap) -> bool {
+    let lists = |name: &HeaderName, word: &str| {
+        let lines = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        lines.flat_map(|line| line.split(',')).any(|member| member.trim().eq_ignore_ascii_case(word))
+    };
+    lists(&UPGRADE, "websocket") && lists(&CONNECTION, "upgrade")
+}
+
+/// Tells the server behind who asks, and by which name and scheme; returns those as `scheme://host`.
+///
+/// What a request says about that itself counts only where it comes from this machine: from what ends TLS
+/// in front of us, not from viewers, who may say anything.
+fn introduce(request: &mut Request<Incoming>, peer: Peer) -> String {
+    // A target with a host in it, of HTTP/2 or in absolute form, overrides Host (RFC 9112 section 3.2.2).
+    let host = request.uri().authority().and_then(|named| HeaderValue::from_str(named.as_str()).ok());
+    let host = host.or_else(|| request.headers().get(HOST).cloned());
+    let headers = request.headers_mut();
+    let client = peer.addr.ip().to_canonical();
     let scheme = HeaderValue::from_static(if peer.tls { "https" } else { "http" });
-    headers.entry(FORWARDED_PROTO).or_insert(scheme);
-    let before = headers.get_all(&FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-    let mut chain: Vec<String> = before.map(str::to_owned).collect();
-    chain.push(peer.addr.ip().to_canonical().to_string());
-    if let Ok(chain) = HeaderValue::from_str(&chain.join(", ")) {
-        headers.insert(FORWARDED_FOR, chain);
+    for (name, ours) in [(FORWARDED_HOST, host), (FORWARDED_PROTO, Some(scheme))] {
+        if client.is_loopback() && headers.contains_key(&name) {
+            continue;
+        }
+        headers.remove(&name);
+        if let Some(ours) = ours {
+            headers.insert(name, ours);
+        }
+    }
+    let word = |headers: &HeaderMap, name: &HeaderName| {
+        headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase()
+    };
+    let (host, scheme) = (word(headers, &FORWARDED_HOST), word(headers, &FORWARDED_PROTO));
+    add(headers, FORWARDED_FOR, &client.to_string());
+    add(headers, FORWARDED, &forwarded(client, &host, &scheme));
+    format!("{scheme}://{host}")
+}
+
+/// One hop as RFC 7239 writes it.
+fn forwarded(client: IpAddr, host: &str, scheme: &str) -> String {
+    let client = match client {
+        IpAddr::V4(client) => client.to_string(),
+        IpAddr::V6(client) => format!("\"[{client}]\""),
+    };
+    let host = host.replace(['"', '\\'], "");
+    format!("for={client};host=\"{host}\";proto={scheme}")
+}
+
+/// Adds a member to a list, behind those of the hops before.
+fn add(headers: &mut HeaderMap, name: HeaderName, member: &str) {
+    let before = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok());
+    let list: Vec<&str> = before.chain([member]).collect();
+    if let Ok(list) = HeaderValue::from_str(&list.join(", ")) {
+        headers.insert(name, list);
     }
 }
 
@@ -149,14 +211,34 @@ mod tests {
     #[test]
     fn only_the_same_host_is_followed() {
         let base: Uri = "/a/b?x=1".parse().unwrap();
-        let host = HeaderValue::from_static("h:80");
         let of = |value: &'static str| {
-            same_site(&HeaderValue::from_static(value), &base, Some(&host)).map(|uri| uri.to_string())
+            same_site(&HeaderValue::from_static(value), &base, "http://h:80").map(|uri| uri.to_string())
         };
         assert_eq!(of("c?y=2").as_deref(), Some("/a/c?y=2"));
         assert_eq!(of("/d").as_deref(), Some("/d"));
         assert_eq!(of("http://h/e").as_deref(), Some("/e"));
         assert_eq!(of("http://other/e"), None);
         assert_eq!(of("//h:81/e"), None);
+    }
+
+    #[test]
+    fn a_hop_is_written_so_that_it_cannot_be_misread() {
+        let v4 = forwarded("192.0.2.1".parse().unwrap(), "h:80", "http");
+        assert_eq!(v4, "for=192.0.2.1;host=\"h:80\";proto=http");
+        let v6 = forwarded("2001:db8::1".parse().unwrap(), "h\";x", "https");
+        assert_eq!(v6, "for=\"[2001:db8::1]\";host=\"h;x\";proto=https");
+    }
+
+    #[test]
+    fn only_websocket_is_refused() {
+        let of = |fields: &[(&'static str, &'static str)]| {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            wants_another_protocol(&fields.collect())
+        };
+        assert!(of(&[("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")]));
+        assert!(!of(&[("connection", "upgrade"), ("upgrade", "h2c")]));
+        assert!(!of(&[("upgrade", "websocket")]));
     }
 }

@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use futures_util::{Stream, StreamExt};
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
+use pin_project_lite::pin_project;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
@@ -129,22 +131,26 @@ impl Client {
         request: Request<Bytes>,
         first_byte: Duration,
     ) -> Result<Response<ClientBody>, ClientError> {
-        self.execute(request, first_byte).await
+        self.execute(request, first_byte, &AtomicU64::new(0)).await
     }
 
-    /// As [`send`](Self::send) with a body that is sent while it arrives; the wait for the answer's
-    /// header begins with the first byte of the request.
+    /// As [`send`](Self::send) with a body that is sent while it arrives; the wait for the answer's header
+    /// begins anew while the body moves, so that an upload may take as long as it takes.
     pub async fn send_body<B>(&self, request: Request<B>) -> Result<Response<ClientBody>, ClientError>
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Sync + 'static,
     {
-        self.execute(request.map(reqwest::Body::wrap), self.first_byte).await
+        let moved = Arc::new(AtomicU64::new(0));
+        let request = request.map(|body| reqwest::Body::wrap(Moving { body, moved: Arc::clone(&moved) }));
+        self.execute(request, self.first_byte, &moved).await
     }
 
+    /// `moved` counts the pieces of the request's body that have left.
     async fn execute<B: Into<reqwest::Body>>(
         &self,
         request: Request<B>,
         first_byte: Duration,
+        moved: &AtomicU64,
     ) -> Result<Response<ClientBody>, ClientError> {
         let authority: Arc<str> = match request.uri().authority() {
             Some(authority) => authority.as_str().rsplit('@').next().unwrap_or_default().into(),
@@ -152,7 +158,15 @@ impl Client {
         };
         let request =
             reqwest::Request::try_from(request).map_err(|error| ClientError::Request(chain(error)))?;
-        let answer = match timeout(first_byte, self.inner.execute(request)).await {
+        let mut answer = std::pin::pin!(self.inner.execute(request));
+        let answer = loop {
+            let before = moved.load(Ordering::Relaxed);
+            match timeout(first_byte, &mut answer).await {
+                Err(_) if moved.load(Ordering::Relaxed) != before => {}
+                ended => break ended,
+            }
+        };
+        let answer = match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(self.classify(&authority, error)),
             Err(_) => {
@@ -221,6 +235,38 @@ impl Client {
         } else {
             ClientError::Broken { authority, message: chain(error) }
         }
+    }
+}
+
+pin_project! {
+    /// A body that counts its pieces as they leave.
+    struct Moving<B> {
+        #[pin]
+        body: B,
+        moved: Arc<AtomicU64>,
+    }
+}
+
+impl<B: http_body::Body> http_body::Body for Moving<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<B::Data>, B::Error>>> {
+        let this = self.project();
+        let frame = ready!(this.body.poll_frame(cx));
+        this.moved.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http::header::HOST;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Full};
@@ -18,10 +19,6 @@ use crate::error::BoxError;
 use crate::handler::{Handler, Peer};
 use crate::problem::Problem;
 use crate::stats::{ServerStats, count, uncount};
-
-/// A DATA frame of this many bytes and its head of 9 fill one TLS record of 16 384 (RFC 9113 section 4.1,
-/// RFC 8446 section 5.1). Frames of the largest size would make two records each.
-const H2_TLS_PIECE: usize = 16_384 - 9;
 
 /// What a connection's exchanges share.
 pub(crate) struct Exchanges<H> {
@@ -38,8 +35,7 @@ impl<H: Handler> Exchanges<H> {
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Guarded<H::Body>> {
         let mut open = Open::begin(&self.activity, &self.stats);
         open.until_close = request.version() == Version::HTTP_10;
-        let in_records = request.version() == Version::HTTP_2 && self.peer.tls;
-        let response = match self.oversized(&request) {
+        let response = match self.refused(&request) {
             Some(problem) => {
                 count(&self.stats.malformed);
                 self.own(problem).map(Either::Right)
@@ -56,8 +52,7 @@ impl<H: Handler> Exchanges<H> {
                 }
             }
         };
-        let piece = if in_records { H2_TLS_PIECE } else { usize::MAX };
-        response.map(|inner| Guarded { inner, open, broken: None, piece, rest: Bytes::new() })
+        response.map(|inner| Guarded { inner, open, broken: None })
     }
 
     /// An answer in the handler's place, with what the role puts on every answer.
@@ -67,11 +62,16 @@ impl<H: Handler> Exchanges<H> {
         response
     }
 
-    fn oversized(&self, request: &Request<Incoming>) -> Option<Problem> {
+    fn refused(&self, request: &Request<Incoming>) -> Option<Problem> {
         let url = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         if url > self.url_bytes {
             let problem = Problem::new(StatusCode::URI_TOO_LONG, "url-too-long", "The URL is too long");
             return Some(problem.detail(format!("at most {} bytes of path and query", self.url_bytes)));
+        }
+        // RFC 9112, section 3.2: exactly one, or servers down the road may not agree who is asked.
+        if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
+            let problem = Problem::new(StatusCode::BAD_REQUEST, "bad-host", "Bad Host");
+            return Some(problem.detail("an HTTP/1.1 request has exactly one Host field"));
         }
         if header_bytes(request.headers()) > self.header_bytes {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
@@ -142,16 +142,12 @@ impl Drop for Open {
 }
 
 pin_project! {
-    /// A handler's body under watch, cut as the connection likes it.
+    /// A handler's body under watch.
     pub(crate) struct Guarded<B> {
         #[pin]
         inner: Either<B, Full<Bytes>>,
         open: Open,
         broken: Option<BoxError>,
-        // The connection gets at most this many bytes at once.
-        piece: usize,
-        // What it has not got yet.
-        rest: Bytes,
     }
 }
 
@@ -167,10 +163,6 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
-        if !this.rest.is_empty() {
-            let piece = this.rest.split_to(this.rest.len().min(*this.piece));
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
-        }
         if let Some(error) = this.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
@@ -191,34 +183,18 @@ where
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Poll::Ready(None) => {
+            ready => {
                 this.open.note(true);
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Ok(frame))) => {
-                this.open.note(true);
-                let frame = match frame.into_data() {
-                    Ok(mut data) if data.len() > *this.piece => {
-                        *this.rest = data.split_off(*this.piece);
-                        Frame::data(data)
-                    }
-                    Ok(data) => Frame::data(data),
-                    Err(other) => other,
-                };
-                Poll::Ready(Some(Ok(frame)))
+                ready
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.inner.is_end_stream()
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (inner, rest) = (self.inner.size_hint(), self.rest.len() as u64);
-        match inner.exact() {
-            Some(exact) => SizeHint::with_exact(exact + rest),
-            None => inner,
-        }
+        self.inner.size_hint()
     }
 }

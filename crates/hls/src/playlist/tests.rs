@@ -137,7 +137,6 @@ fn media_of_transport_streams() {
             ended: true,
             maps: vec![],
             segments: vec![segment("000.ts", 2.0), segment("001.ts", 1.96)],
-            ..Media::default()
         }
     );
 }
