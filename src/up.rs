@@ -143,7 +143,7 @@ async fn start(args: &UpArgs, folder: &Folder, media: &Media) -> Result<(Roles, 
                 admin: edge.admin.clone(),
             })
             .collect(),
-        dns: None,
+        dns: selector.dns.first().copied(),
         api_token: folder.api_token().to_owned(),
         tls_certificate: folder.tls().join("cert.pem"),
         data_dir: folder.path().to_owned(),

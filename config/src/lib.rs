@@ -9,7 +9,7 @@
 //!   `error` is what the operator sees;
 //! - `byte_size`, `span` and `secret` are the values that plain TOML does not have;
 //! - `node`, `listen`, `limits`, `admin`, `log`, `cache`, `upstream`, `service`, `source`, `lifetimes`,
-//!   `sessions`, `routing` and `store` hold one table each: the struct, its defaults, its bounds;
+//!   `sessions`, `routing`, `dns` and `store` hold one table each: the struct, its defaults, its bounds;
 //! - `edge`, `origin` and `selector` put the tables of one role together and check what spans several.
 //!
 //! This crate knows no socket, no runtime and no other crate of the project. Beside it stand the samples
@@ -18,6 +18,7 @@
 mod admin;
 mod byte_size;
 mod cache;
+mod dns;
 mod edge;
 mod error;
 mod lifetimes;
@@ -43,6 +44,7 @@ mod upstream;
 pub use admin::AdminConfig;
 pub use byte_size::ByteSize;
 pub use cache::{CacheConfig, DiskConfig};
+pub use dns::{DnsConfig, DnsServer, DnsZoneConfig};
 pub use edge::EdgeConfig;
 pub use error::ConfigError;
 pub use lifetimes::LifetimesConfig;

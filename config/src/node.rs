@@ -1,12 +1,15 @@
 //! `[node]` and `[selector]`: who a node is, and to whom it reports.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use url::Url;
 
+use crate::dns::one_of_each;
 use crate::reader::{NAME, SecretRule, Table};
 use crate::{ListenConfig, Secret, Span};
+
+const ADDRESSES: &str = "an IPv4 and an IPv6 address, such as [\"192.0.2.7\", \"2001:db8::7\"]";
 
 /// Identity of an edge or an origin.
 #[derive(Clone, Debug)]
@@ -23,6 +26,9 @@ pub struct NodeConfig {
     /// The same for TLS: an `https` URL. Default: none, or `https://` and the bound address if there is an
     /// https listener.
     pub tls_url: Option<Url>,
+    /// The IPv4 and the IPv6 address that viewers reach an edge at, at most one of each; a selector's DNS answers
+    /// with them. Default: the host of `url`, where that is an address.
+    pub addresses: Vec<IpAddr>,
     /// Folder for the state of the node: feed cursor, unfinished jobs, last keys. Made if missing. Default
     /// `/var/lib/kromka`.
     pub data: PathBuf,
@@ -42,6 +48,7 @@ impl NodeConfig {
             site: "default".to_owned(),
             url: None,
             tls_url: None,
+            addresses: Vec::new(),
             data: PathBuf::from("/var/lib/kromka"),
             token,
             egress_bps: 1_000_000_000,
@@ -75,6 +82,7 @@ impl NodeConfig {
             site: table.text("site", Some(&usual.site), NAME).unwrap_or(usual.site),
             url: table.url("url"),
             tls_url: table.tls_url("tls_url"),
+            addresses: addresses(&mut table),
             data: table.path("data", usual.data.to_str()).unwrap_or(usual.data),
             token: table.required_secret("token", SecretRule::Bearer),
             egress_bps: table.integer("egress_bps", usual.egress_bps, 1_000_000, 1_000_000_000_000_000),
@@ -96,6 +104,15 @@ impl NodeConfig {
         table.close();
         node
     }
+}
+
+fn addresses(table: &mut Table<'_>) -> Vec<IpAddr> {
+    let read = |text: &str| text.parse::<IpAddr>().map_err(|_| format!("`{text}` is no IP address"));
+    let addresses = table.list("addresses", None, 2, ADDRESSES, read).unwrap_or_default();
+    if let Err(why) = one_of_each(&addresses) {
+        table.fault("addresses", why, ADDRESSES);
+    }
+    addresses
 }
 
 impl SelectorRef {

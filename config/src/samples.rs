@@ -88,6 +88,7 @@ fn the_structs_state_the_same_bounds() {
     let sources = [
         include_str!("admin.rs"),
         include_str!("cache.rs"),
+        include_str!("dns.rs"),
         include_str!("lifetimes.rs"),
         include_str!("limits.rs"),
         include_str!("node.rs"),

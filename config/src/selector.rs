@@ -7,8 +7,8 @@ use url::Url;
 use crate::reader::{NAME, SecretRule, Table, TextRule};
 use crate::service::{read_services, unique};
 use crate::{
-    AdminConfig, Limits, ListenConfig, LogConfig, RoutingConfig, Secret, SelectorService, SessionsConfig,
-    StoreConfig, TlsConfig,
+    AdminConfig, DnsConfig, Limits, ListenConfig, LogConfig, RoutingConfig, Secret, SelectorService,
+    SessionsConfig, StoreConfig, TlsConfig,
 };
 
 /// All settings of `kromka selector`.
@@ -34,6 +34,8 @@ pub struct SelectorConfig {
     pub sessions: SessionsConfig,
     /// `[routing]`: how nodes are judged and ranked.
     pub routing: RoutingConfig,
+    /// `[dns]`: where it answers DNS. Default: nowhere.
+    pub dns: DnsConfig,
     /// `[[service]]`: what it hands out sessions for, at least one.
     pub service: Vec<SelectorService>,
     /// Whether `/player` shows a page to try a stream with. Default true; it needs no secret and shows none.
@@ -75,11 +77,13 @@ impl SelectorConfig {
             token: ApiTokenConfig::read_all(&mut root),
             sessions: SessionsConfig::read(root.table("sessions")),
             routing: RoutingConfig::read(root.table("routing")),
+            dns: DnsConfig::read(root.table("dns")),
             service: read_services(&mut root, |table| SelectorService::read(table)),
             player: root.switch("player", true),
             log: LogConfig::read(root.table("log")),
             listen,
         };
+        selector.dns.check_names(&selector.service, &root);
         root.close();
         selector
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
+use crate::dns::DOMAIN;
 use crate::reader::{NAME, SecretRule, Table, TextRule};
 use crate::{LifetimesConfig, Secret, SourceConfig};
 
@@ -105,6 +106,9 @@ pub struct SelectorService {
     pub id: String,
     /// The paths it owns, beginning with `/`; the same as on the edges. Default `/`.
     pub prefix: String,
+    /// Names that DNS answers with its edges, each within a zone of `[dns]`, at most 16. What stands before such a
+    /// name is a shard of the service and is answered as well. No default.
+    pub names: Vec<String>,
 }
 
 /// Whether `prefix` of a service owns `path`: `/music` owns `/music` and `/music/a`, not `/musical`.
@@ -139,7 +143,7 @@ impl OriginService {
 impl SelectorService {
     /// A service with that name that owns every path.
     pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into(), prefix: "/".to_owned() }
+        Self { id: id.into(), prefix: "/".to_owned(), names: Vec::new() }
     }
 }
 
@@ -185,8 +189,9 @@ impl OriginService {
 impl SelectorService {
     pub(crate) fn read(mut table: Table<'_>) -> Self {
         let (id, prefix) = name_and_prefix(&mut table);
+        let names = table.texts("names", None, 16, DOMAIN).unwrap_or_default();
         table.close();
-        Self { id, prefix }
+        Self { id, prefix, names }
     }
 }
 

@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::{
     admin::Admin,
+    answer::dns,
     app::{App, STREAMS_MAX},
     auth::Gatekeeper,
     error::StartError,
@@ -37,9 +38,12 @@ pub struct Running {
     pub tls_url: Option<Url>,
     /// Where metrics and health are.
     pub admin: Url,
+    /// Where DNS is answered, over UDP and TCP; nowhere unless configured.
+    pub dns: Vec<SocketAddr>,
     app: Arc<App>,
     listeners: Vec<Serving>,
     admin_listener: Serving,
+    names: dns::Serving,
     upkeep: JoinHandle<()>,
     health: Health,
     drain: Duration,
@@ -53,6 +57,7 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
     let http = bind(config.listen.http).await?;
     let https = bind(config.listen.https).await?;
     let admin = kromka_net::bind(config.admin.listen).await?;
+    let names = dns::Listening::open(&config.dns)?;
     let urls = Urls::of(&config, http.as_ref(), https.as_ref())?;
     let tls = match https {
         Some(bound) => Some((tls(&config, &urls)?, bound)),
@@ -92,6 +97,8 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
         let options = ServerOptions { limits: config.limits.clone(), tls: Some(tls) };
         listeners.push(kromka_net::serve(bound, options, handler));
     }
+    let counters = dns::Counters::new(&registry);
+    let names = names.serve(&config.dns, Arc::clone(&app), counters, config.node_token.expose())?;
     let admin_url = base("http", admin.addr())?;
     let answers = Admin { app: Arc::clone(&app), registry, health: health.clone() };
     let options = ServerOptions { limits: Limits::default(), tls: None };
@@ -103,9 +110,11 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
         url: urls.plain,
         tls_url: urls.tls,
         admin: admin_url,
+        dns: names.addrs().to_owned(),
         app,
         listeners,
         admin_listener,
+        names,
         upkeep,
         health,
         drain: *config.limits.drain,
@@ -118,6 +127,7 @@ impl Running {
     pub async fn drain(self) {
         self.health.set_draining();
         self.app.stop.cancel();
+        self.names.drain().await;
         let drains = self.listeners.into_iter().map(|listener| listener.drain(self.drain));
         let cut: usize = futures_util::future::join_all(drains).await.iter().map(|drained| drained.cut).sum();
         if cut > 0 {

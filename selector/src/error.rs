@@ -23,6 +23,16 @@ pub enum StartError {
     /// A signing key.
     #[error("a signing key cannot be used: {0}; take it out of the store, or start with a fresh one")]
     Key(KeyError),
+    /// An address that DNS cannot be answered at.
+    #[error("dns.listen: cannot answer at {addr}: {source}; {hint}")]
+    Dns {
+        /// The address.
+        addr: std::net::SocketAddr,
+        /// What to do.
+        hint: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A setting.
     #[error("{0}")]
     Config(String),

@@ -4,16 +4,17 @@
 //! with every tick, and read without a lock. Silence needs no timer: how old a report is gets judged against `now`
 //! by whoever asks.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use kromka_config::RoutingConfig;
 use kromka_control::{Heartbeat, NodeInfo, NodeRole, NodeState};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use url::Url;
 
 use crate::{
-    rank::{Assigned, Candidate, Cell, Distances, Settings, Snapshot},
+    rank::{Assigned, Candidate, Cell, Distances, Reach, Settings, Snapshot},
     store::nodes::StoredNode,
 };
 
@@ -82,6 +83,7 @@ struct Entry {
     drained: bool,
     revision: u64,
     assigned: Arc<Assigned>,
+    reach: Reach,
 }
 
 impl Roster {
@@ -119,6 +121,7 @@ impl Roster {
                 drained: node.drained,
                 revision: node.revision,
                 assigned: Arc::default(),
+                reach: reach(&node.heartbeat),
                 heartbeat: node.heartbeat,
             };
             nodes.entries.insert(entry.heartbeat.id.clone(), entry);
@@ -151,6 +154,7 @@ impl Roster {
                 let notable = moved || entry.gone != heartbeat.goodbye || !entry.heard_here;
                 entry.assigned.reported();
                 entry.heartbeat = heartbeat.clone();
+                entry.reach = reach(heartbeat);
                 entry.heard_ms = now_ms;
                 entry.heard_here = true;
                 entry.gone = heartbeat.goodbye;
@@ -166,6 +170,7 @@ impl Roster {
                     drained: false,
                     revision: 1,
                     assigned: Arc::default(),
+                    reach: reach(heartbeat),
                 };
                 nodes.entries.insert(heartbeat.id.clone(), entry);
                 Heard { notable: true, newer: true }
@@ -342,6 +347,23 @@ impl Roster {
     }
 }
 
+/// How a node says it is reached; what it does not say is left open.
+fn reach(heartbeat: &Heartbeat) -> Reach {
+    let tls = heartbeat.tls_url.as_deref().and_then(|url| Url::parse(url).ok());
+    let mut reach = Reach {
+        tls_port: tls.and_then(|url| url.port_or_known_default()),
+        h3: heartbeat.alpn.iter().any(|protocol| protocol == "h3"),
+        ..Reach::default()
+    };
+    for address in &heartbeat.addresses {
+        match address {
+            IpAddr::V4(v4) => reach.v4 = reach.v4.or(Some(*v4)),
+            IpAddr::V6(v6) => reach.v6 = reach.v6.or(Some(*v6)),
+        }
+    }
+    reach
+}
+
 impl Entry {
     fn candidate(&self, now_ms: u64) -> Candidate {
         let heartbeat = &self.heartbeat;
@@ -356,6 +378,7 @@ impl Entry {
             site: Arc::from(heartbeat.site.as_str()),
             url: trimmed(&heartbeat.url),
             tls_url: heartbeat.tls_url.as_deref().map(trimmed),
+            reach: self.reach,
             heard_ms: self.heard_ms,
             draining: self.drained || heartbeat.state == NodeState::Draining,
             gone: self.gone || now_ms.saturating_sub(self.heard_ms) > LEFT_MS,

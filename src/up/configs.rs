@@ -1,6 +1,6 @@
 //! The configuration files that `up` writes for its roles; they read like any operator's.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -11,6 +11,9 @@ use super::media::Media;
 
 /// The one service of `up`.
 pub(super) const SERVICE: &str = "default";
+
+/// The zone that the service's name lies in; nobody delegates it, `test` is for tests (RFC 6761).
+pub(super) const ZONE: &str = "kromka.test";
 
 /// Writes configurations into the data folder.
 pub(super) struct Configs<'a> {
@@ -26,10 +29,12 @@ impl Configs<'_> {
             "role = \"selector\"\nnode_token = {node}\n\n[listen]\nhttp = {listen}\n\n[admin]\nlisten = {any}\n\n\
              [store]\npath = {store}\n\n[[token]]\nname = \"up\"\nsecret = {api}\n\
              scopes = [\"sessions:write\", \"content:write\", \"purge:write\", \"nodes:write\", \"read\"]\n\n\
-             [sessions]\nstart = \"24h\"\n\n[[service]]\nid = \"{SERVICE}\"\nprefix = \"/\"\n",
+             [sessions]\nstart = \"24h\"\n\n[dns]\nlisten = [{any}]\n\n[[dns.zone]]\nname = \"{ZONE}\"\nns = [\"ns.{ZONE} {ip}\"]\n\n\
+             [[service]]\nid = \"{SERVICE}\"\nprefix = \"/\"\nnames = [\"{SERVICE}.{ZONE}\"]\n",
             node = quoted(self.folder.node_token()),
             listen = self.address(port),
             any = self.address(0),
+            ip = self.reached(),
             store = self.path("selector/selector.db")?,
             api = quoted(self.folder.api_token()),
         );
@@ -69,6 +74,15 @@ impl Configs<'_> {
             selector = quoted(selector.as_str()),
         );
         self.write(&id, text)
+    }
+
+    /// An address that this machine can be reached at, whatever it listens on.
+    fn reached(&self) -> IpAddr {
+        match self.ip {
+            ip if !ip.is_unspecified() => ip,
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        }
     }
 
     fn address(&self, port: u16) -> String {

@@ -1,6 +1,7 @@
 //! What `up` tells when all is up: words for people, a JSON object for machines.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use url::Url;
 
+use super::configs::{SERVICE, ZONE};
 use super::media::Media;
 
 /// The content of `--ready-file`.
@@ -20,8 +22,8 @@ pub(super) struct Ready {
     pub master_url: Option<String>,
     pub origin: NodeReady,
     pub edges: Vec<EdgeReady>,
-    /// Null until the selector answers DNS.
-    pub dns: Option<String>,
+    /// Where the selector answers DNS, over UDP and TCP.
+    pub dns: Option<SocketAddr>,
     pub api_token: String,
     /// The edges' self-made certificate, for clients that are to trust it.
     pub tls_certificate: PathBuf,
@@ -62,6 +64,10 @@ impl Ready {
         }
         let token = self.data_dir.join("api-token");
         writeln!(out, "  API      {}v1/openapi.json  (token in {})", self.selector, token.display())?;
+        if let Some(dns) = self.dns {
+            let (ip, port) = (dns.ip(), dns.port());
+            writeln!(out, "  DNS      {SERVICE}.{ZONE} at {dns}  (dig @{ip} -p {port} {SERVICE}.{ZONE})")?;
+        }
         if let Media::Sample(_) = media {
             writeln!(
                 out,

@@ -64,7 +64,13 @@ pub(super) const DOORS: [Door; 19] = [
     door(&["sqlx"], &["selector"], &["selector/src/store"]),
     door(&["axum"], &["selector"], &["selector/src"]),
     door(&["utoipa"], &["control", "selector"], &["crates/control/src", "selector/src"]),
-    door(&["hickory-client", "hickory-proto", "hickory-resolver", "hickory-server"], &[], &[]),
+    Door {
+        packages: &["hickory-client", "hickory-proto", "hickory-resolver", "hickory-server"],
+        crates: &["selector"],
+        // The scenarios ask as a resolver would.
+        tests_of: &["kromka"],
+        modules: &["selector/src/answer/dns"],
+    },
     // Numbers and logs.
     door(&["prometheus"], &["telemetry"], &["crates/telemetry/src/metric", "crates/telemetry/src/registry"]),
     door(&["tracing-subscriber"], &["telemetry"], &["crates/telemetry/src/logs"]),

@@ -64,6 +64,12 @@ impl Table<'_> {
         .or(default)
     }
 
+    /// Addresses and ports of listeners, without repetition, at most `max`.
+    pub(crate) fn addresses(&mut self, key: &'static str, max: usize) -> Vec<SocketAddr> {
+        let read = |text: &str| text.parse().map_err(|_| format!("`{text}` is not an address with a port"));
+        self.list(key, None, max, ADDRESS, read).unwrap_or_default()
+    }
+
     /// A path; relative ones are joined to the folder of the file.
     pub(crate) fn path(&mut self, key: &'static str, default: Option<&str>) -> Option<PathBuf> {
         let doc = self.doc;
@@ -113,7 +119,9 @@ impl Table<'_> {
         read.map_err(|why| self.fault(key, why, allowed)).ok()
     }
 
-    fn list<T: PartialEq>(
+    /// A list whose elements a function reads, without repetition, at most `max`; none if it is absent, or is no
+    /// list. Elements that are wrong are noted and left out.
+    pub(crate) fn list<T: PartialEq>(
         &mut self,
         key: &'static str,
         default: Option<String>,

@@ -3,6 +3,8 @@
 //! Nothing is polled: load, receipts (`feed_seq`) and job progress all ride here. Authorized by the token that
 //! nodes and selectors share.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -21,6 +23,13 @@ pub struct Heartbeat {
     /// The same over TLS, if it serves TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_url: Option<String>,
+    /// The IPv4 and the IPv6 address viewers reach it at, for DNS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub addresses: Vec<IpAddr>,
+    /// What it speaks over TLS, by the names of ALPN (RFC 7301): `h2`, `h3`; empty where it serves no TLS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alpn: Vec<String>,
     /// What it is.
     pub role: NodeRole,
     /// Changes at every start of the process, so that a restart is seen and `seq` may begin anew.

@@ -57,7 +57,7 @@ pub use problem::{Problem, explain, wordless};
 pub use serve::{ServerOptions, Serving, serve};
 pub use service::ServiceHandler;
 pub use stats::{ServerStats, Traffic};
-pub use tls::Tls;
+pub use tls::{ALPN, Tls};
 
 /// How kromka names itself in `User-Agent`, for example `kromka/0.1.0 (edge)`.
 pub fn user_agent(role: &str) -> String {

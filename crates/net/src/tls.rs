@@ -23,6 +23,9 @@ use crate::error::NetError;
 use crate::wire::{Protocol, Wire};
 use reload::Pair;
 
+/// What TLS listeners speak, the preferred one first, by the names of ALPN (RFC 7301).
+pub const ALPN: [&str; 2] = ["h2", "http/1.1"];
+
 /// The certificate of a listener; cheap to clone, all clones follow the same files.
 #[derive(Clone, Debug)]
 pub struct Tls {
@@ -54,7 +57,7 @@ impl Tls {
             .map_err(|error| NetError::Tls(error.to_string()))?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&pair) as _);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = ALPN.map(|protocol| protocol.as_bytes().to_vec()).into();
         // A returning viewer resumes without a round trip of certificates; the keys live in memory only.
         config.ticketer = Ticketer::new().map_err(|error| NetError::Tls(error.to_string()))?;
         Ok(Self { config: Arc::new(config), pair })

@@ -42,6 +42,11 @@ impl Cell {
         Cell(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)))
     }
 
+    /// How many bits of an address decide that it lies in the cell.
+    pub fn prefix_len(&self) -> u8 {
+        self.0.prefix_len()
+    }
+
     /// Reads `203.0.113.0/24`; a prefix longer than a cell is widened to its cell.
     pub fn parse(text: &str) -> Option<Cell> {
         text.parse::<IpNet>().ok().map(|net| Cell::of(net.network()))

@@ -24,4 +24,4 @@ mod tests;
 
 pub use choice::{Place, Question, Ranked, Ranking, Reason, Verdict, rank};
 pub use distance::{Cell, Distances};
-pub use snapshot::{Assigned, Candidate, Settings, Snapshot};
+pub use snapshot::{Assigned, Candidate, Reach, Settings, Snapshot};

@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -57,7 +58,12 @@ pub struct Assigned {
 impl Assigned {
     /// One more viewer was sent there.
     pub fn add(&self) {
-        self.since.fetch_add(1, Ordering::Relaxed);
+        self.add_many(1);
+    }
+
+    /// That many more viewers were sent there.
+    pub fn add_many(&self, viewers: u64) {
+        self.since.fetch_add(viewers, Ordering::Relaxed);
     }
 
     /// A report has arrived.
@@ -71,6 +77,19 @@ impl Assigned {
     }
 }
 
+/// How an edge is reached: what an answer needs that names addresses instead of URLs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Its IPv4 address.
+    pub v4: Option<Ipv4Addr>,
+    /// Its IPv6 address.
+    pub v6: Option<Ipv6Addr>,
+    /// The port of its TLS listener, as viewers reach it.
+    pub tls_port: Option<u16>,
+    /// Whether it speaks HTTP/3 there.
+    pub h3: bool,
+}
+
 /// One edge as the roster sees it.
 #[derive(Clone, Debug)]
 pub struct Candidate {
@@ -82,6 +101,8 @@ pub struct Candidate {
     pub url: Arc<str>,
     /// The same over TLS, where the edge has it.
     pub tls_url: Option<Arc<str>>,
+    /// How it is reached without asking DNS, for answers that are DNS.
+    pub reach: Reach,
     /// When it was last heard, in the milliseconds of [`super::Question::now_ms`].
     pub heard_ms: u64,
     /// It, or an operator, wants no new viewers.

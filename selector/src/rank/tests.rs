@@ -16,6 +16,7 @@ fn edge(id: &str, site: &str, load: f64) -> Candidate {
         site: Arc::from(site),
         url: Arc::from(format!("http://{id}")),
         tls_url: None,
+        reach: Default::default(),
         heard_ms: NOW - 100,
         draining: false,
         gone: false,

@@ -40,6 +40,8 @@ fn heartbeat(id: &str) -> Heartbeat {
         site: "default".into(),
         url: format!("http://{id}"),
         tls_url: None,
+        addresses: vec![],
+        alpn: vec![],
         role: NodeRole::Edge,
         boot: "b".into(),
         seq: 1,

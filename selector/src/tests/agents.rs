@@ -89,6 +89,8 @@ fn join(
             site: id.into(),
             url: format!("http://{id}.example:8080/").parse().unwrap(),
             tls_url: None,
+            addresses: vec![],
+            alpn: vec![],
         },
         selectors: vec![rig.running.url.clone()],
         token: NODE.into(),

@@ -5,7 +5,7 @@ use std::{path::Path, sync::atomic::AtomicU64, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use kromka_config::{
-    AdminConfig, ApiTokenConfig, Limits, ListenConfig, LogConfig, RoutingConfig, SelectorConfig,
+    AdminConfig, ApiTokenConfig, DnsConfig, Limits, ListenConfig, LogConfig, RoutingConfig, SelectorConfig,
     SelectorService, SessionsConfig, StoreConfig, TlsConfig,
 };
 use kromka_control::{Feed, Heartbeat, JobProgress, Load, NodeRole, NodeState, OperationState};
@@ -86,6 +86,7 @@ pub(super) fn config(folder: &Path) -> SelectorConfig {
         ],
         sessions: SessionsConfig::default(),
         routing: RoutingConfig::default(),
+        dns: DnsConfig::default(),
         service: vec![
             SelectorService::new("default"),
             SelectorService { prefix: "/music/".into(), ..SelectorService::new("music") },
@@ -220,6 +221,8 @@ pub(super) fn node(id: &str) -> Heartbeat {
         site: id.split('-').next().unwrap().into(),
         url: format!("http://{id}.example:8080/"),
         tls_url: None,
+        addresses: vec![],
+        alpn: vec![],
         role: if id.starts_with('o') { NodeRole::Origin } else { NodeRole::Edge },
         boot: "boot".into(),
         seq: SEQ.fetch_add(1, std::sync::atomic::Ordering::Relaxed),

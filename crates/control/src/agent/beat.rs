@@ -82,6 +82,8 @@ fn heartbeat<N: Node>(shared: &Context<N>, goodbye: bool) -> Heartbeat {
         site: identity.site.clone(),
         url: identity.url.to_string(),
         tls_url: identity.tls_url.as_ref().map(Url::to_string),
+        addresses: identity.addresses.clone(),
+        alpn: identity.alpn.clone(),
         role: identity.role,
         boot: shared.boot.clone(),
         seq: shared.beats.fetch_add(1, Ordering::Relaxed) + 1,

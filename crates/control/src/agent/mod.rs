@@ -11,6 +11,7 @@
 //! Nothing upstream is trusted to be up: without any selector a node serves from what it knew last.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +70,10 @@ pub struct Identity {
     pub url: Url,
     /// The same over TLS.
     pub tls_url: Option<Url>,
+    /// The IPv4 and the IPv6 address it is reached at, for DNS; at most one of each.
+    pub addresses: Vec<IpAddr>,
+    /// What it speaks over TLS, by the names of ALPN; empty where it serves no TLS.
+    pub alpn: Vec<String>,
 }
 
 /// What an agent needs.
@@ -102,6 +107,8 @@ impl AgentOptions {
                 site: node.site.clone(),
                 url: url.clone(),
                 tls_url: tls_url.cloned(),
+                addresses: addresses(node, url, tls_url),
+                alpn: tls_url.iter().flat_map(|_| kromka_net::ALPN).map(str::to_owned).collect(),
             },
             selectors: selector.urls.clone(),
             token: node.token.expose().to_owned(),
@@ -109,6 +116,24 @@ impl AgentOptions {
             state_dir: node.data.clone(),
         }
     }
+}
+
+/// What the configuration says, else what stands in the URLs as an address rather than a name.
+fn addresses(node: &NodeConfig, url: &Url, tls_url: Option<&Url>) -> Vec<IpAddr> {
+    if !node.addresses.is_empty() {
+        return node.addresses.clone();
+    }
+    let mut found: Vec<IpAddr> = Vec::new();
+    for url in [Some(url), tls_url].into_iter().flatten() {
+        let address = url.host_str().and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok());
+        if let Some(address) = address
+            && !address.is_unspecified()
+            && found.iter().all(|known| known.is_ipv4() != address.is_ipv4())
+        {
+            found.push(address);
+        }
+    }
+    found
 }
 
 impl fmt::Debug for AgentOptions {

@@ -109,6 +109,8 @@ fn start(selectors: &[Url], dir: &Path, node: &Arc<FakeNode>) -> AgentHandle {
         site: "here".into(),
         url: Url::parse("http://127.0.0.1:1/").unwrap(),
         tls_url: None,
+        addresses: Vec::new(),
+        alpn: Vec::new(),
     };
     let options = AgentOptions {
         identity,
@@ -345,6 +347,8 @@ async fn an_unusable_folder_or_token_is_told_at_once() {
         site: "here".into(),
         url: Url::parse("http://127.0.0.1:1/").unwrap(),
         tls_url: None,
+        addresses: Vec::new(),
+        alpn: Vec::new(),
     };
     let options = |token: &str, state_dir: &Path| AgentOptions {
         identity: identity.clone(),
