@@ -23,15 +23,21 @@ pub struct Facts {
     pub commit: String,
     /// The binary under test.
     pub kromka: String,
-    /// The peer.
-    pub nginx: String,
+    /// What it is compared with.
+    pub peers: Vec<String>,
     /// The load tools.
     pub tools: Vec<String>,
 }
 
 impl Facts {
-    /// Gathers what can be found out; what cannot is `unknown`.
+    /// Gathers what can be found out, for a comparison with nginx; what cannot is `unknown`.
     pub fn gather(binary: &Path) -> Facts {
+        let tools = vec![said("wrk", &["-v"]), said("h2load", &["--version"])];
+        Facts::beside(binary, vec![nginx::version()], tools)
+    }
+
+    /// The same for other peers and load tools.
+    pub fn beside(binary: &Path, peers: Vec<String>, tools: Vec<String>) -> Facts {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let models: Vec<&str> = info
             .lines()
@@ -47,8 +53,8 @@ impl Facts {
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
             commit: said("git", &["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "--short=12", "HEAD"]),
             kromka: kromka::version(binary),
-            nginx: nginx::version(),
-            tools: vec![said("wrk", &["-v"]), said("h2load", &["--version"])],
+            peers,
+            tools,
         }
     }
 
@@ -57,14 +63,14 @@ impl Facts {
         vec![
             format!("{} UTC, commit {}", self.at, self.commit),
             format!("{}, {} cores, Linux {}", self.processor, self.cores, self.kernel),
-            format!("{}; {}", self.kromka, self.nginx),
+            format!("{}; {}", self.kromka, self.peers.join("; ")),
             self.tools.join("; "),
         ]
     }
 }
 
 /// The first line that a program prints; some, like wrk, end with an error after their version.
-fn said(program: &str, args: &[&str]) -> String {
+pub fn said(program: &str, args: &[&str]) -> String {
     let Ok(output) = Command::new(program).args(args).output() else { return "unknown".to_owned() };
     let text = [output.stdout, output.stderr].concat();
     String::from_utf8_lossy(&text).lines().next().unwrap_or("unknown").trim().to_owned()

@@ -3,9 +3,11 @@
 //! - `ffmpeg`: every rendition, packet by packet;
 //! - `browsers`: Chromium with its own HLS, and hls.js over TLS and h2;
 //! - `downloads`: curl resumes on another edge;
+//! - `resolvers`: dig and kdig ask for names;
 //! - `bucket`: an S3 server as the source, stopped in the middle of a fill.
 
 mod browsers;
 mod bucket;
 mod downloads;
 mod ffmpeg;
+mod resolvers;

@@ -4,10 +4,13 @@
 //! - `sessions`: playback sessions, signed URLs, keys;
 //! - `callers`: who may do what, once, and what the API says about itself;
 //! - `leaving`: drained and killed edges;
+//! - `names`: DNS; `names_leaving`: the same of drained, stopped and killed edges;
 //! - `restarts`: what survives.
 
 mod callers;
 mod leaving;
+mod names;
+mod names_leaving;
 mod restarts;
 mod routes;
 mod sessions;

@@ -1,5 +1,6 @@
 //! Roles that belong together, as separate processes: a shield, edges, and a selector where there is one.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -7,15 +8,24 @@ use tempfile::TempDir;
 use super::media;
 use super::operator::Operator;
 use super::patience::until;
+use super::ports;
+use super::resolver::Resolver;
 use super::role::Role;
 use super::settings::{self, API_TOKEN, Additions, Places};
 use super::tokens::Tokens;
+
+/// The zone of fleets that answer DNS.
+pub(crate) const ZONE: &str = "cdn.test";
+
+/// The name of their service.
+pub(crate) const NAME: &str = "video.cdn.test";
 
 /// What a fleet shall be.
 pub(crate) struct Plan {
     source: String,
     edges: usize,
     selector: bool,
+    names: Option<SocketAddr>,
     additions: Additions,
 }
 
@@ -26,6 +36,7 @@ pub(crate) struct Fleet {
     pub(crate) edges: Vec<Role>,
     /// Signs for edges that have no selector.
     pub(crate) tokens: Tokens,
+    names: Option<SocketAddr>,
     folder: TempDir,
 }
 
@@ -47,7 +58,7 @@ impl Plan {
 
     /// Over a source as a configuration writes it.
     pub(crate) fn over(source: String) -> Plan {
-        Plan { source, edges: 1, selector: false, additions: Additions::new() }
+        Plan { source, edges: 1, selector: false, names: None, additions: Additions::new() }
     }
 
     pub(crate) fn edges(mut self, edges: usize) -> Plan {
@@ -59,6 +70,17 @@ impl Plan {
     pub(crate) fn selected(mut self) -> Plan {
         self.selector = true;
         self
+    }
+
+    /// With a selector that answers DNS for the service, by the name of [`NAME`]; `lines` are its settings.
+    pub(crate) fn named(self, lines: &str) -> Plan {
+        let address = ports::address();
+        let dns = format!(
+            "listen = [{address:?}]\n{lines}\n[[dns.zone]]\nname = {ZONE:?}\nns = [\"ns1.{ZONE} 127.0.0.1\"]"
+        );
+        let mut plan = self.selected().with("selector", "dns", &dns);
+        plan.names = Some(address.parse().unwrap());
+        plan.with("selector", "service", &format!("names = [{NAME:?}]"))
     }
 
     /// Adds lines to a table of a role's configuration.
@@ -107,7 +129,7 @@ impl Plan {
             let text = settings::edge(&id, &places, &place, reports_to, &shield.url, keys, &self.additions);
             Role::new("edge", &id, &places, &place, &text)
         });
-        Fleet { edges: edges.collect(), selector, shield, tokens, folder }
+        Fleet { edges: edges.collect(), selector, shield, tokens, names: self.names, folder }
     }
 }
 
@@ -133,6 +155,16 @@ impl Fleet {
     /// A folder for what the scenario needs besides.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where the selector answers DNS.
+    pub(crate) fn names(&self) -> SocketAddr {
+        self.names.expect("a fleet with names")
+    }
+
+    /// Someone who asks the selector's DNS.
+    pub(crate) fn resolver(&self) -> Resolver {
+        Resolver::new(self.names())
     }
 
     /// Someone who may do everything at the selector.

@@ -9,6 +9,7 @@
 //! - `source`: a web server as the source, which counts, stalls, breaks off and forgets as told;
 //! - `viewer`: an HTTP client that hides nothing; `wire`: bytes that no client would send;
 //! - `player`: plays a playlist and all below it; `operator`: talks to the control API;
+//! - `resolver`: asks DNS as a resolver would;
 //! - `tokens`: signs what a platform would sign; `media`: the sample on disk;
 //! - `patience`: the one bound on waiting.
 //!
@@ -23,6 +24,7 @@ pub(crate) mod patience;
 pub(crate) mod player;
 pub(crate) mod ports;
 pub(crate) mod process;
+pub(crate) mod resolver;
 pub(crate) mod role;
 pub(crate) mod settings;
 pub(crate) mod source;
@@ -36,6 +38,7 @@ pub(crate) use fleet::Fleet;
 pub(crate) use operator::Operator;
 pub(crate) use patience::{until, within};
 pub(crate) use process::Process;
+pub(crate) use resolver::Resolver;
 pub(crate) use role::Role;
 pub(crate) use source::{Conduct, Source};
 pub(crate) use up::Up;

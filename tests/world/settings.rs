@@ -1,5 +1,6 @@
 //! The configuration files of a fleet: what every scenario needs, plus what this one is about.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::ports;
@@ -81,6 +82,7 @@ pub(crate) fn selector(places: &Places, folder: &Path, additions: &Additions) ->
             .push_str(&format!("\n[[token]]\nname = {name:?}\nsecret = {token:?}\nscopes = {scopes:?}\n"));
     }
     text.table("service", "id = \"default\"\nprefix = \"/\"");
+    text.table("dns", "");
     text.text
 }
 
@@ -129,9 +131,22 @@ pub(crate) fn edge(
     text.text
 }
 
+/// The addresses that DNS answers with for a node, by the number at the end of its name.
+pub(crate) fn addresses_of(id: &str) -> [IpAddr; 2] {
+    let number = id.rsplit('-').next().unwrap();
+    ["192.0.2.", "2001:db8::"].map(|network| format!("{network}{number}").parse().unwrap())
+}
+
 fn node(text: &mut Text<'_>, id: &str, site: &str, folder: &Path) {
     let data = folder.join("state");
-    text.table("node", &format!("id = {id:?}\nsite = {site:?}\ndata = {data:?}\ntoken = {NODE_TOKEN:?}"));
+    // Every node listens on loopback; what DNS says of it tells them apart.
+    let addresses = addresses_of(id).map(|address| address.to_string());
+    text.table(
+        "node",
+        &format!(
+            "id = {id:?}\nsite = {site:?}\naddresses = {addresses:?}\ndata = {data:?}\ntoken = {NODE_TOKEN:?}"
+        ),
+    );
 }
 
 fn cache(text: &mut Text<'_>, folder: &Path) {

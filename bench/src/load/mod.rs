@@ -1,10 +1,12 @@
 //! Load tools: each is run for some seconds on a core of its own, and says what it got.
 //!
 //! - [`wrk`] speaks HTTP/1.1, plain and over TLS;
-//! - [`h2load`] speaks HTTP/2, and tells what TLS has agreed on.
+//! - [`h2load`] speaks HTTP/2, and tells what TLS has agreed on;
+//! - [`dnsperf`] asks DNS over UDP.
 //!
-//! Both are Debian packages (wrk, nghttp2-client). They know no server.
+//! All are Debian packages (wrk, nghttp2-client, dnsperf). They know no server.
 
+pub mod dnsperf;
 pub mod h2load;
 pub mod wrk;
 

@@ -1,11 +1,16 @@
 //! The servers that are compared, each with its best settings.
 //!
 //! - [`kromka`] is the origin and the edge, from the binary that is measured;
-//! - [`nginx`] is Debian's nginx as a cache, its settings in `nginx.conf`.
+//! - [`nginx`] is Debian's nginx as a cache, its settings in `nginx.conf`;
+//! - [`names`] is a selector that answers DNS for a fleet which reports to it; [`gdnsd`] and [`knot`] answer the same
+//!   question from a table of networks.
 //!
 //! All of them listen on loopback only, live in a room of the run's folder and stop when dropped.
 
+pub mod gdnsd;
+pub mod knot;
 pub mod kromka;
+pub mod names;
 pub mod nginx;
 
 use std::net::SocketAddr;
