@@ -93,7 +93,7 @@ zone:
 }
 
 fn three(site: usize) -> String {
-    (0..3).map(|node| address(site, node)).collect::<Vec<_>>().join(", ")
+    (0..3).map(|node| address(site, node).to_string()).collect::<Vec<_>>().join(", ")
 }
 
 /// What it says of its version.

@@ -126,7 +126,7 @@ impl Batch {
                 continue;
             }
             // Back to where it came from, and from where it went to.
-            let control = forget_interface(&mut slot.control, header.msg_controllen as usize);
+            let control = forget_interface(&mut slot.control, header.msg_controllen);
             slot.iov = libc::iovec { iov_base: slot.answer.as_mut_ptr().cast(), iov_len: slot.answered };
             let out = &mut self.headers[count];
             out.msg_len = 0;
