@@ -35,9 +35,13 @@ pub struct NodeConfig {
     /// The secret that all nodes and selectors share, 16 to 512 bytes; it authenticates heartbeats, the feed
     /// and an edge's requests to a shield. Required.
     pub token: Secret,
-    /// What the node can send, in bits per second, 1000000..1000000000000000, default 1000000000 (1 Gbit/s).
-    /// Load is measured against it, so a wrong value sends viewers to the wrong edge.
+    /// What the node can send, in bits per second, 0..1000000000000000, default 0: what the network card of the
+    /// default route says, or the fastest that is up, or 1 Gbit/s where none tells. Load is measured against it,
+    /// so a wrong value sends viewers to the wrong edge.
     pub egress_bps: u64,
+    /// Requests the node is meant to answer at once, 0..10000000, default 0: no limit. Nothing is refused past
+    /// it; it is one of the measures of load, for nodes that another resource than those measured holds back.
+    pub inflight: u64,
 }
 
 impl NodeConfig {
@@ -51,7 +55,8 @@ impl NodeConfig {
             addresses: Vec::new(),
             data: PathBuf::from("/var/lib/kromka"),
             token,
-            egress_bps: 1_000_000_000,
+            egress_bps: 0,
+            inflight: 0,
         }
     }
 }
@@ -85,7 +90,8 @@ impl NodeConfig {
             addresses: addresses(&mut table),
             data: table.path("data", usual.data.to_str()).unwrap_or(usual.data),
             token: table.required_secret("token", SecretRule::Bearer),
-            egress_bps: table.integer("egress_bps", usual.egress_bps, 1_000_000, 1_000_000_000_000_000),
+            egress_bps: table.integer("egress_bps", usual.egress_bps, 0, 1_000_000_000_000_000),
+            inflight: table.integer("inflight", usual.inflight, 0, 10_000_000),
             id: usual.id,
         };
         let everywhere = |address: Option<SocketAddr>| address.is_some_and(|it| it.ip().is_unspecified());

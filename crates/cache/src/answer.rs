@@ -2,13 +2,12 @@
 //! fields that tell how it was come by (`Age`, `Cache-Status` of RFC 9211).
 
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use crate::body::{Body, Filler, Piece, Reader};
 use crate::fill::Attached;
@@ -16,8 +15,15 @@ use crate::generation::Generation;
 use crate::meta::{self, Meta};
 use crate::range::{self, Selection, Spec};
 use crate::stats::count;
+use crate::store::Store;
 use crate::tier::Ask;
 use crate::{blocks, conditional};
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Fields that tier, role and server add to the stored ones: `Age`, `Cache-Status`, `Content-Length`, `Via`,
+/// and those of CORS and timing.
+const OWN_FIELDS: usize = 12;
 
 /// How an answer was come by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,14 +111,19 @@ pub(crate) fn stored(
     let meta = generation.meta();
     let length = generation.length();
     let selection = select(ask, &generation, &meta, length);
-    let verdict = settle(verdict, &filler, &generation, &selection);
-    let mut headers = meta.headers.clone();
+    let (verdict, first) = settle(verdict, filler.store(), &generation, &selection);
+    let mut headers = head(&meta);
     if !verdict.confirmed() {
         for name in &meta.withheld {
             headers.remove(name);
         }
     }
-    state(&mut headers, tier, verdict, &meta, upstream, ask.now);
+    let told = generation.told(tier, &meta, verdict, ask.now);
+    headers.insert(AGE, told.age);
+    if let Some(upstream) = upstream {
+        headers.append(CACHE_STATUS, upstream);
+    }
+    headers.append(CACHE_STATUS, told.status);
     if conditional::not_modified(ask.headers, &meta) && meta.status == StatusCode::OK {
         for name in [CONTENT_TYPE, http::header::CONTENT_ENCODING] {
             headers.remove(name);
@@ -122,7 +133,8 @@ pub(crate) fn stored(
     if meta.status == StatusCode::OK {
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }
-    let mut pieces = VecDeque::new();
+    let mut later = VecDeque::new();
+    let mut piece = Piece::Object(0, length);
     let status = match (selection, length) {
         (Selection::None, Some(length)) => {
             headers.insert(CONTENT_RANGE, value(format!("bytes */{length}")));
@@ -138,9 +150,12 @@ pub(crate) fn stored(
                         value(format!("bytes {}-{}/{length}", part.start, part.end - 1)),
                     );
                     headers.insert(CONTENT_LENGTH, (part.end - part.start).into());
-                    pieces.push_back(Piece::Object(part.start, Some(part.end)));
+                    piece = Piece::Object(part.start, Some(part.end));
                 }
-                parts => multipart(&mut headers, &mut pieces, parts, length, generation.id),
+                parts => {
+                    multipart(&mut headers, &mut later, parts, length, generation.id);
+                    piece = later.pop_front().unwrap_or(piece);
+                }
             }
             StatusCode::PARTIAL_CONTENT
         }
@@ -150,23 +165,24 @@ pub(crate) fn stored(
                 let stated = format!("bytes {}-{}/*", part.start, part.end - 1);
                 headers.insert(CONTENT_RANGE, value(stated));
                 headers.insert(CONTENT_LENGTH, (part.end - part.start).into());
-                pieces.push_back(Piece::Object(part.start, Some(part.end)));
+                piece = Piece::Object(part.start, Some(part.end));
             }
             StatusCode::PARTIAL_CONTENT
         }
         (_, length) => {
             if let Some(length) = length {
-                headers.insert(CONTENT_LENGTH, length.into());
+                // Written once for all answers, unless the length became known just now.
+                let written = told.length.filter(|_| told.of.length == Some(length));
+                headers.insert(CONTENT_LENGTH, written.unwrap_or_else(|| length.into()));
             }
-            pieces.push_back(Piece::Object(0, length));
             meta.status
         }
     };
     if *ask.method == Method::HEAD || status == StatusCode::RANGE_NOT_SATISFIABLE || length == Some(0) {
         return respond(status, headers, Body::empty(), verdict);
     }
-    let body = Body::stored(Reader::new(filler, generation, pieces, following));
-    respond(status, headers, body, verdict)
+    let reader = Reader::new(filler, generation, piece, following).then(later).beginning_with(first);
+    respond(status, headers, Body::stored(reader), verdict)
 }
 
 /// An answer that is sent on without being stored.
@@ -185,9 +201,9 @@ pub(crate) fn passed(
         headers.insert(CONTENT_LENGTH, length.into());
     }
     if let Some(upstream) = came.get("cache-status") {
-        headers.append("cache-status", upstream.clone());
+        headers.append(CACHE_STATUS, upstream.clone());
     }
-    headers.append("cache-status", value(format!("{tier}{}", Verdict::Pass.parameters())));
+    headers.append(CACHE_STATUS, value(format!("{tier}{}", Verdict::Pass.parameters())));
     respond(status, headers, body, Verdict::Pass)
 }
 
@@ -221,34 +237,36 @@ fn select(ask: &Ask<'_>, generation: &Generation, meta: &Meta, length: Option<u6
     }
 }
 
-/// A hit whose first block is nowhere is a miss in part; and counts what it is.
+/// The stored fields, with room for those that tiers and roles add to every answer.
+fn head(meta: &Meta) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(meta.headers.len() + OWN_FIELDS);
+    for (name, value) in &meta.headers {
+        headers.append(name.clone(), value.clone());
+    }
+    headers
+}
+
+/// A hit whose first block is nowhere is a miss in part; counts what it is. Gives the first block if it is
+/// in memory.
 fn settle(
     verdict: Verdict,
-    filler: &Arc<dyn Filler>,
+    store: &Store,
     generation: &Generation,
     selection: &Selection,
-) -> Verdict {
-    let store = filler.store();
-    let verdict = match verdict {
-        Verdict::Hit => {
-            let first = match selection {
-                Selection::Parts(parts) => parts.first().map(|part| part.start),
-                Selection::Whole => Some(0),
-                Selection::None => None,
-            };
-            let first = first.filter(|_| generation.length() != Some(0));
-            match first.map(|first| blocks::block_of(first, generation.block)) {
-                Some(block) if !store.has(generation, block) => {
-                    if generation.is_filling() {
-                        Verdict::Collapsed
-                    } else {
-                        Verdict::Partial
-                    }
-                }
-                _ => Verdict::Hit,
-            }
+) -> (Verdict, Option<(u32, Bytes)>) {
+    let first = match selection {
+        Selection::Parts(parts) => parts.first().map(|part| part.start),
+        Selection::Whole => Some(0),
+        Selection::None => None,
+    };
+    let first = first.filter(|_| generation.length() != Some(0));
+    let first = first.map(|first| blocks::block_of(first, generation.block));
+    let at_hand = first.and_then(|block| Some((block, store.memory.get(generation.id, block)?)));
+    let verdict = match (verdict, first) {
+        (Verdict::Hit, Some(block)) if at_hand.is_none() && !store.has(generation, block) => {
+            if generation.is_filling() { Verdict::Collapsed } else { Verdict::Partial }
         }
-        verdict => verdict,
+        (verdict, _) => verdict,
     };
     let counters = &store.counters;
     count(match verdict {
@@ -261,31 +279,48 @@ fn settle(
         Verdict::Collapsed => &counters.collapsed,
         Verdict::Pass => &counters.passed,
     });
-    verdict
+    (verdict, at_hand)
 }
 
-/// Writes `Age` and this tier's `Cache-Status` member, behind the one of the tier that was asked.
-fn state(
-    headers: &mut HeaderMap,
-    tier: &'static str,
+/// What answers out of a generation say of it at a moment: `Age`, this tier's member of `Cache-Status`, and
+/// the `Content-Length` of the whole. It is the same for a second, in which thousands may ask.
+#[derive(Clone)]
+pub(crate) struct Told {
+    of: Moment,
+    age: HeaderValue,
+    status: HeaderValue,
+    length: Option<HeaderValue>,
+}
+
+/// All that [`Told`] is written from; times in seconds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Moment {
+    age: u64,
+    lifetime: u64,
     verdict: Verdict,
-    meta: &Meta,
-    upstream: Option<HeaderValue>,
-    now: SystemTime,
-) {
-    let age = meta.terms.age(now).as_secs();
-    headers.insert(AGE, age.into());
-    let mut member = String::with_capacity(64);
-    member.push_str(tier);
-    member.push_str(verdict.parameters());
-    let ttl = i64::try_from(meta.terms.lifetime.as_secs()).unwrap_or(i64::MAX);
-    let ttl = ttl.saturating_sub(i64::try_from(age).unwrap_or(i64::MAX));
-    // Writing to a String cannot fail.
-    let _ = write!(member, "; ttl={ttl}");
-    if let Some(upstream) = upstream {
-        headers.append("cache-status", upstream);
+    length: Option<u64>,
+}
+
+impl Told {
+    fn new(tier: &str, of: Moment) -> Self {
+        let signed = |seconds| i64::try_from(seconds).unwrap_or(i64::MAX);
+        let ttl = signed(of.lifetime).saturating_sub(signed(of.age));
+        let status = value(format!("{tier}{}; ttl={ttl}", of.verdict.parameters()));
+        Self { of, age: of.age.into(), status, length: of.length.map(HeaderValue::from) }
     }
-    headers.append("cache-status", value(member));
+}
+
+impl Generation {
+    /// What is to be told of it now; written anew only where it differs from what was told last.
+    fn told(&self, tier: &str, meta: &Meta, verdict: Verdict, now: SystemTime) -> Told {
+        let (age, lifetime) = (meta.terms.age(now).as_secs(), meta.terms.lifetime.as_secs());
+        let of = Moment { age, lifetime, verdict, length: self.length() };
+        let mut last = self.told.lock();
+        match &*last {
+            Some(told) if told.of == of => told.clone(),
+            _ => last.insert(Told::new(tier, of)).clone(),
+        }
+    }
 }
 
 /// multipart/byteranges (RFC 9110 §14.6).

@@ -106,7 +106,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Inner::Empty => true,
-            Inner::Stored(reader) => reader.pieces.is_empty(),
+            Inner::Stored(reader) => reader.piece.is_none(),
             Inner::Passing { left, .. } => *left == Some(0),
         }
     }
@@ -132,7 +132,11 @@ pub(crate) enum Piece {
 pub(crate) struct Reader {
     filler: Arc<dyn Filler>,
     generation: Arc<Generation>,
-    pieces: VecDeque<Piece>,
+    /// What is being sent; `None` is the end.
+    piece: Option<Piece>,
+    later: VecDeque<Piece>,
+    /// A block that was at hand when the header was written.
+    first: Option<(u32, Bytes)>,
     following: Option<Arc<Attached>>,
     waiting: Option<Waiting>,
     keep: bool,
@@ -152,10 +156,23 @@ impl Reader {
     pub(crate) fn new(
         filler: Arc<dyn Filler>,
         generation: Arc<Generation>,
-        pieces: VecDeque<Piece>,
+        piece: Piece,
         following: Option<Arc<Attached>>,
     ) -> Self {
-        Self { filler, generation, pieces, following, waiting: None, keep: false }
+        let (piece, later) = (Some(piece), VecDeque::new());
+        Self { filler, generation, piece, later, first: None, following, waiting: None, keep: false }
+    }
+
+    /// What is to be read behind the first piece.
+    pub(crate) fn then(mut self, later: VecDeque<Piece>) -> Self {
+        self.later = later;
+        self
+    }
+
+    /// Saves the look-up of a block that is at hand.
+    pub(crate) fn beginning_with(mut self, first: Option<(u32, Bytes)>) -> Self {
+        self.first = first;
+        self
     }
 
     /// Fills that this reader starts wait for the disk (pre-warm).
@@ -171,7 +188,7 @@ impl Reader {
 
     /// Bytes still to come, if known.
     fn left(&self) -> Option<u64> {
-        self.pieces.iter().try_fold(0, |sum, piece| match piece {
+        self.piece.iter().chain(&self.later).try_fold(0, |sum, piece| match piece {
             Piece::Given(bytes) => Some(sum + bytes.len() as u64),
             Piece::Object(start, end) => Some(sum + (*end)? - start),
         })
@@ -184,16 +201,17 @@ impl Reader {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         loop {
-            let (position, end) = match self.pieces.front() {
+            let (position, end) = match &mut self.piece {
                 None => return Poll::Ready(None),
-                Some(Piece::Given(_)) => {
-                    let Some(Piece::Given(bytes)) = self.pieces.pop_front() else { return Poll::Ready(None) };
+                Some(Piece::Given(bytes)) => {
+                    let bytes = std::mem::take(bytes);
+                    self.next_piece();
                     return Poll::Ready(Some(Ok(bytes)));
                 }
                 Some(Piece::Object(position, end)) => (*position, *end),
             };
             if end.is_some_and(|end| position >= end) {
-                self.pieces.pop_front();
+                self.next_piece();
                 continue;
             }
             let bytes = match self.at_hand(position) {
@@ -217,24 +235,29 @@ impl Reader {
                             got.bytes
                         }
                         Err(failure) => {
-                            self.pieces.clear();
+                            self.piece = None;
+                            self.later.clear();
                             return Poll::Ready(Some(Err(BodyError(failure))));
                         }
                     }
                 }
             };
             if bytes.is_empty() {
-                self.pieces.pop_front();
+                self.next_piece();
                 continue;
             }
             return Poll::Ready(Some(Ok(self.advance(position, end, bytes))));
         }
     }
 
+    fn next_piece(&mut self) {
+        self.piece = self.later.pop_front();
+    }
+
     /// How far the object is wanted from the first piece on, over gaps that are not worth a fetch of their own.
     fn reach(&self, end: Option<u64>) -> u64 {
         let mut reach = end.unwrap_or(u64::MAX);
-        for piece in self.pieces.iter().skip(1) {
+        for piece in &self.later {
             match piece {
                 Piece::Object(start, Some(end)) if (reach..=reach.saturating_add(GAP)).contains(start) => {
                     reach = *end;
@@ -247,12 +270,17 @@ impl Reader {
     }
 
     /// Bytes at `position` that need no waiting.
-    fn at_hand(&self, position: u64) -> Option<Bytes> {
+    fn at_hand(&mut self, position: u64) -> Option<Bytes> {
         if self.waiting.is_some() {
             return None;
         }
         let block = blocks::block_of(position, self.generation.block);
-        if let Some(bytes) = self.filler.store().in_memory(&self.generation, block) {
+        let store = self.filler.store();
+        let held = match self.first.take() {
+            Some((first, bytes)) if first == block => Some(store.counted(bytes)),
+            _ => store.in_memory(&self.generation, block),
+        };
+        if let Some(bytes) = held {
             return from(bytes, position - blocks::start_of(block, self.generation.block));
         }
         self.following.as_ref()?.fill().take(position)
@@ -266,10 +294,8 @@ impl Reader {
         if let Some(following) = &self.following {
             following.fill().passed(after);
         }
-        match self.pieces.front_mut() {
-            Some(Piece::Object(_, end)) if *end == Some(after) => {
-                self.pieces.pop_front();
-            }
+        match &mut self.piece {
+            Some(Piece::Object(_, end)) if *end == Some(after) => self.next_piece(),
             Some(Piece::Object(position, _)) => *position = after,
             _ => {}
         }

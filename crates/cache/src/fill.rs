@@ -6,12 +6,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use crate::Failure;
-use crate::blocks;
+use crate::memory::{Memory, Room};
+use crate::{Failure, blocks};
 
 /// How far a fill is.
 #[derive(Clone, Debug)]
@@ -38,9 +38,27 @@ pub(crate) struct Fill {
 /// The newest part of what has arrived, for readers that are close behind.
 #[derive(Default)]
 struct Window {
-    /// Contiguous pieces with their positions: finished blocks, then chunks of the one growing.
-    pieces: VecDeque<(u64, Bytes)>,
+    /// Finished blocks with their positions, one behind the other.
+    blocks: VecDeque<(u64, Bytes)>,
+    /// The block behind them, as far as it has come.
+    growing: Option<(u64, Room)>,
     bytes: u64,
+}
+
+impl Window {
+    /// Where the oldest byte at hand is.
+    fn oldest(&self) -> Option<u64> {
+        let growing = self.growing.as_ref().map(|(start, _)| *start);
+        self.blocks.front().map(|(start, _)| *start).or(growing)
+    }
+
+    /// The growing block is finished, whole or not.
+    fn close(&mut self) -> Option<Bytes> {
+        let (start, room) = self.growing.take()?;
+        let block = room.finish();
+        self.blocks.push_back((start, block.clone()));
+        Some(block)
+    }
 }
 
 impl Fill {
@@ -70,7 +88,7 @@ impl Fill {
         }
         let window = self.window.lock();
         let progress = self.progress.borrow();
-        let oldest = window.pieces.front().map_or(progress.received, |(start, _)| *start);
+        let oldest = window.oldest().unwrap_or(progress.received);
         progress.done.is_none() && position >= oldest
     }
 
@@ -78,7 +96,7 @@ impl Fill {
     pub(crate) fn next_brought(&self, block: u32) -> Option<u32> {
         let window = self.window.lock();
         let progress = self.progress.borrow();
-        let oldest = window.pieces.front().map_or(progress.received, |(start, _)| *start);
+        let oldest = window.oldest().unwrap_or(progress.received);
         let first = u32::try_from(oldest.div_ceil(self.size)).unwrap_or(u32::MAX).max(block);
         (progress.done.is_none() && first < self.blocks.end).then(|| first.max(self.blocks.start))
     }
@@ -88,13 +106,19 @@ impl Fill {
         self.progress.subscribe()
     }
 
-    /// The bytes at `position` that are still at hand, as they arrived.
+    /// The bytes at `position` that are still at hand, to the end of the block or of what has arrived.
     pub(crate) fn take(&self, position: u64) -> Option<Bytes> {
-        let window = self.window.lock();
-        let after = window.pieces.partition_point(|(start, _)| *start <= position);
-        let (start, piece) = window.pieces.get(after.checked_sub(1)?)?;
+        let mut window = self.window.lock();
+        let (start, block) = match &mut window.growing {
+            Some((start, room)) if *start <= position => (*start, room.view()),
+            _ => {
+                let after = window.blocks.partition_point(|(start, _)| *start <= position);
+                let (start, block) = window.blocks.get(after.checked_sub(1)?)?;
+                (*start, block.clone())
+            }
+        };
         let skip = usize::try_from(position - start).ok()?;
-        (skip < piece.len()).then(|| piece.slice(skip..))
+        (skip < block.len()).then(|| block.slice(skip..))
     }
 
     /// A reader has taken everything before `position`.
@@ -106,26 +130,27 @@ impl Fill {
 
     // --- the leader's side ---
 
-    /// Takes a chunk in; returns the blocks that it completed. `length` is the object's, if known.
-    /// Followers that sleep are woken by [`Self::tell`].
-    pub(crate) fn push(&self, mut chunk: Bytes, length: Option<u64>) -> Vec<(u32, Bytes)> {
+    /// Takes a chunk in, by copying it where it stays; returns the blocks that it completed. `length` is
+    /// the object's, if known. Followers that sleep are woken by [`Self::tell`].
+    pub(crate) fn push(&self, memory: &Memory, mut chunk: Bytes, length: Option<u64>) -> Vec<(u32, Bytes)> {
         let mut received = self.received();
         let mut finished = Vec::new();
         let mut window = self.window.lock();
         while !chunk.is_empty() {
             let block = blocks::block_of(received, self.size);
             let end = blocks::bytes_of(block, self.size, length.unwrap_or(u64::MAX)).end;
-            let room = usize::try_from(end - received).unwrap_or(usize::MAX);
-            if room == 0 {
+            let left = usize::try_from(end - received).unwrap_or(usize::MAX);
+            if left == 0 {
                 break; // more than the object has; the caller notices by the count
             }
-            let piece = chunk.split_to(room.min(chunk.len()));
-            let position = received;
+            let piece = chunk.split_to(left.min(chunk.len()));
+            // A fill begins with a block, so a room is always that of a whole one.
+            let (_, room) = window.growing.get_or_insert_with(|| (received, memory.room(end - received)));
+            room.write(&piece);
             received += piece.len() as u64;
             window.bytes += piece.len() as u64;
-            window.pieces.push_back((position, piece));
             if received == end {
-                finished.push((block, window.close(blocks::start_of(block, self.size))));
+                finished.extend(window.close().map(|bytes| (block, bytes)));
             }
         }
         drop(window);
@@ -143,18 +168,18 @@ impl Fill {
 
     /// The body of unknown length ended: the growing block is finished as it is.
     pub(crate) fn finish_last(&self) -> Option<(u32, Bytes)> {
-        let received = self.received();
-        let block = blocks::block_of(received, self.size);
-        let start = blocks::start_of(block, self.size);
-        (received > start).then(|| (block, self.window.lock().close(start)))
+        let mut window = self.window.lock();
+        let block = blocks::block_of(window.growing.as_ref()?.0, self.size);
+        Some((block, window.close()?))
     }
 
     /// Drops the oldest finished blocks so that no more than `limit` bytes stay at hand.
     pub(crate) fn shrink(&self, limit: u64) {
         let mut window = self.window.lock();
-        while window.bytes > limit && window.pieces.len() > 1 {
-            if let Some((_, piece)) = window.pieces.pop_front() {
-                window.bytes -= piece.len() as u64;
+        let last = usize::from(window.growing.is_none());
+        while window.bytes > limit && window.blocks.len() > last {
+            if let Some((_, block)) = window.blocks.pop_front() {
+                window.bytes -= block.len() as u64;
             }
         }
     }
@@ -182,21 +207,6 @@ impl Fill {
         self.progress.send_modify(|progress| {
             progress.done.get_or_insert(how);
         });
-    }
-}
-
-impl Window {
-    /// Joins the pieces from `start` on into one block with an allocation of its own.
-    fn close(&mut self, start: u64) -> Bytes {
-        let first = self.pieces.partition_point(|(position, _)| *position < start);
-        let length = self.pieces.range(first..).map(|(_, piece)| piece.len()).sum();
-        let mut block = BytesMut::with_capacity(length);
-        for (_, piece) in self.pieces.drain(first..) {
-            block.extend_from_slice(&piece);
-        }
-        let block = block.freeze();
-        self.pieces.push_back((start, block.clone()));
-        block
     }
 }
 
@@ -233,6 +243,7 @@ mod tests {
         fn chunks_become_blocks(body in prop::collection::vec(any::<u8>(), 1..200), cuts in prop::collection::vec(1usize..40, 1..60)) {
             let size = 16;
             let length = body.len() as u64;
+            let memory = Memory::new(1 << 20, size);
             let fill = Fill::new(0..blocks::count(length, size), size);
             let mut blocks_seen = Vec::new();
             let mut read = Vec::new();
@@ -240,7 +251,7 @@ mod tests {
             let mut cuts = cuts.into_iter().cycle();
             while !rest.is_empty() {
                 let cut = cuts.next().unwrap().min(rest.len());
-                blocks_seen.extend(fill.push(rest.split_to(cut), Some(length)));
+                blocks_seen.extend(fill.push(&memory, rest.split_to(cut), Some(length)));
                 while let Some(bytes) = fill.take(read.len() as u64) { read.extend_from_slice(&bytes); }
             }
             prop_assert_eq!(&read, &body);
@@ -254,15 +265,18 @@ mod tests {
 
     #[test]
     fn a_body_of_unknown_length_ends_where_it_ends() {
-        let fill = Fill::new(0..u32::MAX, 4);
-        assert_eq!(fill.push(Bytes::from_static(b"abcdef"), None), [(0, Bytes::from_static(b"abcd"))]);
+        let (memory, fill) = (Memory::new(1 << 20, 4), Fill::new(0..u32::MAX, 4));
+        assert_eq!(
+            fill.push(&memory, Bytes::from_static(b"abcdef"), None),
+            [(0, Bytes::from_static(b"abcd"))]
+        );
         assert_eq!(fill.finish_last(), Some((1, Bytes::from_static(b"ef"))));
     }
 
     #[test]
     fn only_close_readers_find_old_bytes() {
-        let fill = Fill::new(0..10, 4);
-        fill.push(Bytes::from_static(b"abcdefghij"), Some(40));
+        let (memory, fill) = (Memory::new(1 << 20, 4), Fill::new(0..10, 4));
+        fill.push(&memory, Bytes::from_static(b"abcdefghij"), Some(40));
         fill.shrink(6);
         assert_eq!(fill.take(0), None);
         assert_eq!(fill.take(5).unwrap(), "fgh");

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::Key;
+use crate::answer::Told;
 use crate::blocks::{self, BlockSet};
 use crate::fill::Fill;
 use crate::meta::Meta;
@@ -40,6 +41,8 @@ pub(crate) struct Generation {
     disk: Mutex<OnDisk>,
     /// Used since the disk's eviction hand last passed.
     hot: AtomicBool,
+    /// What an answer out of it said last.
+    pub told: Mutex<Option<Told>>,
     /// Superseded, purged or broken: readers finish, nobody new gets it.
     dead: AtomicBool,
 }
@@ -78,6 +81,7 @@ impl Generation {
             fills: Mutex::new(Vec::new()),
             disk: Mutex::new(OnDisk::default()),
             hot: AtomicBool::new(false),
+            told: Mutex::default(),
             dead: AtomicBool::new(false),
         }
     }

@@ -1,6 +1,7 @@
 //! The name of an object inside a tier: service, path, the allow-listed part of the query, and for web
 //! content the site it was asked of. A token never stands in it, so a thousand viewers share one object.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +9,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// Ends the name in a variant's key; neither a path nor a query holds it.
 const VARIANT: char = '\0';
+
+thread_local! {
+    /// A name is put together here, so that a request allocates it once, as long as it is.
+    static SCRATCH: RefCell<String> = const { RefCell::new(String::new()) };
+}
 
 /// Begins the site in what follows a path; a query holds no such character (RFC 3986 §3.4).
 const SITE: char = '\u{1}';
@@ -32,17 +38,20 @@ impl Key {
     #[must_use]
     pub fn new(service: &str, path: &str, query: Option<&str>) -> Self {
         let service_len = u16::try_from(service.len()).unwrap_or(u16::MAX);
-        let mut text = String::with_capacity(service.len() + path.len() + query.map_or(0, str::len) + 2);
-        text.push_str(service);
-        text.push('\0');
-        text.push_str(path);
-        let path_end = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        if let Some(query) = query.filter(|query| !query.is_empty()) {
-            text.push('?');
-            text.push_str(query);
-        }
-        let name_end = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        Self { hash: xxh3_128(text.as_bytes()), text: text.into(), service: service_len, path_end, name_end }
+        SCRATCH.with_borrow_mut(|text| {
+            text.clear();
+            text.push_str(service);
+            text.push('\0');
+            text.push_str(path);
+            let path_end = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            if let Some(query) = query.filter(|query| !query.is_empty()) {
+                text.push('?');
+                text.push_str(query);
+            }
+            let name_end = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            let hash = xxh3_128(text.as_bytes());
+            Self { hash, text: text.as_str().into(), service: service_len, path_end, name_end }
+        })
     }
 
     /// Names web content by the site as well (`https://example.com`): two names of one server may show two

@@ -6,7 +6,7 @@
 //! 1. what is asked: `key` names the object, `vary` its representation, `range` and `conditional`
 //!    read the request;
 //! 2. what is held: `generation` is one version of an object, its `meta` what its header says,
-//!    `blocks` the arithmetic of its body, `memory` and `disk` where the blocks are,
+//!    `blocks` the arithmetic of its body, `memory` (with its `arena`) and `disk` where the blocks are,
 //!    `records` which generation is current, `fences` what purges have forbidden; `store` is all of it;
 //! 3. whether it may be used: `cache_control` and `freshness` (RFC 9111, 5861, 9213), on a `clock` that
 //!    never runs backwards;
@@ -14,10 +14,12 @@
 //!    one fetch that finds out what an object is, `troubles` which of them failed a moment ago, `fill` a
 //!    run of blocks on its way in, `pull` what brings it;
 //! 5. what goes back: `tier` tells the story of a request, `answer` writes its header,
-//!    `body` sends the blocks while they arrive; `warm` takes them in with nobody waiting.
+//!    `body` sends the blocks while they arrive; `warm` takes them in with nobody waiting,
+//!    `adopt` what comes without a request.
 //!
 //! This crate knows HTTP caching and nothing else: no playlist, no token, no role, no socket.
 
+mod adopt;
 mod answer;
 mod blocks;
 mod body;
@@ -47,6 +49,7 @@ mod troubles;
 mod vary;
 mod warm;
 
+pub use adopt::Outside;
 pub use answer::{Answer, Verdict};
 pub use body::{Body, BodyError};
 pub use error::{CacheError, Failure};

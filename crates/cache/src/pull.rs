@@ -81,7 +81,7 @@ pub(crate) async fn pull(
         } else if fill.received() + chunk.len() as u64 > store.limits.object_max {
             return Err(Failure::TooLarge { length: fill.received(), limit: store.limits.object_max });
         }
-        for (block, bytes) in fill.push(chunk, generation.length()) {
+        for (block, bytes) in fill.push(&store.memory, chunk, generation.length()) {
             durable = put(store, generation, block, bytes, durable, keep).await;
         }
         fill.shrink(store.limits.read_ahead);
@@ -114,7 +114,7 @@ async fn put(
 ) -> bool {
     // A fill may pass over blocks that are here already.
     if !store.memory.contains(generation.id, block) {
-        store.memory.put(generation.id, block, bytes.clone());
+        store.keep(generation, block, bytes.clone());
     }
     match &store.disk {
         Some(_) if generation.on_disk(block).is_some() => durable,

@@ -13,7 +13,7 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)+
-            /// Bytes of blocks in memory now.
+            /// Bytes of blocks in memory now, those included that only readers hold.
             pub memory_bytes: u64,
             /// The memory budget, in bytes.
             pub memory_limit: u64,
@@ -69,6 +69,8 @@ counters! {
     source_bytes,
     /// Blocks answered from memory.
     memory_blocks,
+    /// Blocks that were not kept in memory because readers still held what had been evicted for them.
+    memory_skipped,
     /// Blocks answered from disk.
     disk_blocks,
     /// Blocks written to disk.
@@ -96,7 +98,7 @@ impl Stats {
     }
 
     /// Name, help and value of the numbers that operators watch. A name that ends in `_total` only grows.
-    pub fn metrics(&self) -> [(&'static str, &'static str, u64); 25] {
+    pub fn metrics(&self) -> [(&'static str, &'static str, u64); 26] {
         [
             ("kromka_cache_hits_total", "Answered from what was stored and fresh.", self.hits),
             ("kromka_cache_stale_total", "Answered with stale content (RFC 5861).", self.stale),
@@ -108,6 +110,11 @@ impl Stats {
             ("kromka_cache_passed_total", "Must not be stored.", self.passed),
             ("kromka_cache_failed_total", "Could not be answered.", self.failed),
             ("kromka_cache_memory_blocks_total", "Blocks answered from memory.", self.memory_blocks),
+            (
+                "kromka_cache_memory_skipped_total",
+                "Blocks that memory had no space for.",
+                self.memory_skipped,
+            ),
             ("kromka_cache_disk_blocks_total", "Blocks answered from disk.", self.disk_blocks),
             ("kromka_cache_disk_skipped_total", "Blocks that went without the disk.", self.disk_skipped),
             ("kromka_cache_disk_errors_total", "Reads and writes that failed.", self.disk_errors),

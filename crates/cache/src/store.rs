@@ -95,7 +95,7 @@ impl Store {
             None => (None, 1),
         };
         Ok(Self {
-            memory: Memory::new(limits.memory),
+            memory: Memory::new(limits.memory, block),
             disk,
             records,
             fences,
@@ -238,9 +238,13 @@ impl Store {
 
     /// A block from memory.
     pub(crate) fn in_memory(&self, generation: &Generation, block: u32) -> Option<Bytes> {
-        let bytes = self.memory.get(generation.id, block)?;
+        self.memory.get(generation.id, block).map(|bytes| self.counted(bytes))
+    }
+
+    /// A block out of memory that is going to be sent.
+    pub(crate) fn counted(&self, bytes: Bytes) -> Bytes {
         count(&self.counters.memory_blocks);
-        Some(bytes)
+        bytes
     }
 
     /// A block from disk, or on its way there; it is in memory afterwards.
@@ -249,9 +253,16 @@ impl Store {
         if let Some(bytes) = disk.queued(generation.id, block) {
             return Some(bytes);
         }
-        let bytes = disk.read(generation, block).await?;
-        self.memory.put(generation.id, block, bytes.clone());
+        let bytes = disk.read(generation, block, &self.memory).await?;
+        self.keep(generation, block, bytes.clone());
         Some(bytes)
+    }
+
+    /// Keeps a block in memory, if those that readers hold have left space for it.
+    pub(crate) fn keep(&self, generation: &Generation, block: u32, bytes: Bytes) {
+        if !self.memory.put(generation.id, block, bytes) {
+            count(&self.counters.memory_skipped);
+        }
     }
 
     pub(crate) fn purge(&self, purge: &Purge) -> std::io::Result<()> {

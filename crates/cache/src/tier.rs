@@ -40,7 +40,7 @@ pub struct Tier<S> {
     pub(crate) name: &'static str,
     pub(crate) source: S,
     pub(crate) store: Store,
-    openings: Mutex<HashMap<u128, Arc<Opening>>>,
+    pub(crate) openings: Mutex<HashMap<u128, Arc<Opening>>>,
     pub(crate) gate: Gate,
     pub(crate) troubles: Troubles,
     pub(crate) clock: Clock,

@@ -1,6 +1,5 @@
 //! Taking an object in with nobody waiting for it (pre-warm), and reading a small one whole.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -60,8 +59,8 @@ impl<S: Source> Tier<S> {
         let mut bytes = 0;
         match generation.length() {
             None => {
-                let pieces = VecDeque::from([Piece::Object(0, None)]);
-                let mut reader = Reader::new(filler, generation.clone(), pieces, following).keeping();
+                let piece = Piece::Object(0, None);
+                let mut reader = Reader::new(filler, generation.clone(), piece, following).keeping();
                 while let Some(chunk) = reader.next().await {
                     let more = chunk.map_err(|error| error.0)?.len() as u64;
                     bytes += more;
@@ -75,10 +74,9 @@ impl<S: Source> Tier<S> {
                     bytes += range.end - range.start;
                     if generation.on_disk(block).is_none() {
                         let held = self.store.has(&generation, block);
-                        let pieces = VecDeque::from([Piece::Object(range.start, Some(range.end))]);
-                        let mut reader =
-                            Reader::new(filler.clone(), generation.clone(), pieces, following.take())
-                                .keeping();
+                        let piece = Piece::Object(range.start, Some(range.end));
+                        let (filler, of) = (filler.clone(), generation.clone());
+                        let mut reader = Reader::new(filler, of, piece, following.take()).keeping();
                         let mut whole = BytesMut::new();
                         while let Some(chunk) = reader.next().await {
                             whole.extend_from_slice(&chunk.map_err(|error| error.0)?);

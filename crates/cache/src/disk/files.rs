@@ -1,14 +1,15 @@
 //! Blocks in files: where they are, how they are written, how they are checked.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Error, ErrorKind, Result};
-use std::ops::Range;
+use std::io::{ErrorKind, Result};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use rustix::fs::{FallocateFlags, fallocate};
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::memory::Room;
 
 /// `<root>/ab/cd/<name>-<number>`: 65 536 folders, so that each stays small.
 pub(super) fn path(root: &Path, name: u128, id: u64) -> PathBuf {
@@ -38,19 +39,17 @@ pub(super) fn write(path: &Path, start: u64, bytes: &[u8]) -> Result<u64> {
     Ok(xxh3_64(bytes))
 }
 
-/// Reads the bytes of a block; `InvalidData` if they are not what was written.
-pub(super) fn read(path: &Path, range: Range<u64>, sum: u64) -> Result<Bytes> {
+/// Reads a block into `room`, which is as long; `InvalidData` if it is not what was written.
+pub(super) fn read(path: &Path, start: u64, sum: u64, room: Room) -> Result<Bytes> {
     let file = File::open(path)?;
-    let length = usize::try_from(range.end - range.start).map_err(Error::other)?;
-    let mut bytes = vec![0; length];
-    match file.read_exact_at(&mut bytes, range.start) {
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(ErrorKind::InvalidData.into()),
-        read => read?,
-    }
+    let bytes = room.read(|bytes| match file.read_exact_at(bytes, start) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(ErrorKind::InvalidData.into()),
+        read => read,
+    })?;
     if xxh3_64(&bytes) != sum {
         return Err(ErrorKind::InvalidData.into());
     }
-    Ok(bytes.into())
+    Ok(bytes)
 }
 
 /// Removes a file; one that is gone already is fine.

@@ -35,6 +35,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::fences::{Fences, Purge};
 use crate::generation::Generation;
+use crate::memory::Memory;
 use crate::records::Records;
 use crate::stats::{Counters, count};
 use crate::{CacheError, Key};
@@ -188,11 +189,17 @@ impl Disk {
         }
     }
 
-    /// Reads a block and checks it. `None` means that it has to be fetched again.
-    pub(crate) async fn read(&self, generation: &Arc<Generation>, block: u32) -> Option<Bytes> {
+    /// Reads a block to where it may stay, and checks it. `None` means that it has to be fetched again.
+    pub(crate) async fn read(
+        &self,
+        generation: &Arc<Generation>,
+        block: u32,
+        memory: &Memory,
+    ) -> Option<Bytes> {
         let (sum, bytes) = generation.on_disk(block)?;
         let path = self.shared.path(generation.key.hash(), generation.id);
-        match tokio::task::spawn_blocking(move || files::read(&path, bytes, sum)).await {
+        let room = memory.room(bytes.end - bytes.start);
+        match tokio::task::spawn_blocking(move || files::read(&path, bytes.start, sum, room)).await {
             Ok(Ok(bytes)) => {
                 count(&self.shared.counters.disk_blocks);
                 return Some(bytes);

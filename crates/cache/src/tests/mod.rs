@@ -1,6 +1,7 @@
 //! The tier against a source that does as it is told: well, late, short, wrong, or not at all.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod adopt;
 mod disk;
 mod fills;
 mod freshness;

@@ -1,0 +1,122 @@
+//! The budget, and whose bytes readers see, while blocks come and go.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::*;
+
+const BLOCK: u64 = 16 << 10;
+
+/// A block that says in each word which one it is.
+fn write(memory: &Memory, generation: u64, block: u32, length: u64) -> Bytes {
+    let mut room = memory.room(length);
+    let words: Vec<u8> = (0..length / 8).flat_map(|word| word_of(generation, block, word)).collect();
+    // As a fill does: in pieces, with readers looking in between.
+    for piece in words.chunks(5000) {
+        let before = room.view();
+        room.write(piece);
+        check(&before, generation, block);
+    }
+    room.finish()
+}
+
+fn word_of(generation: u64, block: u32, word: u64) -> [u8; 8] {
+    (generation << 40 | u64::from(block) << 20 | word).to_le_bytes()
+}
+
+fn check(bytes: &Bytes, generation: u64, block: u32) {
+    for (word, chunk) in bytes.chunks_exact(8).enumerate() {
+        assert_eq!(chunk, word_of(generation, block, word as u64), "foreign bytes in {generation}/{block}");
+    }
+}
+
+#[test]
+fn holds_its_budget_under_a_flood_of_whole_and_small_blocks() {
+    for length in [BLOCK, 5000] {
+        let budget = 4 << 20;
+        let memory = Memory::new(budget, BLOCK);
+        let mut most = 0;
+        for n in 0..3 * (budget / length) {
+            let bytes = write(&memory, n, 0, length / 8 * 8);
+            memory.put(n, 0, bytes);
+            most = most.max(memory.bytes());
+        }
+        assert!(most <= budget, "{most}");
+        memory.blocks.run_pending_tasks();
+        assert!(memory.bytes() > budget / 2, "{} of {budget} are used", memory.bytes());
+    }
+}
+
+#[test]
+fn readers_that_hold_evicted_blocks_leave_less_to_keep_but_keep_the_budget() {
+    let budget = 4 << 20;
+    let memory = Memory::new(budget, BLOCK);
+    let mut held = Vec::new();
+    let mut kept = 0;
+    let blocks = 3 * budget / BLOCK;
+    for n in 0..blocks {
+        let bytes = write(&memory, n, 0, BLOCK);
+        kept += u64::from(memory.put(n, 0, bytes.clone()));
+        if n % 8 == 0 {
+            held.push((n, bytes));
+        }
+    }
+    // A block is written before it is refused.
+    assert!(memory.bytes() <= budget + BLOCK, "{}", memory.bytes());
+    assert!(kept > blocks / 2, "{kept} of {blocks}");
+    for (n, bytes) in &held {
+        check(bytes, *n, 0);
+    }
+    // Readers who hold all there is keep everything new out, and nothing else goes wrong.
+    let hog: Vec<Bytes> = (0..budget / BLOCK).map(|n| write(&memory, 1 << 20 | n, 0, BLOCK)).collect();
+    assert!(!memory.put(7, 7, write(&memory, 7, 7, BLOCK)));
+    drop((hog, held));
+    assert!(memory.put(7, 7, write(&memory, 7, 7, BLOCK)), "and in again when they have gone");
+}
+
+#[test]
+fn no_foreign_byte_reaches_a_reader_that_holds_a_block_through_eviction_and_reuse() {
+    let memory = Memory::new(2 << 20, BLOCK);
+    let (stop, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for thread in 0..3_u64 {
+            let (memory, stop, reads) = (&memory, &stop, &reads);
+            scope.spawn(move || {
+                let mut random = thread + 1;
+                let mut held = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    let (generation, block) = ((random >> 40) % 40, (random >> 33) as u32 % 20);
+                    let bytes = memory.get(generation, block).unwrap_or_else(|| {
+                        // Some are last blocks, and some of those too short for a slot.
+                        let length = if block == 19 { generation * 400 / 8 * 8 } else { BLOCK };
+                        let bytes = write(memory, generation, block, length);
+                        memory.put(generation, block, bytes.clone());
+                        bytes
+                    });
+                    check(&bytes, generation, block);
+                    reads.fetch_add(1, Ordering::Relaxed);
+                    if random >> 60 == 0 {
+                        held.push((generation, block, bytes));
+                    }
+                    if held.len() > 20 {
+                        for (generation, block, bytes) in held.drain(..) {
+                            check(&bytes, generation, block);
+                        }
+                    }
+                }
+            });
+        }
+        scope.spawn(|| {
+            while reads.load(Ordering::Relaxed) < 20_000 {
+                std::thread::yield_now();
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    });
+    let Memory { blocks, arena, .. } = memory;
+    blocks.invalidate_all();
+    blocks.run_pending_tasks();
+    drop(blocks);
+    assert!(arena.held() <= 2 << 20);
+}
