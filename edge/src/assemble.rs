@@ -9,10 +9,11 @@ use kromka_cache::Tier;
 use kromka_config::EdgeConfig;
 use kromka_control::{Agent, AgentHandle, AgentOptions, NodeRole};
 use kromka_net::Listeners;
-use kromka_telemetry::{Health, RateMeter, Registry};
+use kromka_telemetry::{DiskTime, Health, RateMeter, Registry};
 use url::Url;
 
 use crate::api::Admin;
+use crate::distances::Distances;
 use crate::error::StartError;
 use crate::heartbeat::EdgeNode;
 use crate::keys::Keys;
@@ -69,6 +70,7 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
         signature,
     });
 
+    let distances = Distances::new(listeners.measure(), &registry);
     listeners.serve(&edge);
 
     let node = Arc::new(EdgeNode {
@@ -79,7 +81,10 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
         traffic: listeners.traffic(),
         rates: RateMeter::default(),
         health: health.clone(),
-        egress_limit_bps: config.node.egress_bps,
+        distances,
+        disk_time: DiskTime::of(config.cache.disk.iter().map(|disk| disk.path.as_path())),
+        egress_limit_bps: kromka_telemetry::egress_bps(config.node.egress_bps),
+        inflight_limit: config.node.inflight,
     });
     let (url, tls_url) = (listeners.url.clone(), listeners.tls_url.clone());
     let options = AgentOptions::of(&config.node, &config.selector, NodeRole::Edge, &url, tls_url.as_ref());

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kromka_cache::{Key, Purge, Tier};
-use kromka_control::{CacheLoad, Load, Node, NodeState, PurgeMode, PurgeOrder};
+use kromka_control::{CacheLoad, CellRtt, Errors, Load, Node, NodeState, PurgeMode, PurgeOrder};
 use kromka_net::Traffic;
-use kromka_telemetry::{Health, RateMeter, Rates, Reading};
+use kromka_telemetry::{DiskTime, Health, RateMeter, Rates, Reading};
 
+use crate::distances::Distances;
 use crate::keys::Keys;
 use crate::metrics::Meters;
 use crate::shield::Shields;
@@ -24,18 +25,24 @@ pub(crate) struct EdgeNode {
     pub(crate) traffic: Traffic,
     pub(crate) rates: RateMeter,
     pub(crate) health: Health,
+    pub(crate) distances: Distances,
+    pub(crate) disk_time: DiskTime,
     /// Bits per second this edge may send.
     pub(crate) egress_limit_bps: u64,
+    /// Requests it is meant to answer at once; 0 = any number.
+    pub(crate) inflight_limit: u64,
 }
 
 impl EdgeNode {
     fn rates(&self) -> Rates {
-        let stats = self.tier.stats();
+        let (stats, segments) = (self.tier.stats(), self.distances.segments());
         let reading = Reading {
             sent: self.traffic.sum(|stats| &stats.sent_bytes),
             fetched: stats.source_bytes,
             hits: stats.answered_here(),
             answered: stats.answered(),
+            segments: segments.sent,
+            repeated: segments.repeated,
         };
         self.rates.rates(Instant::now(), reading)
     }
@@ -43,8 +50,10 @@ impl EdgeNode {
 
 impl Node for EdgeNode {
     fn load(&self) -> Load {
+        let now = Instant::now();
         let stats = self.tier.stats();
         let rates = self.rates();
+        let times = self.meters.requests.service_time(now);
         Load {
             egress_bps: rates.egress_bps as u64,
             egress_limit_bps: self.egress_limit_bps,
@@ -54,7 +63,12 @@ impl Node for EdgeNode {
             cpu: rates.cpu,
             disk_used: stats.disk_bytes,
             disk_limit: stats.disk_limit,
-            ttfb_ms: self.meters.requests.hit_ms(),
+            inflight_limit: self.inflight_limit,
+            disk_busy: self.disk_time.busy(now),
+            ttfb_ms: times.p50_ms,
+            ttfb_p99_ms: times.p99_ms,
+            ttfb_idle_ms: times.idle_ms,
+            retransmit_ratio: rates.repeated,
         }
     }
 
@@ -70,6 +84,15 @@ impl Node for EdgeNode {
 
     fn bytes_per_session(&self) -> u64 {
         self.traffic.sum(|stats| &stats.sent_bytes).checked_div(self.meters.sessions.get()).unwrap_or(0)
+    }
+
+    fn errors(&self) -> Errors {
+        let (requests, failed) = self.meters.requests.answered();
+        Errors { requests, failures: failed + self.traffic.sum(|stats| &stats.body_errors) }
+    }
+
+    fn rtt(&self, from: u64, most: usize) -> (u64, Vec<CellRtt>) {
+        self.distances.read(from, most, Instant::now())
     }
 
     fn keys(&self, jwks: &serde_json::Value) -> Result<(), String> {

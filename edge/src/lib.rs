@@ -10,14 +10,15 @@
 //! - `variants` cuts a playlist to a plan; `respond` and `cors` dress every answer; `error` alone picks
 //!   a status and finds words for what goes wrong.
 //!
-//! Beside the requests: `heartbeat` is what the selectors hear and ask, `metrics` what the edge counts,
-//! `api` the listener for operators.
+//! Beside the requests: `heartbeat` is what the selectors hear and ask, `distances` how far
+//! clients are; `metrics` is what the edge counts, `api` the listener for operators.
 //!
 //! It knows no store and no bucket (the shield does), and never decides how long an object lives.
 
 mod api;
 mod assemble;
 mod cors;
+mod distances;
 mod error;
 mod heartbeat;
 mod keys;

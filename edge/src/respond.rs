@@ -1,7 +1,5 @@
 //! What every answer to a viewer gets before it leaves: who served it, how, and who may read it.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, HeaderName, VIA};
 use http::{HeaderMap, HeaderValue, Version};
@@ -27,7 +25,8 @@ const OURS: &str = "kromka-";
 pub(crate) struct Signature {
     via: HeaderValue,
     via_h2: HeaderValue,
-    timing: HashMap<&'static str, HeaderValue>,
+    /// By label; what is asked for most stands first.
+    timing: Vec<(&'static str, HeaderValue)>,
     id: String,
 }
 
@@ -46,10 +45,8 @@ impl Signature {
                 why: format!("`{id}` cannot stand in a header"),
             })
         };
-        let mut timing = HashMap::with_capacity(LABELS.len());
-        for label in LABELS {
-            timing.insert(label, field(format!("edge;desc=\"{id}\", cache;desc=\"{label}\""))?);
-        }
+        let timing = |label| Ok((label, field(format!("edge;desc=\"{id}\", cache;desc=\"{label}\""))?));
+        let timing = LABELS.into_iter().map(timing).collect::<Result<_, StartError>>()?;
         Ok(Signature {
             via: field(format!("1.1 kromka-edge-{id}"))?,
             via_h2: field(format!("2 kromka-edge-{id}"))?,
@@ -71,17 +68,15 @@ impl Signature {
 
     /// Signs an answer and takes out what is not for viewers.
     pub(crate) fn sign(&self, headers: &mut HeaderMap, version: Version, label: &'static str) {
-        for name in INTERNAL {
-            headers.remove(name);
-        }
-        let ours: Vec<HeaderName> =
-            headers.keys().filter(|name| name.as_str().starts_with(OURS)).cloned().collect();
+        let ours = |name: &&HeaderName| INTERNAL.contains(&name.as_str()) || name.as_str().starts_with(OURS);
+        // Mostly there is none of them, and looking costs less than taking out what is not there.
+        let ours: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
         for name in ours {
             headers.remove(name);
         }
         let via = if version == Version::HTTP_2 { &self.via_h2 } else { &self.via };
         headers.append(VIA, via.clone());
-        if let Some(timing) = self.timing.get(label) {
+        if let Some((_, timing)) = self.timing.iter().find(|(known, _)| *known == label) {
             headers.append(SERVER_TIMING, timing.clone());
         }
     }

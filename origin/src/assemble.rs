@@ -9,7 +9,7 @@ use kromka_cache::Tier;
 use kromka_config::OriginConfig;
 use kromka_control::{Agent, AgentHandle, AgentOptions, Node, NodeRole};
 use kromka_net::Listeners;
-use kromka_telemetry::{Health, RateMeter, Registry, RequestMeters, SourceMeters};
+use kromka_telemetry::{DiskTime, Health, RateMeter, Registry, RequestMeters, SourceMeters};
 use url::Url;
 
 use crate::api::Admin;
@@ -65,7 +65,9 @@ pub async fn start(config: OriginConfig) -> Result<Running, StartError> {
         traffic: listeners.traffic(),
         rates: RateMeter::default(),
         health: health.clone(),
-        egress_limit_bps: config.node.egress_bps,
+        egress_limit_bps: kromka_telemetry::egress_bps(config.node.egress_bps),
+        inflight_limit: config.node.inflight,
+        disk_time: DiskTime::of(config.cache.disk.iter().map(|disk| disk.path.as_path())),
     });
     let (url, tls_url) = (listeners.url.clone(), listeners.tls_url.clone());
     let options = AgentOptions::of(&config.node, &config.selector, NodeRole::Origin, &url, tls_url.as_ref());

@@ -6,7 +6,7 @@ use std::time::Instant;
 use kromka_cache::{Key, Purge, Tier};
 use kromka_control::{CacheLoad, Load, Node, NodeState, PurgeMode, PurgeOrder};
 use kromka_net::Traffic;
-use kromka_telemetry::{Health, RateMeter, Rates, Reading, RequestMeters};
+use kromka_telemetry::{DiskTime, Health, RateMeter, Rates, Reading, RequestMeters};
 
 use crate::source::Sources;
 
@@ -29,6 +29,9 @@ pub(crate) struct OriginNode {
     pub(crate) health: Health,
     /// Bits per second this origin may send.
     pub(crate) egress_limit_bps: u64,
+    /// Requests it is meant to answer at once; 0 = any number.
+    pub(crate) inflight_limit: u64,
+    pub(crate) disk_time: DiskTime,
 }
 
 impl OriginNode {
@@ -39,6 +42,7 @@ impl OriginNode {
             fetched: stats.source_bytes,
             hits: stats.answered_here(),
             answered: stats.answered(),
+            ..Reading::default()
         };
         self.rates.rates(Instant::now(), reading)
     }
@@ -48,6 +52,7 @@ impl Node for OriginNode {
     fn load(&self) -> Load {
         let stats = self.tier.stats();
         let rates = self.rates();
+        let times = self.meters.service_time(Instant::now());
         Load {
             egress_bps: rates.egress_bps as u64,
             egress_limit_bps: self.egress_limit_bps,
@@ -57,7 +62,12 @@ impl Node for OriginNode {
             cpu: rates.cpu,
             disk_used: stats.disk_bytes,
             disk_limit: stats.disk_limit,
-            ttfb_ms: self.meters.hit_ms(),
+            inflight_limit: self.inflight_limit,
+            disk_busy: self.disk_time.busy(Instant::now()),
+            ttfb_ms: times.p50_ms,
+            ttfb_p99_ms: times.p99_ms,
+            ttfb_idle_ms: times.idle_ms,
+            ..Load::default()
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use kromka_config::{Limits, SelectorConfig};
+use kromka_config::SelectorConfig;
 use kromka_net::{Bound, ServerOptions, Serving, Tls};
 use kromka_telemetry::{Health, Registry};
 use tokio::{sync::Semaphore, task::JoinHandle};
@@ -90,19 +90,18 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
     let handler = Arc::new(front(Arc::clone(&app), config.player));
     let mut listeners = Vec::with_capacity(2);
     if let Some(bound) = http {
-        let options = ServerOptions { limits: config.limits.clone(), tls: None };
+        let options = ServerOptions { limits: config.limits.clone(), ..ServerOptions::default() };
         listeners.push(kromka_net::serve(bound, options, Arc::clone(&handler)));
     }
     if let Some((tls, bound)) = tls {
-        let options = ServerOptions { limits: config.limits.clone(), tls: Some(tls) };
+        let options = ServerOptions { limits: config.limits.clone(), tls: Some(tls), rtt: None };
         listeners.push(kromka_net::serve(bound, options, handler));
     }
     let counters = dns::Counters::new(&registry);
     let names = names.serve(&config.dns, Arc::clone(&app), counters, config.node_token.expose())?;
     let admin_url = base("http", admin.addr())?;
     let answers = Admin { app: Arc::clone(&app), registry, health: health.clone() };
-    let options = ServerOptions { limits: Limits::default(), tls: None };
-    let admin_listener = kromka_net::serve(admin, options, Arc::new(answers));
+    let admin_listener = kromka_net::serve(admin, ServerOptions::default(), Arc::new(answers));
     let upkeep = tokio::spawn(upkeep::run(Arc::clone(&app)));
     health.set_ready("store", Ok(()));
     tracing::info!(url = %urls.plain, admin = %admin_url, feed = app.store.feed_id(), "selector serves");

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 use kromka_config::RoutingConfig;
-use kromka_control::{Heartbeat, NodeInfo, NodeRole, NodeState};
+use kromka_control::{CellRtt, Heartbeat, NodeInfo, NodeRole, NodeState};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use url::Url;
@@ -79,6 +79,8 @@ struct Entry {
     heard_ms: u64,
     /// Heard by this process, not only read from the store.
     heard_here: bool,
+    /// How far its log of distances has been read, in the numbers of its `boot`.
+    rtt_read: u64,
     gone: bool,
     drained: bool,
     revision: u64,
@@ -117,6 +119,7 @@ impl Roster {
             let entry = Entry {
                 heard_ms: CLOCK_BEGINS_MS - known_ms,
                 heard_here: false,
+                rtt_read: 0,
                 gone: node.gone,
                 drained: node.drained,
                 revision: node.revision,
@@ -153,6 +156,9 @@ impl Roster {
                     != (&heartbeat.url, &heartbeat.tls_url, &heartbeat.site, heartbeat.role);
                 let notable = moved || entry.gone != heartbeat.goodbye || !entry.heard_here;
                 entry.assigned.reported();
+                if before.boot != heartbeat.boot {
+                    entry.rtt_read = 0;
+                }
                 entry.heartbeat = heartbeat.clone();
                 entry.reach = reach(heartbeat);
                 entry.heard_ms = now_ms;
@@ -166,6 +172,7 @@ impl Roster {
                     heartbeat: heartbeat.clone(),
                     heard_ms: now_ms,
                     heard_here: true,
+                    rtt_read: 0,
                     gone: heartbeat.goodbye,
                     drained: false,
                     revision: 1,
@@ -176,10 +183,12 @@ impl Roster {
                 Heard { notable: true, newer: true }
             }
         };
-        if !heartbeat.rtt.is_empty() {
+        let news = nodes.entries.get_mut(&heartbeat.id).map_or(&[][..], Entry::unread);
+        if !news.is_empty() {
+            let news = news.to_vec();
             let site: Arc<str> = Arc::from(heartbeat.site.as_str());
             let distances = Arc::make_mut(&mut nodes.distances);
-            for rtt in &heartbeat.rtt {
+            for rtt in &news {
                 if let Some(cell) = Cell::parse(&rtt.cell) {
                     distances.learn(cell, &site, rtt.n, rtt.p50_ms);
                 }
@@ -365,6 +374,14 @@ fn reach(heartbeat: &Heartbeat) -> Reach {
 }
 
 impl Entry {
+    /// What its last heartbeat tells of distances and no earlier one has told.
+    fn unread(&mut self) -> &[CellRtt] {
+        let Heartbeat { rtt, rtt_first, .. } = &self.heartbeat;
+        let told = usize::try_from(self.rtt_read.saturating_sub(*rtt_first)).unwrap_or(usize::MAX);
+        self.rtt_read = self.rtt_read.max(rtt_first.saturating_add(rtt.len() as u64));
+        rtt.get(told..).unwrap_or_default()
+    }
+
     fn candidate(&self, now_ms: u64) -> Candidate {
         let heartbeat = &self.heartbeat;
         let load = &heartbeat.load;

@@ -23,7 +23,7 @@ const fn door(
     Door { packages, crates, tests_of: &[], modules }
 }
 
-pub(super) const DOORS: [Door; 19] = [
+pub(super) const DOORS: [Door; 20] = [
     // Bytes and requests.
     Door {
         packages: &["rustls"],
@@ -44,6 +44,8 @@ pub(super) const DOORS: [Door; 19] = [
     door(&["hyper-util"], &["net", "bench"], &["crates/net/src/connection", "bench/src"]),
     door(&["hyper"], &["net", "bench"], &["crates/net/src", "bench/src"]),
     door(&["quinn", "h3", "h3-quinn"], &[], &[]),
+    // What the system knows of a connection and no safe wrapper tells.
+    door(&["libc"], &["net"], &["crates/net/src/rtt"]),
     // The tier.
     door(&["moka"], &["cache"], &["crates/cache/src/memory", "crates/cache/src/records"]),
     door(&["sfv"], &["cache"], &["crates/cache/src"]),
@@ -52,7 +54,7 @@ pub(super) const DOORS: [Door; 19] = [
     door(
         &["quick-m3u8"],
         &["hls"],
-        &["crates/hls/src/filter", "crates/hls/src/line", "crates/hls/src/playlist"],
+        &["crates/hls/src/delta", "crates/hls/src/filter", "crates/hls/src/line", "crates/hls/src/playlist"],
     ),
     // Tokens.
     door(

@@ -8,7 +8,8 @@
 //! - `fleet`: roles that belong together; `up`: all of them in one process, by `kromka up`;
 //! - `source`: a web server as the source, which counts, stalls, breaks off and forgets as told;
 //! - `viewer`: an HTTP client that hides nothing; `wire`: bytes that no client would send;
-//! - `player`: plays a playlist and all below it; `operator`: talks to the control API;
+//! - `player`: plays a playlist and all below it; `session`: plays on where its edge fails it;
+//! - `operator`: talks to the control API;
 //! - `resolver`: asks DNS as a resolver would;
 //! - `tokens`: signs what a platform would sign; `media`: the sample on disk;
 //! - `patience`: the one bound on waiting.
@@ -26,6 +27,7 @@ pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod resolver;
 pub(crate) mod role;
+pub(crate) mod session;
 pub(crate) mod settings;
 pub(crate) mod source;
 pub(crate) mod tokens;

@@ -25,6 +25,13 @@ pub(crate) fn binary() -> Command {
     clean(Command::new(env!("CARGO_BIN_EXE_kromka")))
 }
 
+/// The same in a network namespace; the process that `ip` becomes is the binary's.
+pub(crate) fn binary_inside(namespace: &str) -> Command {
+    let mut command = clean(Command::new("ip"));
+    command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_kromka")]);
+    command
+}
+
 fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

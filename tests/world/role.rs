@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use super::patience::until;
-use super::process::{Process, binary};
+use super::process::{Process, binary, binary_inside};
 use super::settings::Places;
 use super::viewer::Viewer;
 
@@ -18,6 +18,8 @@ pub(crate) struct Role {
     pub(crate) admin: String,
     verb: &'static str,
     folder: PathBuf,
+    /// The network namespace it runs in; the scenario's own where none is named.
+    namespace: Option<String>,
     process: Option<Process>,
 }
 
@@ -33,8 +35,15 @@ impl Role {
             admin: format!("http://{}", places.admin),
             verb,
             folder: folder.to_owned(),
+            namespace: None,
             process: None,
         }
+    }
+
+    /// Lets it run in a network namespace.
+    pub(crate) fn inside(mut self, namespace: &str) -> Role {
+        self.namespace = Some(namespace.to_owned());
+        self
     }
 
     /// The certificate that an edge made for itself.
@@ -53,7 +62,7 @@ impl Role {
     /// Starts the process and waits until it is alive, though perhaps not yet ready.
     pub(crate) async fn start(&mut self) {
         assert!(self.process.is_none(), "{} runs already", self.id);
-        let mut command = binary();
+        let mut command = self.namespace.as_deref().map_or_else(binary, binary_inside);
         command.arg(self.verb).arg("--config").arg(self.config());
         self.process = Some(Process::start(&self.id, command, &self.folder));
         self.answers("/healthz").await;

@@ -13,6 +13,8 @@ use super::patience::PATIENCE;
 #[derive(Clone)]
 pub(crate) struct Viewer {
     http: Client,
+    /// Whether waiting in vain is a fault of the scenario rather than an answer.
+    patient: bool,
 }
 
 /// An answer with its body read.
@@ -45,10 +47,16 @@ impl Viewer {
         Viewer::with(|builder| change(builder.tls_certs_only(certificates)))
     }
 
+    /// Over HTTP/1.1; after three seconds without a byte it gives up.
+    pub(crate) fn impatient() -> Viewer {
+        let wait = Duration::from_secs(3);
+        Viewer { patient: false, ..Viewer::with(|builder| builder.connect_timeout(wait).read_timeout(wait)) }
+    }
+
     fn with(change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Viewer {
         let builder = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         let builder = builder.connect_timeout(Duration::from_secs(5)).timeout(PATIENCE);
-        Viewer { http: change(builder).build().unwrap() }
+        Viewer { http: change(builder).build().unwrap(), patient: true }
     }
 
     pub(crate) async fn get(&self, url: &str) -> Got {
@@ -69,7 +77,7 @@ impl Viewer {
         let response = self.open(method, url, fields).await?;
         let (status, version) = (response.status().as_u16(), response.version());
         let headers = response.headers().clone();
-        Ok(Got { status, version, headers, body: read(response).await })
+        Ok(Got { status, version, headers, body: self.read(response).await })
     }
 
     /// An answer whose body is still to be read.
@@ -85,9 +93,20 @@ impl Viewer {
         }
         let opened = request.send().await;
         if let Err(error) = &opened {
-            assert!(!error.is_timeout() || error.is_connect(), "{url}: no answer within {PATIENCE:?}");
+            assert!(
+                !self.patient || !error.is_timeout() || error.is_connect(),
+                "{url}: no answer within {PATIENCE:?}"
+            );
         }
         opened
+    }
+
+    /// The body; where the viewer is not patient, one that hangs has broken off.
+    async fn read(&self, response: reqwest::Response) -> Result<Bytes, Bytes> {
+        match self.patient {
+            true => read(response).await,
+            false => gather(response).await.map_err(|(part, _)| part),
+        }
     }
 
     /// With a body of JSON.
@@ -103,17 +122,21 @@ impl Viewer {
     }
 }
 
-/// Reads a body to its end, or to where it broke off.
+/// Reads a body to its end, or to where it broke off; it must not hang.
 pub(crate) async fn read(response: reqwest::Response) -> Result<Bytes, Bytes> {
+    gather(response).await.map_err(|(part, error)| {
+        assert!(!error.is_timeout(), "a body hangs after {} bytes", part.len());
+        part
+    })
+}
+
+async fn gather(response: reqwest::Response) -> Result<Bytes, (Bytes, reqwest::Error)> {
     let mut pieces = response.bytes_stream();
     let mut all = Vec::new();
     while let Some(piece) = pieces.next().await {
         match piece {
             Ok(piece) => all.extend_from_slice(&piece),
-            Err(error) => {
-                assert!(!error.is_timeout(), "a body hangs after {} bytes", all.len());
-                return Err(all.into());
-            }
+            Err(error) => return Err((all.into(), error)),
         }
     }
     Ok(all.into())

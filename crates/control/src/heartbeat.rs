@@ -62,9 +62,17 @@ pub struct Heartbeat {
     /// Unfinished jobs, and finished ones for ten minutes.
     #[serde(default)]
     pub jobs: Vec<JobProgress>,
-    /// Distance to clients by prefix.
+    /// Requests answered and failed since the process started.
+    #[serde(default)]
+    pub errors: Errors,
+    /// Distance to clients by prefix: entries out of a log that each selector reads at its own pace. An entry that
+    /// a selector has not confirmed comes again.
     #[serde(default)]
     pub rtt: Vec<CellRtt>,
+    /// The number of the first of `rtt` in that log, which begins at 0 with each `boot`: what a selector has read
+    /// before, it skips.
+    #[serde(default)]
+    pub rtt_first: u64,
     /// The last heartbeat of an orderly stop: the node is down from now on.
     #[serde(default)]
     pub goodbye: bool,
@@ -93,32 +101,63 @@ pub struct Load {
     pub connections_limit: u64,
     /// Requests being answered now.
     pub inflight: u64,
+    /// Most requests it is meant to answer at once; 0 = unlimited.
+    pub inflight_limit: u64,
     /// Share of all CPUs in use, 0..1.
     pub cpu: f64,
+    /// How busy the busiest disk of its cache is, 0..1; 0 without one, or where the system does not tell.
+    pub disk_busy: f64,
     /// Bytes the disk tier holds.
     pub disk_used: u64,
     /// Bytes the disk tier may hold.
     pub disk_limit: u64,
-    /// Median time to the first byte of cached objects, milliseconds.
+    /// Median time to the first byte of cached objects, recent, milliseconds; 0 while unknown.
     pub ttfb_ms: f64,
+    /// What only one in a hundred of them exceeds.
+    pub ttfb_p99_ms: f64,
+    /// The least that `ttfb_ms` has been lately: the service time without a queue. 0 while unknown.
+    pub ttfb_idle_ms: f64,
+    /// Share of sent TCP segments that had to be repeated, recent, 0..1.
+    pub retransmit_ratio: f64,
 }
 
 impl Load {
-    /// The tightest of egress, connections and CPU as used/limit: 0 idle, 1 full, more when overloaded.
+    /// The tightest resource as used/limit, of egress, connections, requests in progress, CPU and disk time: 0 idle,
+    /// 1 full, more when overloaded.
     ///
     /// Disk fill does not count: a cache's disk is always full.
     pub fn utilisation(&self) -> f64 {
         let share = |used: u64, limit: u64| if limit == 0 { 0.0 } else { used as f64 / limit as f64 };
-        let cpu = finite(self.cpu).max(0.0);
+        let busy = |ratio: f64| finite(ratio).max(0.0);
         share(self.egress_bps, self.egress_limit_bps)
             .max(share(self.connections, self.connections_limit))
-            .max(cpu)
+            .max(share(self.inflight, self.inflight_limit))
+            .max(busy(self.cpu))
+            .max(busy(self.disk_busy))
     }
 
     /// With 0 for what is no number: JSON has no NaN, and one would cost the whole heartbeat.
     pub(crate) fn finite(self) -> Self {
-        Self { cpu: finite(self.cpu), ttfb_ms: finite(self.ttfb_ms), ..self }
+        Self {
+            cpu: finite(self.cpu),
+            disk_busy: finite(self.disk_busy),
+            ttfb_ms: finite(self.ttfb_ms),
+            ttfb_p99_ms: finite(self.ttfb_p99_ms),
+            ttfb_idle_ms: finite(self.ttfb_idle_ms),
+            retransmit_ratio: finite(self.retransmit_ratio),
+            ..self
+        }
     }
+}
+
+/// What a node answered, since its process started: counters that only grow, so that a lost heartbeat loses nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Errors {
+    /// Requests answered.
+    pub requests: u64,
+    /// Of these with a status of 5xx, or cut before their end.
+    pub failures: u64,
 }
 
 /// How a node's cache does.
@@ -180,17 +219,21 @@ impl JobProgress {
     }
 }
 
-/// Distance to one client prefix.
+/// Distance to the clients of one prefix, as connections showed it within a few seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CellRtt {
     /// The prefix, for example `203.0.113.0/24`.
     pub cell: String,
-    /// Samples behind it.
+    /// Samples behind it: one for each connection, and for each ten seconds of a long one.
     pub n: u64,
-    /// Least round trip, milliseconds.
+    /// Least round trip of them all, milliseconds.
     pub min_ms: f64,
-    /// Median round trip, milliseconds.
+    /// Median over the samples of each connection's own least round trip, milliseconds: distance without the queue
+    /// that the video itself makes.
     pub p50_ms: f64,
+    /// Share of sent segments that had to be repeated, 0..1.
+    #[serde(default)]
+    pub loss: f64,
 }
 
 #[cfg(test)]
@@ -208,6 +251,9 @@ mod tests {
             ..Load::default()
         };
         assert_eq!(load.utilisation(), 0.9);
+        assert_eq!(Load { disk_busy: 0.95, ..load.clone() }.utilisation(), 0.95);
+        assert_eq!(Load { inflight: 30, inflight_limit: 20, ..load.clone() }.utilisation(), 1.5);
+        assert_eq!(Load { inflight: 30, ..load }.utilisation(), 0.9, "no limit, no share");
     }
 
     #[test]
@@ -215,7 +261,7 @@ mod tests {
         let load = Load { egress_bps: 500, connections: 9, cpu: f64::NAN, ..Load::default() };
         assert_eq!(load.utilisation(), 0.0);
         assert_eq!(load.finite().cpu, 0.0);
-        let load = Load { cpu: -1.0, ..Load::default() };
+        let load = Load { cpu: -1.0, disk_busy: f64::INFINITY, ..Load::default() };
         assert_eq!(load.utilisation(), 0.0);
     }
 }

@@ -72,6 +72,35 @@ impl Playlist {
     }
 }
 
+/// The addresses in one playlist, as paths on its own origin.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    base: Url,
+    /// The decoded folder of the playlist, with the slash at its end.
+    folder: String,
+    tokens: bool,
+}
+
+impl Addresses {
+    /// Of a playlist at this decoded path; none for a path that is not one.
+    pub(crate) fn of(base_path: &str) -> Option<Addresses> {
+        let folder = base_path[..base_path.rfind('/')? + 1].to_owned();
+        Some(Addresses { base: base(base_path)?, folder, tokens: !base_path.starts_with("/~") })
+    }
+
+    /// The decoded path that an address leads to, without its query.
+    pub(crate) fn path(&self, uri: &str) -> Option<String> {
+        // Nearly all are plain names, which need no rules for URLs.
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if !uri.is_empty() && !uri.starts_with('.') && uri.bytes().all(plain) {
+            let path = format!("{}{uri}", self.folder);
+            return (path.len() <= crate::path::MAX_PATH).then_some(path);
+        }
+        let take = if self.tokens { split } else { split_plain };
+        take(&target(&self.base, uri)?).ok().map(|parts| parts.path)
+    }
+}
+
 /// The playlist's own URL; none for a path that is not one.
 fn base(path: &str) -> Option<Url> {
     let path = path.strip_prefix('/')?;

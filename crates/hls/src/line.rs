@@ -74,10 +74,11 @@ fn read(line: &str, number: usize) -> Result<Content<'_>, PlaylistError> {
 }
 
 /// A tag that we rely on and cannot read is an error; a tag that nobody here knows is not (RFC 8216,
-/// section 6.3.1). An unheard-of playlist type promises nothing, so it counts as none.
+/// section 6.3.1). An unheard-of playlist type promises nothing, so it counts as none; neither does a date
+/// that cannot be read.
 fn unreadable(tag: &UnknownTag<'_>, line: usize) -> Option<PlaylistError> {
     let why = tag.validation_error()?;
-    if tag.name() == "-X-PLAYLIST-TYPE" {
+    if matches!(tag.name(), "-X-PLAYLIST-TYPE" | "-X-PROGRAM-DATE-TIME") {
         return None;
     }
     Some(PlaylistError::BadTag { line, tag: format!("#EXT{}", tag.name()), why: why.to_string() })
@@ -94,6 +95,13 @@ static OPTIONS: LazyLock<ParsingOptions> = LazyLock::new(|| {
         .with_parsing_for_byterange()
         .with_parsing_for_map()
         .with_parsing_for_gap()
+        .with_parsing_for_discontinuity_sequence()
+        .with_parsing_for_program_date_time()
+        .with_parsing_for_server_control()
+        .with_parsing_for_part_inf()
+        .with_parsing_for_part()
+        .with_parsing_for_preload_hint()
+        .with_parsing_for_skip()
         .with_parsing_for_media()
         .with_parsing_for_stream_inf()
         .with_parsing_for_i_frame_stream_inf()

@@ -92,8 +92,56 @@ pub struct Media {
     pub ended: bool,
     /// Initialisation sections (`EXT-X-MAP`), as written, in the order written.
     pub maps: Vec<String>,
-    /// Segments in order of play; never empty.
+    /// Segments in order of play; empty only while the first one of a low-latency stream is being made.
     pub segments: Vec<SegmentRef>,
+    /// `EXT-X-DISCONTINUITY-SEQUENCE`; 0 when not given.
+    pub discontinuity_sequence: u64,
+    /// The last `EXT-X-PROGRAM-DATE-TIME`, unix milliseconds.
+    pub newest_date: Option<i64>,
+    /// What the stream says of low latency.
+    pub low_latency: LowLatency,
+}
+
+/// The tags of a low-latency stream (draft-pantos-hls-rfc8216bis, sections 4.4.3.7, 4.4.3.8, 4.4.4.9,
+/// 4.4.5).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LowLatency {
+    /// `CAN-BLOCK-RELOAD`: a reload may be held until there is news.
+    pub can_block: bool,
+    /// `CAN-SKIP-UNTIL`, in seconds: what lies further than this from the end may be left out.
+    pub can_skip_until: Option<f64>,
+    /// `PART-TARGET`, in seconds.
+    pub part_target: Option<f64>,
+    /// Parts, in order of play: of the segments near the end, and of the one that is being made.
+    pub parts: Vec<PartRef>,
+    /// What the server says will come next.
+    pub hints: Vec<Hint>,
+    /// `SKIPPED-SEGMENTS`: this many are left out before the first segment. Then it is no whole playlist.
+    pub skipped: u64,
+}
+
+/// One part of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartRef {
+    /// Where it is, as written.
+    pub uri: String,
+    /// Number of the segment that it is a part of.
+    pub segment: u64,
+    /// The part of the file that it is, when it is not the whole.
+    pub byte_range: Option<Range<u64>>,
+    /// It does not exist and must not be asked for.
+    pub gap: bool,
+}
+
+/// `EXT-X-PRELOAD-HINT`: something that may be asked for before it exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    /// Where it will be, as written.
+    pub uri: String,
+    /// Where in the file it will begin.
+    pub start: u64,
+    /// How long it will be, in bytes; up to the end of the file when not given.
+    pub length: Option<u64>,
 }
 
 /// One segment, as the playlist refers to it.

@@ -118,12 +118,13 @@ impl Activity {
         }
     }
 
-    /// The socket took bytes.
-    pub(crate) fn sent(&self, bytes: usize) {
+    /// The socket took bytes. Answers with the time of the last bytes that were more than chatter.
+    pub(crate) fn sent(&self, bytes: usize) -> u64 {
         self.sent.fetch_add(bytes as u64, Relaxed);
         if bytes > CHATTER {
             self.sent_at.store(self.now(), Relaxed);
         }
+        self.sent_at.load(Relaxed)
     }
 
     /// A request's header is whole.

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::activity::{Activity, Overdue, Patience, Progress};
 use crate::exchange::Exchanges;
 use crate::handler::{Handler, Peer};
+use crate::rtt::RttLog;
 use crate::stats::{ServerStats, count};
 use crate::tls::Tls;
 use crate::wire::{Protocol, Wire};
@@ -50,10 +51,11 @@ pub(crate) struct Rules {
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     tls: Option<Tls>,
+    rtt: Option<Arc<RttLog>>,
 }
 
 impl Rules {
-    pub(crate) fn new(limits: &Limits, tls: Option<Tls>) -> Self {
+    pub(crate) fn new(limits: &Limits, tls: Option<Tls>, rtt: Option<Arc<RttLog>>) -> Self {
         let patience = Patience {
             header: limits.header_timeout.get(),
             idle: limits.idle_timeout.get(),
@@ -81,7 +83,7 @@ impl Rules {
             .keep_alive_interval(H2_PING_INTERVAL)
             .keep_alive_timeout(H2_PING_TIMEOUT);
 
-        Self { patience, url_bytes, header_bytes, http1, http2, tls }
+        Self { patience, url_bytes, header_bytes, http1, http2, tls, rtt }
     }
 
     pub(crate) fn tls(&self) -> Option<&Tls> {
@@ -99,6 +101,9 @@ pub(crate) async fn run<H: Handler>(
     handler: Arc<H>,
 ) {
     let mut wire = Wire::new(stream, Arc::clone(&activity), Arc::clone(&stats), rules.patience.send);
+    if let Some(log) = &rules.rtt {
+        wire.measure(addr.ip(), Arc::clone(log));
+    }
     let exchanges = Exchanges {
         handler,
         peer: Peer { addr, tls: rules.tls.is_some() },

@@ -20,6 +20,10 @@ use crate::handler::{Handler, Peer};
 use crate::problem::Problem;
 use crate::stats::{ServerStats, count, uncount};
 
+/// A DATA frame of this many bytes and its head of 9 fill one TLS record of 16 384 (RFC 9113 section 4.1,
+/// RFC 8446 section 5.1). Frames of the largest size would make two records each.
+const H2_TLS_PIECE: usize = 16_384 - 9;
+
 /// What a connection's exchanges share.
 pub(crate) struct Exchanges<H> {
     pub(crate) handler: Arc<H>,
@@ -35,6 +39,7 @@ impl<H: Handler> Exchanges<H> {
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Guarded<H::Body>> {
         let mut open = Open::begin(&self.activity, &self.stats);
         open.until_close = request.version() == Version::HTTP_10;
+        let in_records = request.version() == Version::HTTP_2 && self.peer.tls;
         let response = match self.refused(&request) {
             Some(problem) => {
                 count(&self.stats.malformed);
@@ -52,7 +57,8 @@ impl<H: Handler> Exchanges<H> {
                 }
             }
         };
-        response.map(|inner| Guarded { inner, open, broken: None })
+        let piece = if in_records { H2_TLS_PIECE } else { usize::MAX };
+        response.map(|inner| Guarded { inner, open, broken: None, piece, rest: Bytes::new() })
     }
 
     /// An answer in the handler's place, with what the role puts on every answer.
@@ -142,12 +148,16 @@ impl Drop for Open {
 }
 
 pin_project! {
-    /// A handler's body under watch.
+    /// A handler's body under watch, cut as the connection likes it.
     pub(crate) struct Guarded<B> {
         #[pin]
         inner: Either<B, Full<Bytes>>,
         open: Open,
         broken: Option<BoxError>,
+        // The connection gets at most this many bytes at once.
+        piece: usize,
+        // What it has not got yet.
+        rest: Bytes,
     }
 }
 
@@ -163,6 +173,10 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.project();
+        if !this.rest.is_empty() {
+            let piece = this.rest.split_to(this.rest.len().min(*this.piece));
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
         if let Some(error) = this.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
@@ -183,18 +197,34 @@ where
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            ready => {
+            Poll::Ready(None) => {
                 this.open.note(true);
-                ready
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                this.open.note(true);
+                let frame = match frame.into_data() {
+                    Ok(mut data) if data.len() > *this.piece => {
+                        *this.rest = data.split_off(*this.piece);
+                        Frame::data(data)
+                    }
+                    Ok(data) => Frame::data(data),
+                    Err(other) => other,
+                };
+                Poll::Ready(Some(Ok(frame)))
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.rest.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        let (inner, rest) = (self.inner.size_hint(), self.rest.len() as u64);
+        match inner.exact() {
+            Some(exact) => SizeHint::with_exact(exact + rest),
+            None => inner,
+        }
     }
 }

@@ -10,6 +10,7 @@
 //! - `connection` runs hyper under the watch of `activity`, which knows when a client has been too slow;
 //! - `exchange` carries one request to the [`Handler`] and guards its answer: size limits, panics, bodies
 //!   that break;
+//! - [`RttLog`] gathers how far clients are, as the kernel measured it on their connections;
 //! - [`Counted`] counts a body on its way out; [`wordless`], [`explain`] and [`looped`] are what roles ask of
 //!   answers and requests;
 //! - [`Serving::drain`] ends it all without cutting anyone before the deadline.
@@ -37,6 +38,7 @@ mod listen;
 mod listeners;
 mod problem;
 mod refuse;
+mod rtt;
 mod serve;
 mod service;
 mod stats;
@@ -54,6 +56,7 @@ pub use hyper::body::Incoming;
 pub use listen::{Bound, bind};
 pub use listeners::Listeners;
 pub use problem::{Problem, explain, wordless};
+pub use rtt::{RttLog, RttSample};
 pub use serve::{ServerOptions, Serving, serve};
 pub use service::ServiceHandler;
 pub use stats::{ServerStats, Traffic};

@@ -11,6 +11,7 @@ use url::Url;
 use crate::error::NetError;
 use crate::handler::Handler;
 use crate::listen::{Bound, bind};
+use crate::rtt::RttLog;
 use crate::serve::{ServerOptions, Serving, serve};
 use crate::stats::Traffic;
 use crate::tls::Tls;
@@ -30,6 +31,7 @@ pub struct Listeners {
     /// Where metrics and health are.
     pub admin: Url,
     limits: Limits,
+    rtt: Option<Arc<RttLog>>,
     bound: Vec<(Bound, Option<Tls>)>,
     admin_bound: Option<Bound>,
     serving: Vec<Serving>,
@@ -78,6 +80,7 @@ impl Listeners {
             tls_url: secure,
             admin: base("http", admin_bound.addr())?,
             limits: limits.clone(),
+            rtt: None,
             bound,
             admin_bound: Some(admin_bound),
             serving: Vec::with_capacity(2),
@@ -85,10 +88,15 @@ impl Listeners {
         })
     }
 
+    /// Samples the distance to clients, from [`serve`](Self::serve) on: where the samples wait to be taken.
+    pub fn measure(&mut self) -> Arc<RttLog> {
+        Arc::clone(self.rtt.get_or_insert_default())
+    }
+
     /// Lets clients in; must be called within a tokio runtime. A second call does nothing.
     pub fn serve<H: Handler>(&mut self, handler: &Arc<H>) {
         for (bound, tls) in self.bound.drain(..) {
-            let options = ServerOptions { limits: self.limits.clone(), tls };
+            let options = ServerOptions { limits: self.limits.clone(), tls, rtt: self.rtt.clone() };
             self.serving.push(serve(bound, options, Arc::clone(handler)));
         }
     }

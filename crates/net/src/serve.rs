@@ -17,6 +17,7 @@ use crate::drain::{Connections, Drained};
 use crate::handler::Handler;
 use crate::listen::Bound;
 use crate::refuse::Refusal;
+use crate::rtt::RttLog;
 use crate::stats::{ServerStats, count, uncount};
 use crate::tls::Tls;
 
@@ -33,6 +34,8 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// With it every connection must begin with a TLS handshake; without it none may.
     pub tls: Option<Tls>,
+    /// Where samples of the distance to clients go; without it none are taken.
+    pub rtt: Option<Arc<RttLog>>,
 }
 
 /// A server at work. Dropping it closes the listener and cuts all connections; [`drain`](Self::drain) is
@@ -60,7 +63,7 @@ pub fn serve<H: Handler>(bound: Bound, options: ServerOptions, handler: Arc<H>) 
     let accepting = Accepting {
         addr,
         permits: Arc::new(Semaphore::new(options.limits.connections as usize)),
-        rules: Arc::new(Rules::new(&options.limits, options.tls)),
+        rules: Arc::new(Rules::new(&options.limits, options.tls, options.rtt)),
         stats: Arc::clone(&stats),
         connections: Arc::clone(&connections),
         refusal: Refusal::new(),

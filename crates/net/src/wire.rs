@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,7 +17,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use crate::activity::Activity;
+use crate::activity::{Activity, millis};
+use crate::rtt::{self, RttLog};
 use crate::stats::ServerStats;
 
 /// RFC 9113, section 3.4: what an HTTP/2 client says first.
@@ -46,6 +48,17 @@ pub(crate) struct Wire {
     sniffed_to: usize,
     /// Set once the sending side is shut down: until when to wait for the client, and what it still sent.
     lingering: Option<(Pin<Box<Sleep>>, usize)>,
+    measured: Option<Measured>,
+}
+
+/// Whose distance is measured on a connection, and what has been told of it.
+#[derive(Debug)]
+struct Measured {
+    peer: IpAddr,
+    log: Arc<RttLog>,
+    told: rtt::Told,
+    /// When the next look is due, in milliseconds since the connection opened.
+    due: u64,
 }
 
 impl Wire {
@@ -69,6 +82,20 @@ impl Wire {
             sniffed_from: 0,
             sniffed_to: 0,
             lingering: None,
+            measured: None,
+        }
+    }
+
+    /// Samples the distance to the client from now on.
+    pub(crate) fn measure(&mut self, peer: IpAddr, log: Arc<RttLog>) {
+        self.measured = Some(Measured { peer, log, told: rtt::Told::default(), due: millis(rtt::EVERY) });
+    }
+
+    fn sample(&mut self) {
+        if let Some(Measured { peer, log, told, .. }) = &mut self.measured
+            && let Some(sample) = rtt::look(&self.stream, *peer, told)
+        {
+            log.push(sample);
         }
     }
 
@@ -93,9 +120,13 @@ impl Wire {
         }
     }
 
-    fn note_written(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn note_written(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(Ok(n)) = written {
-            self.activity.sent(n);
+            let now = self.activity.sent(n);
+            if let Some(measured) = self.measured.as_mut().filter(|measured| measured.due <= now) {
+                measured.due = now + millis(rtt::EVERY);
+                self.sample();
+            }
             self.stats.sent_bytes.fetch_add(n as u64, Relaxed);
         }
         written
@@ -167,6 +198,7 @@ impl AsyncWrite for Wire {
 
 impl Drop for Wire {
     fn drop(&mut self) {
+        self.sample();
         if self.activity.wants_reset() {
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }

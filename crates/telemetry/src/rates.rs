@@ -27,6 +27,10 @@ pub struct Reading {
     pub hits: u64,
     /// All requests so far.
     pub answered: u64,
+    /// TCP segments sent so far.
+    pub segments: u64,
+    /// Of these, repeated because they seemed lost.
+    pub repeated: u64,
 }
 
 /// The smoothed rates.
@@ -40,6 +44,8 @@ pub struct Rates {
     pub hit_ratio: f64,
     /// Share of all processors in use by this process, 0..1.
     pub cpu: f64,
+    /// Share of sent segments that were repetitions.
+    pub repeated: f64,
 }
 
 /// Turns readings into rates.
@@ -90,6 +96,11 @@ impl RateMeter {
             let hits = reading.hits.saturating_sub(before.hits);
             rates.hit_ratio = smooth(rates.hit_ratio, hits as f64 / answered as f64).clamp(0.0, 1.0);
         }
+        let segments = reading.segments.saturating_sub(before.segments);
+        if segments > 0 {
+            let repeated = reading.repeated.saturating_sub(before.repeated);
+            rates.repeated = smooth(rates.repeated, repeated as f64 / segments as f64).clamp(0.0, 1.0);
+        }
         let rates = *rates;
         let busy = (cpu_s - last.cpu_s).max(0.0) / seconds / self.cores;
         *last = Last {
@@ -123,13 +134,21 @@ mod tests {
         let start = Instant::now();
         let mut rates = Rates::default();
         for second in 1..=10 {
-            let reading =
-                Reading { sent: second * 1_000_000, hits: second * 9, answered: second * 10, fetched: 0 };
+            let reading = Reading {
+                sent: second * 1_000_000,
+                hits: second * 9,
+                answered: second * 10,
+                segments: second * 100,
+                repeated: second * 2,
+                fetched: 0,
+            };
             rates = meter.rates(start + Duration::from_secs(second), reading);
         }
         assert!((7.9e6..8.1e6).contains(&rates.egress_bps), "{rates:?}");
         assert!((0.89..0.91).contains(&rates.hit_ratio), "{rates:?}");
-        let still = Reading { sent: 10_000_000, hits: 90, answered: 100, fetched: 0 };
+        assert!((0.019..0.021).contains(&rates.repeated), "{rates:?}");
+        let still =
+            Reading { sent: 10_000_000, hits: 90, answered: 100, segments: 1000, repeated: 20, fetched: 0 };
         let rates = meter.rates(start + Duration::from_secs(15), still);
         assert!(rates.egress_bps < 0.1e6, "{rates:?}");
         assert!((0.89..0.91).contains(&rates.hit_ratio), "no request says nothing about hits: {rates:?}");

@@ -7,8 +7,12 @@ use std::time::{Duration, Instant};
 
 use http::{StatusCode, Version};
 
-use crate::metric::{CounterVec, Histogram, HistogramVec};
+use crate::metric::{Counter, CounterVec, Histogram, HistogramVec};
+use crate::pace::{Pace, ServiceTime};
 use crate::registry::{LATENCY_BUCKETS, Registry};
+
+/// The `proto` labels.
+const PROTOCOLS: [&str; 2] = ["http/1.1", "h2"];
 
 /// The `cache` label of an answer out of the cache.
 pub const HIT: &str = "hit";
@@ -17,7 +21,7 @@ pub const HIT: &str = "hit";
 pub struct RequestMeters {
     services: Vec<Arc<ServiceMeters>>,
     nobody: Arc<ServiceMeters>,
-    pace: Arc<Pace>,
+    tally: Arc<Tally>,
 }
 
 /// The requests of one service.
@@ -26,13 +30,19 @@ pub struct ServiceMeters {
     requests: CounterVec,
     first_byte: HistogramVec,
     hit: Histogram,
+    /// Hits answered with content, by protocol: nearly all there is to count on a good day.
+    hits: [Counter; 2],
     sent: Arc<AtomicU64>,
-    pace: Arc<Pace>,
+    tally: Arc<Tally>,
 }
 
-/// How long hits take, smoothed: microseconds.
+/// What is told of all services together.
 #[derive(Default)]
-struct Pace(AtomicU64);
+struct Tally {
+    pace: Pace,
+    answered: AtomicU64,
+    failed: AtomicU64,
+}
 
 impl RequestMeters {
     /// Registers the counts of requests, bytes and first bytes for `services`, and for `none` of them.
@@ -54,25 +64,27 @@ impl RequestMeters {
             &["service", "cache"],
             &LATENCY_BUCKETS,
         );
-        let pace = Arc::new(Pace::default());
+        let tally = Arc::new(Tally::default());
         let service = |name: &str, hit: Histogram| {
             let sent = Arc::new(AtomicU64::new(0));
             let (counter, total) = (bytes.with(&[name]), Arc::clone(&sent));
             registry.on_scrape(Box::new(move || counter.raise_to(total.load(Ordering::Relaxed))));
+            let hits = PROTOCOLS.map(|proto| requests.with(&[name, proto, "2xx", HIT]));
             Arc::new(ServiceMeters {
                 name: name.to_owned(),
+                hits,
                 requests: requests.clone(),
                 first_byte: first_byte.clone(),
                 hit,
                 sent,
-                pace: Arc::clone(&pace),
+                tally: Arc::clone(&tally),
             })
         };
         Self {
             services: services.map(|name| service(name, first_byte.with(&[name, HIT]))).collect(),
             // What belongs to nobody is refused, never a hit.
             nobody: service("none", Histogram::default()),
-            pace,
+            tally,
         }
     }
 
@@ -86,20 +98,33 @@ impl RequestMeters {
         self.services.iter().find(|one| one.name == service).unwrap_or(&self.nobody)
     }
 
-    /// Milliseconds to the first byte of what is cached, smoothed.
-    pub fn hit_ms(&self) -> f64 {
-        self.pace.0.load(Ordering::Relaxed) as f64 / 1000.0
+    /// How long it takes to the first byte of what is cached.
+    pub fn service_time(&self, now: Instant) -> ServiceTime {
+        self.tally.pace.times(now)
+    }
+
+    /// Requests answered so far, and those of them whose status was 5xx.
+    pub fn answered(&self) -> (u64, u64) {
+        let failed = self.tally.failed.load(Ordering::Relaxed);
+        (self.tally.answered.load(Ordering::Relaxed).max(failed), failed)
     }
 }
 
 impl ServiceMeters {
     /// Counts an answer when its header is ready, `after` its request's.
     pub fn answered(&self, version: Version, status: StatusCode, cache: &'static str, after: Duration) {
-        let proto = if version == Version::HTTP_2 { "h2" } else { "http/1.1" };
-        self.requests.with(&[&self.name, proto, class(status), cache]).inc();
+        let proto = usize::from(version == Version::HTTP_2);
+        match (cache == HIT && status.is_success(), self.hits.get(proto)) {
+            (true, Some(hits)) => hits.inc(),
+            _ => self.requests.with(&[&self.name, PROTOCOLS[proto], class(status), cache]).inc(),
+        }
+        self.tally.answered.fetch_add(1, Ordering::Relaxed);
+        if status.is_server_error() {
+            self.tally.failed.fetch_add(1, Ordering::Relaxed);
+        }
         if cache == HIT {
             self.hit.observe(after.as_secs_f64());
-            self.pace.took(after);
+            self.tally.pace.took(after);
         } else {
             self.first_byte.with(&[&self.name, cache]).observe(after.as_secs_f64());
         }
@@ -108,16 +133,6 @@ impl ServiceMeters {
     /// Where to add the bytes of bodies as they leave.
     pub fn sent(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.sent)
-    }
-}
-
-impl Pace {
-    /// A sixteenth of the new into the old. Two at once may lose one of them: it is a mean.
-    fn took(&self, after: Duration) {
-        let micros = u64::try_from(after.as_micros()).unwrap_or(u64::MAX).max(1);
-        let old = self.0.load(Ordering::Relaxed);
-        let new = if old == 0 { micros } else { old - old / 16 + micros / 16 };
-        self.0.store(new, Ordering::Relaxed);
     }
 }
 
@@ -177,7 +192,10 @@ mod tests {
         meters.named("a").answered(Version::HTTP_11, StatusCode::OK, "miss", after);
         meters.named("?").answered(Version::HTTP_11, StatusCode::NOT_FOUND, "none", after);
         meters.named("b").sent().fetch_add(5, Ordering::Relaxed);
-        assert_eq!(meters.hit_ms(), 4.0, "misses do not count");
+        meters.named("b").answered(Version::HTTP_11, StatusCode::BAD_GATEWAY, "miss", Duration::from_secs(9));
+        assert_eq!(meters.answered(), (4, 1));
+        let p99_ms = meters.service_time(Instant::now()).p99_ms;
+        assert!((3.7..4.3).contains(&p99_ms), "misses do not count: {p99_ms}");
         let text = registry.render();
         for line in [
             r#"kromka_requests_total{cache="hit",proto="h2",service="b",status_class="2xx"} 1"#,

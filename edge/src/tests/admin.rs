@@ -17,7 +17,9 @@ async fn metrics_tell_what_happened_and_no_path() {
         |start: &str, end: &str| text.lines().any(|line| line.starts_with(start) && line.ends_with(end));
     for cache in ["hit", "miss"] {
         let line = text.lines().find(|line| {
-            line.starts_with("kromka_requests_total{") && line.contains(&format!("cache=\"{cache}\""))
+            line.starts_with("kromka_requests_total{")
+                && line.contains(&format!("cache=\"{cache}\""))
+                && line.contains("proto=\"http/1.1\"")
         });
         assert!(
             line.is_some_and(|line| line.contains("service=\"default\"") && line.ends_with(" 1")),

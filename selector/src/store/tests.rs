@@ -56,6 +56,8 @@ fn heartbeat(id: &str) -> Heartbeat {
         feed_id: String::new(),
         jobs: vec![],
         rtt: vec![],
+        rtt_first: 0,
+        errors: Default::default(),
         goodbye: false,
     }
 }

@@ -237,6 +237,8 @@ pub(super) fn node(id: &str) -> Heartbeat {
         feed_id: String::new(),
         jobs: vec![],
         rtt: vec![],
+        rtt_first: 0,
+        errors: Default::default(),
         goodbye: false,
     }
 }

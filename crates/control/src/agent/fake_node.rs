@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::node::Node;
 use crate::feed::PurgeOrder;
-use crate::heartbeat::{CacheLoad, Load};
+use crate::heartbeat::{CacheLoad, CellRtt, Load};
 use crate::nodes::NodeState;
 
 pub(super) struct FakeNode {
@@ -107,6 +107,13 @@ impl Node for FakeNode {
 
     fn sessions_started(&self) -> u64 {
         3
+    }
+
+    /// A log of 250 entries, the first 3 of which have given way.
+    fn rtt(&self, from: u64, most: usize) -> (u64, Vec<CellRtt>) {
+        let first = from.max(3);
+        let cell = |n: u64| CellRtt { cell: n.to_string(), n: 1, min_ms: 1.0, p50_ms: 1.0, loss: 0.0 };
+        (first, (first..250).take(most).map(cell).collect())
     }
 
     fn keys(&self, jwks: &serde_json::Value) -> Result<(), String> {

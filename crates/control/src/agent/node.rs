@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use crate::feed::PurgeOrder;
-use crate::heartbeat::{CacheLoad, Load};
+use crate::heartbeat::{CacheLoad, CellRtt, Errors, Load};
 use crate::nodes::NodeState;
 
 /// A role, as its agent sees it. `keys`, `purge` and `state` are called off the async threads and may touch
@@ -22,6 +22,18 @@ pub trait Node: Send + Sync + 'static {
     /// Mean bytes sent per session, recent; 0 while unknown.
     fn bytes_per_session(&self) -> u64 {
         0
+    }
+
+    /// Requests answered and failed since the process started.
+    fn errors(&self) -> Errors {
+        Errors::default()
+    }
+
+    /// Up to `most` entries of the log of distances to clients, from the one numbered `from` on, and the number of
+    /// the first of them: later than `from` when older ones have given way to newer. Asked again with the same
+    /// `from` it answers the same entries, with more behind them perhaps.
+    fn rtt(&self, from: u64, _most: usize) -> (u64, Vec<CellRtt>) {
+        (from, Vec::new())
     }
 
     /// Replaces the keys that verify session tokens by this JWK Set.

@@ -26,6 +26,8 @@ struct Script {
     shuffled: bool,
     polls: Vec<u64>,
     beats: Vec<Heartbeat>,
+    /// Heartbeats that are heard and yet not confirmed.
+    unconfirmed: usize,
 }
 
 type Context = Arc<Mutex<Script>>;
@@ -57,6 +59,9 @@ async fn answer(script: Context, ask: Ask) -> (u16, serde_json::Value) {
     if ask.url.path() == "/v1/nodes/e1/heartbeat" {
         let mut script = script.lock();
         script.beats.push(serde_json::from_value(ask.body).unwrap());
+        if script.beats.len() <= script.unconfirmed {
+            return (503, json!({"title": "lost"}));
+        }
         return (200, json!({"feed_head": 0, "interval_ms": 100}));
     }
     assert_eq!((ask.url.path(), ask.query("node").as_deref()), ("/v1/feed", Some("e1")));
@@ -255,6 +260,30 @@ async fn a_dead_selector_delays_nothing_while_another_lives() {
     let agent = start(&[dead, server.url()], dir.path(), &node);
     until("the head", || agent.caught_up()).await;
     until("heartbeats", || script.lock().beats.len() > 2).await;
+}
+
+#[tokio::test]
+async fn each_selector_reads_the_log_of_distances_once_and_what_it_did_not_confirm_again() {
+    let (quick, slow) = (script(vec![]), script(vec![]));
+    slow.lock().unconfirmed = 2;
+    let servers = [selector(&quick).await, selector(&slow).await];
+    let dir = tempfile::tempdir().unwrap();
+    let node = Arc::new(FakeNode::new());
+    let _agent = start(&[servers[0].url(), servers[1].url()], dir.path(), &node);
+    for script in [&quick, &slow] {
+        until("the whole log", || script.lock().beats.iter().any(|beat| beat.rtt_first == 250)).await;
+        let (mut next, mut cells) = (0, vec![]);
+        for beat in &script.lock().beats {
+            // As a selector reads: what was told before is skipped.
+            let told = usize::try_from(next.max(beat.rtt_first) - beat.rtt_first).unwrap();
+            cells.extend(beat.rtt.iter().skip(told).map(|rtt| rtt.cell.clone()));
+            next = next.max(beat.rtt_first + beat.rtt.len() as u64);
+            assert!(beat.rtt.len() <= 200, "a heartbeat is bounded");
+        }
+        assert_eq!(cells, (3..250).map(|n| n.to_string()).collect::<Vec<_>>());
+    }
+    let told: Vec<u64> = slow.lock().beats.iter().take(4).map(|beat| beat.rtt_first).collect();
+    assert_eq!(told, [3, 3, 3, 203]);
 }
 
 #[tokio::test]

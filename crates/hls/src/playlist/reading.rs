@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
+use quick_m3u8::date::DateTime;
 use quick_m3u8::tag::DecimalResolution;
 use quick_m3u8::tag::HlsPlaylistType;
 use quick_m3u8::tag::hls::{self, EnumeratedString, MediaType, Tag};
 
 use super::{
-    MAX_URIS, Media, Multivariant, Playlist, PlaylistError, Rendition, RenditionKind, SegmentRef, Variant,
+    Hint, MAX_URIS, Media, Multivariant, PartRef, Playlist, PlaylistError, Rendition, RenditionKind,
+    SegmentRef, Variant,
 };
 use crate::line::{Content, lines};
 
@@ -78,8 +80,44 @@ impl Reading {
             Tag::Inf(tag) => self.inf(tag.duration(), line)?,
             Tag::Byterange(tag) => self.segment.byte_range = Some((tag.length(), tag.offset(), line)),
             Tag::Gap(_) => self.segment.gap = true,
+            Tag::DiscontinuitySequence(tag) => {
+                self.media.discontinuity_sequence = tag.discontinuity_sequence();
+            }
+            Tag::ProgramDateTime(tag) => self.media.newest_date = Some(unix_ms(&tag.program_date_time())),
+            Tag::ServerControl(tag) => {
+                self.media.low_latency.can_block = tag.can_block_reload();
+                self.media.low_latency.can_skip_until = tag.can_skip_until().filter(|s| s.is_finite());
+            }
+            Tag::PartInf(tag) => {
+                self.media.low_latency.part_target = Some(tag.part_target()).filter(|s| s.is_finite());
+            }
+            Tag::Part(tag) => self.low_latency_part(&tag, line)?,
+            Tag::PreloadHint(tag) => {
+                self.count(line)?;
+                self.media.low_latency.hints.push(Hint {
+                    uri: tag.uri().to_owned(),
+                    start: tag.byterange_start(),
+                    length: tag.byterange_length(),
+                });
+            }
+            Tag::Skip(tag) => self.media.low_latency.skipped = tag.skipped_segments(),
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Parts are counted from the first segment until the playlist's number of it is known for sure.
+    fn low_latency_part(&mut self, tag: &hls::Part<'_>, line: usize) -> Result<(), PlaylistError> {
+        self.count(line)?;
+        let parts = &self.media.low_latency.parts;
+        let byte_range = tag.byterange().map(|range| {
+            let before = || parts.last().filter(|before| before.uri == tag.uri())?.byte_range.as_ref();
+            let start = range.offset.or_else(|| before().map(|before| before.end)).unwrap_or(0);
+            start..start.saturating_add(range.length)
+        });
+        let segment = self.media.segments.len() as u64;
+        let (uri, gap) = (tag.uri().to_owned(), tag.gap());
+        self.media.low_latency.parts.push(PartRef { uri, segment, byte_range, gap });
         Ok(())
     }
 
@@ -94,7 +132,14 @@ impl Reading {
             | Tag::Map(_)
             | Tag::Inf(_)
             | Tag::Byterange(_)
-            | Tag::Gap(_) => Side::Media,
+            | Tag::Gap(_)
+            | Tag::DiscontinuitySequence(_)
+            | Tag::ProgramDateTime(_)
+            | Tag::ServerControl(_)
+            | Tag::PartInf(_)
+            | Tag::Part(_)
+            | Tag::PreloadHint(_)
+            | Tag::Skip(_) => Side::Media,
             _ => return Ok(()),
         };
         if *self.side.get_or_insert(side) != side {
@@ -206,8 +251,12 @@ impl Reading {
         if !self.multivariant.variants.is_empty() {
             return Ok(Playlist::Multivariant(self.multivariant));
         }
-        if self.media.segments.is_empty() {
+        if self.media.segments.is_empty() && self.media.low_latency.parts.is_empty() {
             return Err(PlaylistError::NothingToPlay);
+        }
+        let first = self.media.media_sequence.saturating_add(self.media.low_latency.skipped);
+        for part in &mut self.media.low_latency.parts {
+            part.segment = part.segment.saturating_add(first);
         }
         self.media.target_duration = self.target_duration.ok_or(PlaylistError::MissingTargetDuration)?;
         Ok(Playlist::Media(self.media))
@@ -223,6 +272,21 @@ pub(crate) fn rendition_kind(tag: &hls::Media<'_>) -> Option<RenditionKind> {
         EnumeratedString::Known(MediaType::ClosedCaptions) => Some(RenditionKind::ClosedCaptions),
         EnumeratedString::Unknown(_) => None,
     }
+}
+
+/// Unix milliseconds of a date as RFC 3339 writes it (days by Howard Hinnant's civil calendar).
+fn unix_ms(date: &DateTime) -> i64 {
+    let (year, month, day) =
+        (i64::from(date.date_fullyear), i64::from(date.date_month), i64::from(date.date_mday));
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    let zone = &date.timezone_offset;
+    let sign = if zone.time_hour < 0 { -1 } else { 1 };
+    let minutes = i64::from(date.time_hour) * 60 + i64::from(date.time_minute)
+        - (i64::from(zone.time_hour) * 60 + sign * i64::from(zone.time_minute));
+    days * 86_400_000 + minutes * 60_000 + (date.time_second * 1000.0).round() as i64
 }
 
 /// Width and height, cut to what pictures can have.

@@ -137,6 +137,7 @@ fn media_of_transport_streams() {
             ended: true,
             maps: vec![],
             segments: vec![segment("000.ts", 2.0), segment("001.ts", 1.96)],
+            ..Media::default()
         }
     );
 }

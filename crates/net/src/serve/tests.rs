@@ -113,8 +113,25 @@ pub(crate) struct Running {
 pub(crate) async fn start(limits: Limits, tls: Option<Tls>) -> Running {
     let demo = Arc::new(Demo { gate: Semaphore::new(0) });
     let bound = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let serving = serve(bound, ServerOptions { limits, tls }, Arc::new(Arc::clone(&demo)));
+    let serving =
+        serve(bound, ServerOptions { limits, tls, ..ServerOptions::default() }, Arc::new(Arc::clone(&demo)));
     Running { addr: serving.addr(), stats: serving.stats(), serving, demo }
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_tells_how_far_its_client_was() {
+    let (demo, log) = (Arc::new(Demo { gate: Semaphore::new(0) }), Arc::new(RttLog::default()));
+    let bound = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let options = ServerOptions { rtt: Some(Arc::clone(&log)), ..ServerOptions::default() };
+    let serving = serve(bound, options, Arc::new(Arc::clone(&demo)));
+    let mut client = http1::Http1::connect(serving.addr()).await;
+    assert_eq!(client.get("/one").await.status, 200);
+    assert!(log.take().is_empty(), "it goes on");
+    drop(client);
+    serving.drain(Duration::from_secs(10)).await;
+    let samples = log.take();
+    assert_eq!(samples.len(), 1, "{samples:?}");
+    assert!(samples[0].peer.is_loopback() && samples[0].sent > 0 && samples[0].min_rtt > Duration::ZERO);
 }
 
 pub(crate) fn patient() -> Limits {

@@ -57,6 +57,12 @@ async fn tls_1_3_and_1_2_agree_on_http2_or_http1() {
         let mut client = Http2::over(stream).await;
         assert_eq!(client.get("/tls").await.body, b"true");
         assert_eq!(client.get("/broken-length").await.end, End::Reset);
+        let big = client.get("/big").await;
+        assert_eq!(
+            (big.body.len(), big.largest),
+            (64 << 20, 16_384 - 9),
+            "a frame fills a record with its head"
+        );
 
         for alpn in [["http/1.1"].as_slice(), &[]] {
             let stream = shake(&server, &pem, &[asked], alpn).await.unwrap();

@@ -38,6 +38,8 @@ pub(crate) struct Answer {
     /// The first byte of the header block: 0x88 is `:status: 200`, 0x8e is 500 (RFC 7541, appendix A).
     pub(crate) status: u8,
     pub(crate) body: Vec<u8>,
+    /// Bytes of its largest DATA frame.
+    pub(crate) largest: usize,
     pub(crate) end: End,
 }
 
@@ -86,14 +88,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
     }
 
     pub(crate) async fn answer(&mut self, stream: u32) -> Answer {
-        let mut answer = Answer { status: 0, body: Vec::new(), end: End::Closed };
+        let mut answer = Answer { status: 0, body: Vec::new(), largest: 0, end: End::Closed };
         while let Some(frame) = self.frame().await {
             if frame.stream != stream {
                 continue;
             }
             match frame.kind {
                 HEADERS => answer.status = frame.payload[0],
-                DATA => answer.body.extend_from_slice(&frame.payload),
+                DATA => {
+                    answer.largest = answer.largest.max(frame.payload.len());
+                    answer.body.extend_from_slice(&frame.payload);
+                }
                 RST_STREAM => {
                     answer.end = End::Reset;
                     return answer;

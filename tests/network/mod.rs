@@ -1,0 +1,11 @@
+//! A fleet across a wide-area network, with distances and broken links: what no test on the loopback can show.
+//!
+//! - `cloud`: the network, hosts in namespaces and this process between them;
+//! - `stage`: a fleet and viewers on those hosts;
+//! - `partitions`: cut links, killed edges, drains under play.
+//!
+//! Each needs root, `ip` and `/dev/net/tun`, so they run when asked for; tests/run asks.
+
+mod cloud;
+mod partitions;
+mod stage;
