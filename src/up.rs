@@ -107,7 +107,7 @@ pub(crate) async fn run(args: UpArgs, stop: impl Future<Output = ()>) -> Result<
 }
 
 async fn start(args: &UpArgs, folder: &Folder, media: &Media) -> Result<(Roles, Ready)> {
-    let conf = configs::Configs { folder, media, ip: args.listen.ip() };
+    let conf = configs::Configs { folder, media, ip: args.listen.ip(), edges: args.edges };
     let selector =
         kromka_selector::start(kromka_config::load_selector(&conf.selector(args.listen.port())?)?).await?;
     let settings = kromka_config::load_origin(&conf.origin(&selector.url)?).with_context(|| media.told())?;

@@ -12,6 +12,9 @@ use crate::head::Head;
 /// Longest pause within an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Bytes from which on a body is no text to be kept.
+const TEXT_MAX: usize = 64 * 1024;
+
 /// A connection over plain HTTP/1.1.
 pub struct Client {
     stream: TcpStream,
@@ -29,6 +32,8 @@ pub struct Answer {
     pub bytes: u64,
     /// XXH3 (64 bit) of its body.
     pub hash: u64,
+    /// Its body, or the beginning of one that is no text.
+    pub text: String,
     /// From the request to the first byte of the answer.
     pub first_byte: Duration,
     /// From the request to the last byte of the answer.
@@ -53,6 +58,24 @@ impl Client {
     /// The connection ends or rests for 30 s within the answer, or the answer does not tell its length.
     pub fn get(&mut self, path: &str) -> Result<Answer> {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
+        self.exchange(path, &request)
+    }
+
+    /// Sends a text of JSON in the name of whom `token` stands for.
+    ///
+    /// # Errors
+    /// As with [`get`](Self::get).
+    pub fn post(&mut self, path: &str, token: &str, json: &str) -> Result<Answer> {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.host,
+            json.len()
+        );
+        self.exchange(path, &(head + json))
+    }
+
+    fn exchange(&mut self, path: &str, request: &str) -> Result<Answer> {
         let begun = Instant::now();
         self.stream.write_all(request.as_bytes())?;
         let mut filled = self.read(0, path)?;
@@ -67,9 +90,13 @@ impl Client {
         let mut hash = Xxh3::new();
         hash.update(&self.buffer[head.size..filled]);
         let mut bytes = (filled - head.size) as u64;
+        let mut kept = self.buffer[head.size..filled].to_vec();
         while bytes < length {
             let count = self.read(0, path)?;
             hash.update(&self.buffer[..count]);
+            if kept.len() < TEXT_MAX {
+                kept.extend_from_slice(&self.buffer[..count]);
+            }
             bytes += count as u64;
         }
         if bytes > length {
@@ -81,6 +108,7 @@ impl Client {
             hash: hash.digest(),
             first_byte,
             whole: begun.elapsed(),
+            text: String::from_utf8_lossy(&kept).into_owned(),
             head,
         })
     }

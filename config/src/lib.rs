@@ -9,7 +9,7 @@
 //!   `error` is what the operator sees;
 //! - `byte_size`, `span` and `secret` are the values that plain TOML does not have;
 //! - `node`, `listen`, `limits`, `admin`, `log`, `cache`, `upstream`, `service`, `source`, `lifetimes`,
-//!   `sessions`, `routing`, `dns` and `store` hold one table each: the struct, its defaults, its bounds;
+//!   `sessions`, `routing`, `dns`, `steering` and `store` hold one table each: the struct, its defaults, its bounds;
 //! - `edge`, `origin` and `selector` put the tables of one role together and check what spans several.
 //!
 //! This crate knows no socket, no runtime and no other crate of the project. Beside it stand the samples
@@ -38,6 +38,7 @@ mod service;
 mod sessions;
 mod source;
 mod span;
+mod steering;
 mod store;
 mod upstream;
 
@@ -63,6 +64,7 @@ pub use service::{Access, Content, NamedSecret, OriginService, SelectorService, 
 pub use sessions::SessionsConfig;
 pub use source::{S3Source, SourceConfig};
 pub use span::Span;
+pub use steering::SteeringConfig;
 pub use store::StoreConfig;
 pub use upstream::UpstreamConfig;
 

@@ -8,7 +8,7 @@ use crate::reader::{NAME, SecretRule, Table, TextRule};
 use crate::service::{read_services, unique};
 use crate::{
     AdminConfig, DnsConfig, Limits, ListenConfig, LogConfig, RoutingConfig, Secret, SelectorService,
-    SessionsConfig, StoreConfig, TlsConfig,
+    SessionsConfig, SteeringConfig, StoreConfig, TlsConfig,
 };
 
 /// All settings of `kromka selector`.
@@ -36,6 +36,8 @@ pub struct SelectorConfig {
     pub routing: RoutingConfig,
     /// `[dns]`: where it answers DNS. Default: nowhere.
     pub dns: DnsConfig,
+    /// `[steering]`: how often players ask which edge to take.
+    pub steering: SteeringConfig,
     /// `[[service]]`: what it hands out sessions for, at least one.
     pub service: Vec<SelectorService>,
     /// Whether `/player` shows a page to try a stream with. Default true; it needs no secret and shows none.
@@ -78,6 +80,7 @@ impl SelectorConfig {
             sessions: SessionsConfig::read(root.table("sessions")),
             routing: RoutingConfig::read(root.table("routing")),
             dns: DnsConfig::read(root.table("dns")),
+            steering: SteeringConfig::read(root.table("steering")),
             service: read_services(&mut root, |table| SelectorService::read(table)),
             player: root.switch("player", true),
             log: LogConfig::read(root.table("log")),

@@ -55,6 +55,10 @@ pub struct ServiceConfig {
     /// Query parameters that belong to the cache key and go to the source, at most 32. Default none: all
     /// others are dropped, so that `?utm=…` does not store one object many times.
     pub query: Vec<String>,
+    /// Where players ask which edge to take: the URL of a steering document, `/steer/` and the service's name
+    /// at a selector. With it, multivariant playlists get `EXT-X-CONTENT-STEERING`. No default: they stay as
+    /// the publisher wrote them.
+    pub steering: Option<Url>,
 }
 
 /// What a service holds.
@@ -109,6 +113,8 @@ pub struct SelectorService {
     /// Names that DNS answers with its edges, each within a zone of `[dns]`, at most 16. What stands before such a
     /// name is a shard of the service and is answered as well. No default.
     pub names: Vec<String>,
+    /// Whether its players are steered, default true. With false, those that ask are told to stop for good.
+    pub steering: bool,
 }
 
 /// Whether `prefix` of a service owns `path`: `/music` owns `/music` and `/music/a`, not `/musical`.
@@ -129,6 +135,7 @@ impl ServiceConfig {
             secrets: Vec::new(),
             cors_origins: vec!["*".to_owned()],
             query: Vec::new(),
+            steering: None,
         }
     }
 }
@@ -143,7 +150,7 @@ impl OriginService {
 impl SelectorService {
     /// A service with that name that owns every path.
     pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into(), prefix: "/".to_owned(), names: Vec::new() }
+        Self { id: id.into(), prefix: "/".to_owned(), names: Vec::new(), steering: true }
     }
 }
 
@@ -166,10 +173,14 @@ impl ServiceConfig {
             secrets: NamedSecret::read_all(&mut table),
             cors_origins: table.texts("cors_origins", Some(&["*"]), 64, ORIGIN).unwrap_or(usual.cors_origins),
             query: table.texts("query", Some(&[]), 32, PARAMETER).unwrap_or_default(),
+            steering: table.url("steering"),
             id: usual.id,
         };
         if service.content == Content::Web && service.access == Access::Token {
             table.fault("content", "is \"web\" behind a token", "access = \"public\" with content = \"web\"");
+        }
+        if service.content == Content::Web && service.steering.is_some() {
+            table.fault("steering", "is set for content = \"web\"", "content = \"media\", or no steering");
         }
         table.close();
         service
@@ -190,8 +201,9 @@ impl SelectorService {
     pub(crate) fn read(mut table: Table<'_>) -> Self {
         let (id, prefix) = name_and_prefix(&mut table);
         let names = table.texts("names", None, 16, DOMAIN).unwrap_or_default();
+        let steering = table.switch("steering", true);
         table.close();
-        Self { id, prefix, names }
+        Self { id, prefix, names, steering }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::error::StartError;
 use crate::heartbeat::EdgeNode;
 use crate::keys::Keys;
 use crate::metrics::{self, Meters};
+use crate::pathways::Pathways;
 use crate::respond::Signature;
 use crate::service::Edge;
 use crate::services::Services;
@@ -60,6 +61,7 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
     let services = Services::new(&config.service);
     let needs_keys = !services.all_public();
     let signature = Signature::new(&config.node.id)?;
+    let pathways = Arc::new(Pathways::new(&config.node.id, &listeners.url, listeners.tls_url.as_ref()));
     let edge = Arc::new(Edge {
         tier: Arc::clone(&tier),
         shields: shields.clone(),
@@ -67,6 +69,7 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
         services,
         keys: Arc::clone(&keys),
         meters: Arc::clone(&meters),
+        pathways: Arc::clone(&pathways),
         signature,
     });
 
@@ -85,6 +88,7 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
         disk_time: DiskTime::of(config.cache.disk.iter().map(|disk| disk.path.as_path())),
         egress_limit_bps: kromka_telemetry::egress_bps(config.node.egress_bps),
         inflight_limit: config.node.inflight,
+        pathways,
     });
     let (url, tls_url) = (listeners.url.clone(), listeners.tls_url.clone());
     let options = AgentOptions::of(&config.node, &config.selector, NodeRole::Edge, &url, tls_url.as_ref());

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kromka_cache::{Key, Purge, Tier};
-use kromka_control::{CacheLoad, CellRtt, Errors, Load, Node, NodeState, PurgeMode, PurgeOrder};
+use kromka_control::{CacheLoad, CellRtt, Errors, Load, Node, NodeState, PeerEdge, PurgeMode, PurgeOrder};
 use kromka_net::Traffic;
 use kromka_telemetry::{DiskTime, Health, RateMeter, Rates, Reading};
 
 use crate::distances::Distances;
 use crate::keys::Keys;
 use crate::metrics::Meters;
+use crate::pathways::Pathways;
 use crate::shield::Shields;
 
 /// Largest playlist that a warm job reads.
@@ -31,6 +32,7 @@ pub(crate) struct EdgeNode {
     pub(crate) egress_limit_bps: u64,
     /// Requests it is meant to answer at once; 0 = any number.
     pub(crate) inflight_limit: u64,
+    pub(crate) pathways: Arc<Pathways>,
 }
 
 impl EdgeNode {
@@ -121,6 +123,10 @@ impl Node for EdgeNode {
             NodeState::Draining => self.health.set_draining(),
             _ => self.health.resume(),
         }
+    }
+
+    fn peers(&self, peers: &[PeerEdge]) {
+        self.pathways.heard(peers);
     }
 
     async fn fetch_playlist(&self, service: &str, path: &str) -> Result<String, String> {

@@ -7,7 +7,8 @@
 //!   token is, `keys` and `verdicts` whose it is;
 //! - `web` tells that of a request for any other HTTP content;
 //! - the tier (`kromka_cache`) answers, and fills from `shield`, the shields;
-//! - `variants` cuts a playlist to a plan; `respond` and `cors` dress every answer; `error` alone picks
+//! - `tailor` makes a playlist one viewer's: `variants` cuts it to the plan, `pathways` writes the ways in that
+//!   it may take; `respond` and `cors` dress every answer; `error` alone picks
 //!   a status and finds words for what goes wrong.
 //!
 //! Beside the requests: `heartbeat` is what the selectors hear and ask, `distances` how far
@@ -23,10 +24,12 @@ mod error;
 mod heartbeat;
 mod keys;
 mod metrics;
+mod pathways;
 mod respond;
 mod service;
 mod services;
 mod shield;
+mod tailor;
 mod ticket;
 mod variants;
 mod verdicts;

@@ -18,14 +18,15 @@ use crate::cors::Cors;
 use crate::error::Denied;
 use crate::keys::Keys;
 use crate::metrics::Meters;
+use crate::pathways::Pathways;
 use crate::respond::{self, Content, Signature};
 use crate::services::{Service, Services};
 use crate::shield::Shields;
+use crate::tailor::Wish;
 use crate::ticket;
-use crate::variants::{self, Limits};
 
-/// Largest playlist that is read to apply a plan's limits.
-const PLAYLIST_MAX: usize = 4 << 20;
+/// Largest playlist that is read to see what it is, or to change it.
+pub(crate) const PLAYLIST_MAX: usize = 4 << 20;
 
 /// What answers viewers.
 pub(crate) struct Edge {
@@ -36,14 +37,15 @@ pub(crate) struct Edge {
     pub(crate) services: Services,
     pub(crate) keys: Arc<Keys>,
     pub(crate) meters: Arc<Meters>,
+    pub(crate) pathways: Arc<Pathways>,
     pub(crate) signature: Signature,
 }
 
 /// A request as one function after the other sees it.
-struct Visit<'a> {
-    request: &'a Request<Incoming>,
-    peer: Peer,
-    now: SystemTime,
+pub(crate) struct Visit<'a> {
+    pub(crate) request: &'a Request<Incoming>,
+    pub(crate) peer: Peer,
+    pub(crate) now: SystemTime,
 }
 
 impl Handler for Edge {
@@ -124,12 +126,12 @@ impl Edge {
             true => None,
             false => Some(self.admit(visit, path, service, &key).await?),
         };
-        let limits = session.as_ref().and_then(Limits::of);
-        let limited = match limits.filter(|_| kromka_hls::kind(&path.path) == Kind::Playlist) {
-            Some(limits) => self.limited(visit, &key, limits).await?,
+        let wish = Wish::of(service, path, session.as_ref());
+        let tailored = match wish.filter(|_| kromka_hls::kind(&path.path) == Kind::Playlist) {
+            Some(wish) => self.tailored(visit, path, &key, &wish).await?,
             None => None,
         };
-        let (mut response, verdict) = match limited {
+        let (mut response, verdict) = match tailored {
             Some(response) => (response, None),
             None => {
                 let now = self.tier.now();
@@ -194,22 +196,6 @@ impl Edge {
         let (status, _, text) = read.map_err(Denied::Tier)?;
         let parsed = std::str::from_utf8(&text).map(kromka_hls::parse);
         Ok(status == StatusCode::OK && matches!(parsed, Ok(Ok(Playlist::Media(_)))))
-    }
-
-    /// The playlist as the plan allows it; nothing where the plan does not touch it.
-    async fn limited(
-        &self,
-        visit: &Visit<'_>,
-        key: &Key,
-        limits: Limits,
-    ) -> Result<Option<Response<Content>>, Denied> {
-        let (status, headers, text) =
-            self.tier.read(key.clone(), PLAYLIST_MAX).await.map_err(Denied::Tier)?;
-        if status != StatusCode::OK {
-            return Ok(None);
-        }
-        let request = visit.request;
-        variants::cut(limits, request.headers(), headers, &text, request.method() == Method::HEAD)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which service owns a path, and what of the query names an object.
 
 use kromka_config::{Access, Content, ServiceConfig, owns};
+use url::Url;
 
 use crate::cors::Cors;
 
@@ -17,6 +18,8 @@ pub(crate) struct Service {
     pub(crate) web: bool,
     pub(crate) cors: Cors,
     query: Vec<String>,
+    /// Where its players ask which edge to take.
+    pub(crate) steering: Option<Url>,
     /// Its place in the configuration, which is its place in the meters.
     pub(crate) index: usize,
 }
@@ -30,6 +33,7 @@ impl Services {
             web: service.content == Content::Web,
             cors: Cors::new(&service.cors_origins),
             query: service.query.clone(),
+            steering: service.steering.clone(),
             index,
         };
         let mut services: Vec<_> = config.iter().enumerate().map(service).collect();

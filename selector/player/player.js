@@ -4,7 +4,7 @@
 //   api.js       the selector's API            playback.js  two videos, one seen
 //   segments.js  what the browser fetched      moves.js     when to leave an edge (pure)
 //   nodes.js     the list with its buttons     page.js      words and rows on the page
-//   player.js    this: ties them together
+//   steering.js  what steered players are told player.js    this: ties them together
 //
 // What to play stands in the fragment, which no browser sends to a server:
 //   /player#token=…&service=default&asset=/stream/demo/master.m3u8[&samples=1]
@@ -16,6 +16,7 @@ import { NodeList } from "./nodes.js";
 import { at, copyUrl, log, rate, say, segmentRow, veil } from "./page.js";
 import { Playback } from "./playback.js";
 import { Segments } from "./segments.js";
+import { Steering } from "./steering.js";
 
 const POLL_MS = 2000;
 const DRAW_MS = 500;
@@ -24,6 +25,7 @@ const SAMPLES = ["/stream/demo/master.m3u8", "/stream/demo-fmp4/master.m3u8", "/
 
 class Player {
   #api = new Api("");
+  #steering = new Steering();
   #want = { service: "default", asset: "", url: "" };
   #nodes = null;
   #ranking = null;
@@ -127,6 +129,7 @@ class Player {
     if (this.#want.url) return { url: this.#want.url, edge: this.#edgeAt(this.#want.url) };
     const session = await this.#api.session(this.#want.service, this.#want.asset);
     const { master_url: url, edge, alternates = [] } = session;
+    this.#steering.follow(session.steering_url);
     return { url, edge: edge ?? this.#edgeAt(url), alternates };
   }
 
@@ -207,6 +210,7 @@ class Player {
       return;
     }
     const generation = this.#generation;
+    await this.#steering.poll();
     const [nodes, ranking] = await Promise.allSettled([
       this.#api.mayWrite ? this.#api.nodes() : Promise.resolve(null),
       this.#api.select(this.#want.service, this.#want.asset),
@@ -258,6 +262,7 @@ class Player {
   #draw() {
     const now = this.playback.stats();
     const row = this.segments.latest(originOf(this.playback.source));
+    at("steering").textContent = this.#steering.words;
     // What the edge says of itself is worth more than what was planned.
     if (row && !this.playback.moving) this.#serving = row.edge;
     at("edge").textContent = this.#serving ?? "none yet";

@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Instant};
 
-use kromka_config::{SelectorService, SessionsConfig};
+use kromka_config::{SelectorService, SessionsConfig, SteeringConfig};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    answer::steer::Pace,
     auth::Gatekeeper,
     error::ApiError,
     keys::Keyring,
@@ -40,6 +41,10 @@ pub(crate) struct App {
     pub(crate) services: Vec<SelectorService>,
     /// How long tokens live.
     pub(crate) sessions: SessionsConfig,
+    /// How often players ask which edge to take.
+    pub(crate) steering: SteeringConfig,
+    /// How many of them ask.
+    pub(crate) pace: Pace,
     /// How often nodes are to report, in milliseconds.
     pub(crate) heartbeat_ms: u64,
     /// Bounds event streams.

@@ -17,7 +17,7 @@ use crate::{
     app::{App, STREAMS_MAX},
     auth::Gatekeeper,
     error::StartError,
-    front::front,
+    front::Front,
     keys::Keyring,
     metrics::Metrics,
     operations::Tracker,
@@ -81,13 +81,15 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
         metrics: Metrics::new(&registry),
         services: config.service.clone(),
         sessions: config.sessions.clone(),
+        steering: config.steering.clone(),
+        pace: Default::default(),
         heartbeat_ms: config.routing.heartbeat.as_millis() as u64,
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         stop: CancellationToken::new(),
     });
     upkeep::trim(&app, now, true).await?;
 
-    let handler = Arc::new(front(Arc::clone(&app), config.player));
+    let handler = Arc::new(Front::new(Arc::clone(&app), config.player));
     let mut listeners = Vec::with_capacity(2);
     if let Some(bound) = http {
         let options = ServerOptions { limits: config.limits.clone(), ..ServerOptions::default() };

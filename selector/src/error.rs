@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
+use http_body_util::Full;
 use kromka_access::{KeyError, Scope};
 use kromka_control::FieldError;
 use kromka_net::{NetError, Problem};
@@ -59,6 +61,8 @@ pub(crate) enum ApiError {
     BadRequest(String),
     #[error("{0}")]
     NotFound(String),
+    #[error("{0}")]
+    Gone(&'static str),
     #[error("the method is not allowed here")]
     MethodNotAllowed,
     #[error("the body is larger than {0} bytes")]
@@ -125,6 +129,7 @@ impl ApiError {
                 new(StatusCode::BAD_REQUEST, "bad-request", "The request cannot be understood").detail(detail)
             }
             ApiError::NotFound(detail) => new(StatusCode::NOT_FOUND, "not-found", "Not found").detail(detail),
+            ApiError::Gone(detail) => new(StatusCode::GONE, "gone", "Switched off for good").detail(*detail),
             ApiError::MethodNotAllowed => {
                 new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed here")
                     .detail("the field `Allow` names those that are")
@@ -166,16 +171,23 @@ impl ApiError {
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
+impl ApiError {
+    /// The answer, with a word in the log where the selector is to blame.
+    pub(crate) fn response(self) -> http::Response<Full<Bytes>> {
         if matches!(self, ApiError::Store(_) | ApiError::Internal(_)) {
             tracing::error!(error = %self, "a request failed");
         }
-        let mut response = self.problem().response().map(axum::body::Body::new);
+        let mut response = self.problem().response();
         if matches!(self, ApiError::Unauthorized) {
             let challenge = HeaderValue::from_static("Bearer realm=\"kromka\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        self.response().map(axum::body::Body::new)
     }
 }

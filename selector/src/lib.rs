@@ -4,7 +4,8 @@
 //!
 //! - `roster`: heartbeats come in, an immutable snapshot of the edges goes out.
 //! - [`rank`]: the pure decision, which edges serve this viewer, best first.
-//! - `answer`: renders that decision for viewers: a redirect, a list.
+//! - `answer`: renders that decision for viewers: a redirect, a steering document, a list; `peers` for the edges
+//!   whose playlists carry it.
 //! - `api`: the control API for the platform, for operators and for nodes, one file per subject; `auth`
 //!   says who may do what.
 //! - `operations`: purges and pre-warms over many nodes, followed to the last receipt.
@@ -29,6 +30,7 @@ mod front;
 mod keys;
 mod metrics;
 mod operations;
+mod peers;
 mod player;
 pub mod rank;
 mod roster;

@@ -1,6 +1,6 @@
 //! What the selector counts.
 
-use kromka_telemetry::{Counter, CounterVec, Gauge, GaugeVec, Histogram, Registry};
+use kromka_telemetry::{Counter, Gauge, GaugeVec, Histogram, Registry};
 
 use crate::{rank::Verdict, roster::Roster};
 
@@ -14,6 +14,8 @@ pub(crate) enum Surface {
     Redirect,
     /// `/v1/select`.
     Select,
+    /// `/steer/…`.
+    Steer,
     /// `/v1/playback-sessions` and `/v1/sign`.
     Session,
     /// DNS.
@@ -21,12 +23,14 @@ pub(crate) enum Surface {
 }
 
 impl Surface {
-    const ALL: [Surface; 4] = [Surface::Redirect, Surface::Select, Surface::Session, Surface::Dns];
+    const ALL: [Surface; 5] =
+        [Surface::Redirect, Surface::Select, Surface::Steer, Surface::Session, Surface::Dns];
 
     fn as_str(self) -> &'static str {
         match self {
             Surface::Redirect => "redirect",
             Surface::Select => "select",
+            Surface::Steer => "steer",
             Surface::Session => "session",
             Surface::Dns => "dns",
         }
@@ -36,6 +40,9 @@ impl Surface {
 /// A counter for each way a decision can end, by surface: looked up once, since a decision takes less than that.
 type Decisions = [[Counter; Verdict::ALL.len()]; Surface::ALL.len()];
 
+/// Classes of answers.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
 /// The counters of one selector.
 #[derive(Clone)]
 pub(crate) struct Metrics {
@@ -44,7 +51,7 @@ pub(crate) struct Metrics {
     sessions: Counter,
     signed: Counter,
     heartbeats: Counter,
-    requests: CounterVec,
+    requests: [Counter; 5],
     nodes: GaugeVec,
     feed_head: Gauge,
     feed_lag: GaugeVec,
@@ -61,6 +68,11 @@ impl Metrics {
             &["surface", "reason"],
         );
         let of = |surface: Surface| Verdict::ALL.map(|v| decisions.with(&[surface.as_str(), v.as_str()]));
+        let requests = registry.counter_vec(
+            "kromka_api_requests_total",
+            "Requests by the class of their answer.",
+            &["status_class"],
+        );
         Metrics {
             decisions: Surface::ALL.map(of),
             decision_seconds: registry.histogram(
@@ -71,11 +83,7 @@ impl Metrics {
             sessions: registry.counter("kromka_sessions_created_total", "Playback sessions handed out."),
             signed: registry.counter("kromka_signed_urls_total", "URLs signed without a session."),
             heartbeats: registry.counter("kromka_heartbeats_total", "Heartbeats taken from nodes."),
-            requests: registry.counter_vec(
-                "kromka_api_requests_total",
-                "Requests by the class of their answer.",
-                &["status_class"],
-            ),
+            requests: CLASSES.map(|class| requests.with(&[class])),
             nodes: registry.gauge_vec("kromka_nodes", "Nodes by role and state.", &["role", "state"]),
             feed_head: registry.gauge("kromka_feed_head", "Number of the newest feed entry."),
             feed_lag: registry.gauge_vec(
@@ -117,14 +125,8 @@ impl Metrics {
 
     /// One answer.
     pub(crate) fn answered(&self, status: http::StatusCode) {
-        let class = match status.as_u16() / 100 {
-            1 => "1xx",
-            2 => "2xx",
-            3 => "3xx",
-            4 => "4xx",
-            _ => "5xx",
-        };
-        self.requests.with(&[class]).inc();
+        let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
+        self.requests[class].inc();
     }
 
     /// Reads what is better read than counted.

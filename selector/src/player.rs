@@ -17,7 +17,7 @@ const POLICY: &str = "default-src 'self'; connect-src *; media-src * blob:; img-
                       style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /// Name, media type, text.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("index.html", "text/html; charset=utf-8", include_str!("../player/index.html")),
     ("player.css", "text/css; charset=utf-8", include_str!("../player/player.css")),
     ("api.js", SCRIPT, include_str!("../player/api.js")),
@@ -27,6 +27,7 @@ const FILES: [(&str, &str, &str); 9] = [
     ("playback.js", SCRIPT, include_str!("../player/playback.js")),
     ("player.js", SCRIPT, include_str!("../player/player.js")),
     ("segments.js", SCRIPT, include_str!("../player/segments.js")),
+    ("steering.js", SCRIPT, include_str!("../player/steering.js")),
 ];
 
 const SCRIPT: &str = "text/javascript; charset=utf-8";

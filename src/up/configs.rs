@@ -20,6 +20,8 @@ pub(super) struct Configs<'a> {
     pub folder: &'a Folder,
     pub media: &'a Media,
     pub ip: IpAddr,
+    /// How many edges there will be: between two and more, players can be steered.
+    pub edges: u8,
 }
 
 impl Configs<'_> {
@@ -29,7 +31,7 @@ impl Configs<'_> {
             "role = \"selector\"\nnode_token = {node}\n\n[listen]\nhttp = {listen}\n\n[admin]\nlisten = {any}\n\n\
              [store]\npath = {store}\n\n[[token]]\nname = \"up\"\nsecret = {api}\n\
              scopes = [\"sessions:write\", \"content:write\", \"purge:write\", \"nodes:write\", \"read\"]\n\n\
-             [sessions]\nstart = \"24h\"\n\n[dns]\nlisten = [{any}]\n\n[[dns.zone]]\nname = \"{ZONE}\"\nns = [\"ns.{ZONE} {ip}\"]\n\n\
+             [sessions]\nstart = \"24h\"\n\n[steering]\nlive = \"5s\"\nvod = \"5s\"\nhot = \"5s\"\n\n[dns]\nlisten = [{any}]\n\n[[dns.zone]]\nname = \"{ZONE}\"\nns = [\"ns.{ZONE} {ip}\"]\n\n\
              [[service]]\nid = \"{SERVICE}\"\nprefix = \"/\"\nnames = [\"{SERVICE}.{ZONE}\"]\n",
             node = quoted(self.folder.node_token()),
             listen = self.address(port),
@@ -59,12 +61,16 @@ impl Configs<'_> {
 
     pub(super) fn edge(&self, n: u8, selector: &Url, shield: &Url) -> Result<PathBuf> {
         let id = format!("edge-{n}");
+        let steering = match self.edges {
+            0 | 1 => String::new(),
+            _ => format!("steering = {}\n", quoted(selector.join(&format!("/steer/{SERVICE}"))?.as_str())),
+        };
         let text = format!(
             "role = \"edge\"\n\n[node]\nid = \"{id}\"\nsite = \"up-{n}\"\ndata = {data}\ntoken = {node}\n\n\
              [listen]\nhttp = {any}\nhttps = {any}\n\n[tls]\nself_signed = {tls}\n\n[admin]\nlisten = {any}\n\n\
              [cache]\nmemory = \"128MiB\"\n\n[cache.disk]\npath = {disk}\nsize = \"4GiB\"\n\n\
              [shield]\nurls = [{shield}]\n\n[selector]\nurls = [{selector}]\n\n\
-             [[service]]\nid = \"{SERVICE}\"\nprefix = \"/\"\naccess = \"token\"\n",
+             [[service]]\nid = \"{SERVICE}\"\nprefix = \"/\"\naccess = \"token\"\n{steering}",
             data = self.path(&id)?,
             node = quoted(self.folder.node_token()),
             any = self.address(0),
@@ -132,7 +138,7 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         let folder = Folder::open(Some(&base.path().join("a \"quoted\" \\ folder"))).unwrap();
         let media = Media::of(None, &folder).unwrap();
-        let configs = Configs { folder: &folder, media: &media, ip: "127.0.0.1".parse().unwrap() };
+        let configs = Configs { folder: &folder, media: &media, ip: "127.0.0.1".parse().unwrap(), edges: 2 };
         let url: Url = "http://127.0.0.1:9/".parse().unwrap();
         let selector = kromka_config::load_selector(&configs.selector(0).unwrap()).unwrap();
         assert_eq!(selector.token[0].secret.expose(), folder.api_token());
@@ -140,5 +146,10 @@ mod tests {
         assert_eq!(origin.service[0].id, SERVICE);
         let edge = kromka_config::load_edge(&configs.edge(2, &url, &url).unwrap()).unwrap();
         assert_eq!((edge.node.id.as_str(), edge.node.site.as_str()), ("edge-2", "up-2"));
+        let steering = edge.service[0].steering.as_ref().map(Url::as_str);
+        assert_eq!(steering, Some("http://127.0.0.1:9/steer/default"));
+        let alone = Configs { edges: 1, ..configs };
+        let edge = kromka_config::load_edge(&alone.edge(1, &url, &url).unwrap()).unwrap();
+        assert_eq!(edge.service[0].steering, None, "with one edge there is nothing to choose");
     }
 }

@@ -54,7 +54,13 @@ pub(super) const DOORS: [Door; 20] = [
     door(
         &["quick-m3u8"],
         &["hls"],
-        &["crates/hls/src/delta", "crates/hls/src/filter", "crates/hls/src/line", "crates/hls/src/playlist"],
+        &[
+            "crates/hls/src/delta",
+            "crates/hls/src/filter",
+            "crates/hls/src/line",
+            "crates/hls/src/playlist",
+            "crates/hls/src/steering",
+        ],
     ),
     // Tokens.
     door(

@@ -5,6 +5,7 @@
 //! - `callers`: who may do what, once, and what the API says about itself;
 //! - `leaving`: drained and killed edges;
 //! - `names`: DNS; `names_leaving`: the same of drained, stopped and killed edges;
+//! - `steering`: players that are moved in the middle of a play;
 //! - `restarts`: what survives.
 
 mod callers;
@@ -14,3 +15,4 @@ mod names_leaving;
 mod restarts;
 mod routes;
 mod sessions;
+mod steering;

@@ -26,6 +26,7 @@ pub(crate) struct Plan {
     edges: usize,
     selector: bool,
     names: Option<SocketAddr>,
+    steered: bool,
     additions: Additions,
 }
 
@@ -58,7 +59,7 @@ impl Plan {
 
     /// Over a source as a configuration writes it.
     pub(crate) fn over(source: String) -> Plan {
-        Plan { source, edges: 1, selector: false, names: None, additions: Additions::new() }
+        Plan { source, edges: 1, selector: false, names: None, steered: false, additions: Additions::new() }
     }
 
     pub(crate) fn edges(mut self, edges: usize) -> Plan {
@@ -83,6 +84,12 @@ impl Plan {
         plan.with("selector", "service", &format!("names = [{NAME:?}]"))
     }
 
+    /// With playlists that name the selector's steering document.
+    pub(crate) fn steered(mut self) -> Plan {
+        self.steered = true;
+        self
+    }
+
     /// Adds lines to a table of a role's configuration.
     pub(crate) fn with(mut self, role: &'static str, table: &'static str, lines: &str) -> Plan {
         self.additions.push((role, table, lines.to_owned()));
@@ -104,7 +111,7 @@ impl Plan {
     }
 
     /// Writes everything down and starts nothing.
-    pub(crate) fn prepare(self) -> Fleet {
+    pub(crate) fn prepare(mut self) -> Fleet {
         let folder = tempfile::Builder::new().prefix("kromka-").tempdir().unwrap();
         let tokens = Tokens::new();
         let keys = (!self.selector).then(|| tokens.publish(folder.path()));
@@ -119,6 +126,10 @@ impl Plan {
             )
         });
         let reports_to = selector.as_ref().map(|selector| selector.url.as_str());
+        if let Some(selector) = reports_to.filter(|_| self.steered) {
+            let line = format!("steering = \"{selector}/steer/default\"");
+            self.additions.push(("edge", "service", line));
+        }
         let (places, place) = (Places::choose(), folder.path().join("shield-1"));
         let text = settings::origin("shield-1", &places, &place, reports_to, &self.source, &self.additions);
         let shield = Role::new("origin", "shield-1", &places, &place, &text);

@@ -9,7 +9,8 @@ use url::Url;
 
 use super::viewer::{Got, Viewer};
 
-/// What was played: the body of each URL, by its path without the token.
+/// What was played: the body of each URL, by its path without the token. Multivariant playlists are there as the
+/// publisher wrote them: this player stays on the edge it was given, and `selector::steering` has one that moves.
 pub(crate) type Played = BTreeMap<String, Bytes>;
 
 /// Plays everything below a signed playlist; each answer must be whole and 200.
@@ -29,10 +30,13 @@ pub(crate) async fn play_with(viewer: &Viewer, master: &str, mut look: impl FnMu
         let got = viewer.get(url.as_str()).await;
         assert_eq!(got.status, 200, "{path}: {}", String::from_utf8_lossy(got.bytes()));
         look(&path, &got);
+        let mut body = Bytes::copy_from_slice(got.bytes());
         if path.ends_with(".m3u8") {
-            ahead.extend(references(got.text()).iter().map(|reference| url.join(reference).unwrap()));
+            let text = unsteered(got.text());
+            ahead.extend(references(&text).iter().map(|reference| url.join(reference).unwrap()));
+            body = text.into();
         }
-        played.insert(path, Bytes::copy_from_slice(got.bytes()));
+        played.insert(path, body);
     }
     played
 }
@@ -43,6 +47,34 @@ pub(crate) fn plain(path: &str) -> &str {
         Some(rest) => &rest[rest.find('/').unwrap_or(rest.len())..],
         None => path,
     }
+}
+
+/// A multivariant playlist as its publisher wrote it: without what steering has added.
+pub(crate) fn unsteered(playlist: &str) -> String {
+    let mut own = "";
+    let mut text = String::new();
+    for line in playlist.split_inclusive('\n') {
+        let pathway = line.split_once("PATHWAY-ID=\"").and_then(|(_, rest)| rest.split_once('"'));
+        if line.starts_with("#EXT-X-CONTENT-STEERING") {
+            own = pathway.expect("a pathway of its own").0;
+            continue;
+        }
+        match pathway {
+            Some((id, _)) if id == own => {
+                text.push_str(&line.replace(&format!(",PATHWAY-ID=\"{own}\""), ""));
+            }
+            // Copies for other pathways stand at the end.
+            Some(_) => break,
+            None if line.starts_with("#EXT-X-MEDIA")
+                && line.contains("GROUP-ID=\"")
+                && line.contains('@') =>
+            {
+                break;
+            }
+            None => text.push_str(line),
+        }
+    }
+    text
 }
 
 /// Everything a playlist refers to, in its order.

@@ -75,6 +75,7 @@ pub(crate) fn selector(places: &Places, folder: &Path, additions: &Additions) ->
     text.table("admin", &format!("listen = {:?}", places.admin));
     text.table("store", &format!("path = {:?}", folder.join("selector.db")));
     let every: Vec<&str> = SCOPES.iter().map(|(scope, _)| *scope).collect();
+    text.table("steering", "");
     let mut callers = vec![("all".to_owned(), API_TOKEN, every)];
     callers.extend(SCOPES.iter().map(|(scope, token)| (scope.replace(':', "-"), *token, vec![*scope])));
     for (name, token, scopes) in callers {

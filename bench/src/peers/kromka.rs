@@ -184,7 +184,7 @@ impl Peer for Edge {
 }
 
 /// Returns when the node says that it is ready; its ports are open long before.
-fn ready(process: &mut Process, admin: SocketAddr) -> Result<()> {
+pub(super) fn ready(process: &mut Process, admin: SocketAddr) -> Result<()> {
     process.listening(admin)?;
     for _ in 0..200 {
         if Client::connect(admin)?.get("/readyz")?.status == 200 {
@@ -195,7 +195,13 @@ fn ready(process: &mut Process, admin: SocketAddr) -> Result<()> {
     bail!("kromka is not ready after 10 s: {}", process.last_words())
 }
 
-fn start(binary: &Path, role: &str, room: &Path, config: &str, core: Option<usize>) -> Result<Process> {
+pub(super) fn start(
+    binary: &Path,
+    role: &str,
+    room: &Path,
+    config: &str,
+    core: Option<usize>,
+) -> Result<Process> {
     let file = room.join(format!("{role}.toml"));
     fs::write(&file, config).with_context(|| format!("cannot write {}", file.display()))?;
     Process::start(role, binary, [role.as_ref(), "--config".as_ref(), file.as_os_str()], core, room)

@@ -2,6 +2,8 @@
 //!
 //! - [`kromka`] is the origin and the edge, from the binary that is measured;
 //! - [`nginx`] is Debian's nginx as a cache, its settings in `nginx.conf`;
+//! - [`selector`] is the selector with a fleet of edges that report to it; [`nginx_route`] is nginx as a router, its
+//!   settings in `nginx_route.conf`;
 //! - [`names`] is a selector that answers DNS for a fleet which reports to it; [`gdnsd`] and [`knot`] answer the same
 //!   question from a table of networks.
 //!
@@ -12,6 +14,8 @@ pub mod knot;
 pub mod kromka;
 pub mod names;
 pub mod nginx;
+pub mod nginx_route;
+pub mod selector;
 
 use std::net::SocketAddr;
 

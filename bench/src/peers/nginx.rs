@@ -16,10 +16,10 @@ use crate::process::{Process, free_address};
 const CONFIG: &str = include_str!("nginx.conf");
 
 /// Where Debian puts it; not every user's path contains it.
-const BINARY: &str = "/usr/sbin/nginx";
+pub(super) const BINARY: &str = "/usr/sbin/nginx";
 
 /// Files a worker may open: a viewer and a cached file each, and some.
-const FILES: u64 = 20_000;
+pub(super) const FILES: u64 = 20_000;
 
 /// A running nginx: master and one worker.
 pub struct Nginx {
@@ -115,7 +115,7 @@ pub fn version() -> String {
 }
 
 /// Puts values into the gaps; all of both must match.
-fn fill(text: &str, values: &[(&str, &str)]) -> Result<String> {
+pub(super) fn fill(text: &str, values: &[(&str, &str)]) -> Result<String> {
     let mut filled = text.to_owned();
     for (name, value) in values {
         let gap = format!("{{{{{name}}}}}");

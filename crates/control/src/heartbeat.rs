@@ -85,6 +85,22 @@ pub struct HeartbeatAnswer {
     pub feed_head: u64,
     /// How often the selector wants heartbeats, milliseconds. The node keeps it within 100 ms..60 s.
     pub interval_ms: u64,
+    /// For an edge: a few others that a steering document cannot name for its viewers, because more than their
+    /// host differs from its own. At most two, from other sites first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PeerEdge>,
+}
+
+/// Another edge, as viewers reach it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PeerEdge {
+    /// The node's name.
+    pub id: String,
+    /// Where viewers reach it.
+    pub url: String,
+    /// The same over TLS, if it serves TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_url: Option<String>,
 }
 
 /// How busy a node is. Used and limit stand side by side, so that the selector needs no config of the node.

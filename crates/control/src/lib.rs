@@ -35,7 +35,7 @@ pub mod validate;
 pub use agent::{Agent, AgentError, AgentHandle, AgentOptions, Identity, Node};
 pub use api::{Api, ApiError};
 pub use feed::{Feed, FeedEntry, FeedItem, FeedQuery, PurgeOrder, WarmOrder};
-pub use heartbeat::{CacheLoad, CellRtt, Errors, Heartbeat, HeartbeatAnswer, JobProgress, Load};
+pub use heartbeat::{CacheLoad, CellRtt, Errors, Heartbeat, HeartbeatAnswer, JobProgress, Load, PeerEdge};
 pub use nodes::{NodeInfo, NodeList, NodeRole, NodeState};
 pub use operations::{
     NodeProgress, Operation, OperationKind, OperationList, OperationState, PageQuery, Progress,

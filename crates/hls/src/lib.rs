@@ -1,4 +1,4 @@
-//! Pure HLS knowledge: request paths, playlists, lifetimes.
+//! Pure HLS knowledge: request paths, playlists, lifetimes, steering documents.
 //!
 //! The parts, in the order a request meets them:
 //!
@@ -15,6 +15,8 @@
 //! - [`position`]: how far a live playlist has come, and what a blocked reload waits for;
 //!   [`mod@delta`]: the playlist without what its reader has already.
 //! - [`mod@filter`]: a multivariant playlist without the variants that a viewer's plan leaves out.
+//! - [`steering`]: a multivariant playlist that may be played from several edges, and the document that
+//!   says from which one now.
 //!
 //! Nothing here does I/O, reads a clock, awaits or knows a role; nothing here judges a token.
 //! Input comes from strangers: it is bounded ([`path::MAX_PATH`], [`playlist::MAX_TEXT`],
@@ -30,6 +32,7 @@ mod line;
 pub mod path;
 pub mod playlist;
 pub mod position;
+pub mod steering;
 pub mod succession;
 pub mod upcoming;
 

@@ -7,6 +7,7 @@ mod answers;
 mod feed;
 mod plans;
 mod shields;
+mod steering;
 mod tokens;
 
 use std::sync::Arc;

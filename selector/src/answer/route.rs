@@ -3,17 +3,11 @@
 //! Only playlists are routed. Relative URIs keep a player on the edge it was sent to; routing each segment would
 //! make this the bottleneck that a CDN is there to avoid.
 
-use std::sync::Arc;
-
-use axum::{
-    Extension,
-    extract::State,
-    response::{IntoResponse, Response},
-};
-use http::{HeaderValue, StatusCode, Uri, header::LOCATION};
+use http::{HeaderValue, Response, StatusCode, header::LOCATION};
 use kromka_hls::{Kind, kind};
 use kromka_net::Peer;
 
+use super::{Text, excluded};
 use crate::{
     api::content_path,
     app::{App, content_key},
@@ -22,10 +16,13 @@ use crate::{
     rank::{Question, Ranking},
 };
 
-/// Redirects to the edge that is best for this viewer now. Token and query stay as they are.
+/// Redirects to the edge that is best for this viewer now. Token and query stay as they are, without `x`.
 #[utoipa::path(
     get, path = "/route/{path}", tag = "routing",
-    params(("path" = String, Path, description = "The path of a multivariant playlist, with its token (`~token/…`); it may hold slashes.")),
+    params(
+        ("path" = String, Path, description = "The path of a multivariant playlist, with its token (`~token/…`); it may hold slashes."),
+        ("x" = Option<String>, Query, description = "Edges not to be sent to, by id, with commas between; at most 16."),
+    ),
     responses(
         (status = 307, description = "`Location` is the playlist at the chosen edge."),
         (status = 400, description = "The path is refused.", content_type = "application/problem+json", body = crate::api::ProblemDocument),
@@ -33,13 +30,7 @@ use crate::{
         (status = 503, description = "No edge is available.", content_type = "application/problem+json", body = crate::api::ProblemDocument),
     )
 )]
-pub(crate) async fn route(
-    State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
-    uri: Uri,
-) -> Result<Response, ApiError> {
-    let raw = uri.path_and_query().map_or("", |target| target.as_str());
-    let target = raw.strip_prefix("/route").unwrap_or(raw);
+pub(crate) fn route(app: &App, target: &str, peer: Peer) -> Result<Response<Text>, ApiError> {
     // Two slashes here would make the path look like a URL of its own; the check refuses empty segments.
     let path = content_path(target).map_err(ApiError::BadRequest)?.path;
     if kind(&path) != Kind::Playlist {
@@ -48,16 +39,23 @@ pub(crate) async fn route(
     }
     let service =
         app.service_of(&path).ok_or_else(|| ApiError::NotFound("no service publishes this path".into()))?;
+    let (target, exclude) = excluded::taken(target)?;
     let key = content_key(&service.id, &path);
     let client = Some(peer.addr.ip());
-    let question = Question { client, content_key: &key, exclude: &[], k: 1, now_ms: 0 };
+    let question = Question { client, content_key: &key, exclude: &exclude, k: 1, now_ms: 0 };
     let location = app.decide(Surface::Redirect, question, true, |ranking: &Ranking<'_>| {
         let edge = ranking.edges.first()?.edge;
         // A page loaded over TLS may not fetch over plain HTTP.
         let base = edge.tls_url.as_ref().filter(|_| peer.tls).unwrap_or(&edge.url);
-        Some(format!("{base}{target}"))
+        let mut location = String::with_capacity(base.len() + target.len());
+        location.push_str(base);
+        location.push_str(&target);
+        Some(location)
     });
     let location = location.ok_or(ApiError::NoEdge)?;
     let location = HeaderValue::try_from(location).map_err(|error| ApiError::Internal(error.to_string()))?;
-    Ok((StatusCode::TEMPORARY_REDIRECT, [(LOCATION, location)]).into_response())
+    let mut response = Response::new(Text::default());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
 }

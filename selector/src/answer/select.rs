@@ -1,29 +1,31 @@
 //! `GET /v1/select`: the ranked edges for one viewer and one asset, with reasons.
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
-use axum::{Extension, Json as Answer, extract::State};
+use axum::extract::Query;
+use http::{Response, Uri};
 use kromka_control::{SelectAnswer, SelectedEdge, Standing};
 use kromka_net::Peer;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+use super::{Text, excluded, json};
 use crate::{
-    api::{Params, content_path},
+    api::content_path,
     app::{App, content_key},
     error::ApiError,
     metrics::Surface,
     rank::{Place, Question, Ranking},
 };
 
-/// Edges in an answer.
+/// Most edges in an answer, and how many there are if nobody says.
 const EDGES: usize = 8;
 
 /// How long an answer may be kept, in seconds.
 const TTL_S: u64 = 30;
 
-/// The question. It is that of `kromka_control::SelectQuery`, with the service for those who know it.
+/// The question. It is that of `kromka_control::SelectQuery`, with what only some callers know.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -35,6 +37,12 @@ pub(crate) struct Wanted {
     /// Where the client is; the asking connection's address when left out.
     #[param(value_type = Option<String>)]
     client_ip: Option<IpAddr>,
+    /// Edges not to be named, by id, with commas between; at most 16.
+    exclude: Option<String>,
+    /// How many edges are wanted, 1..8; 8 when left out.
+    #[serde(alias = "k")]
+    #[param(minimum = 1, maximum = 8)]
+    n: Option<usize>,
 }
 
 /// Ranks the edges for one viewer and one asset.
@@ -47,11 +55,9 @@ pub(crate) struct Wanted {
         (status = 422, description = "The service is unknown.", content_type = "application/problem+json", body = crate::api::ProblemDocument),
     )
 )]
-pub(crate) async fn select(
-    State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
-    Params(wanted): Params<Wanted>,
-) -> Result<Answer<SelectAnswer>, ApiError> {
+pub(crate) fn select(app: &App, uri: &Uri, peer: Peer) -> Result<Response<Text>, ApiError> {
+    let Query(wanted) = Query::<Wanted>::try_from_uri(uri)
+        .map_err(|rejection| ApiError::BadRequest(rejection.body_text()))?;
     let path = content_path(&wanted.path).map_err(ApiError::BadRequest)?.path;
     let service = match &wanted.service {
         Some(id) => app.service(id)?,
@@ -61,8 +67,15 @@ pub(crate) async fn select(
     };
     let key = content_key(&service.id, &path);
     let client = Some(wanted.client_ip.unwrap_or(peer.addr.ip()));
-    let question = Question { client, content_key: &key, exclude: &[], k: EDGES, now_ms: 0 };
-    Ok(Answer(app.decide(Surface::Select, question, false, render)))
+    let exclude = excluded::names(wanted.exclude.as_deref().unwrap_or_default())?;
+    let k = match wanted.n.unwrap_or(EDGES) {
+        n @ 1..=EDGES => n,
+        n => return Err(ApiError::BadRequest(format!("n={n}; 1 to {EDGES} edges can be asked for"))),
+    };
+    let question = Question { client, content_key: &key, exclude: &exclude, k, now_ms: 0 };
+    let answer = app.decide(Surface::Select, question, false, render);
+    let text = serde_json::to_vec(&answer).map_err(|error| ApiError::Internal(error.to_string()))?;
+    Ok(json(text))
 }
 
 fn render(ranking: &Ranking<'_>) -> SelectAnswer {

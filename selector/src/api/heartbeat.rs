@@ -6,11 +6,11 @@ use axum::{
     Json as Answer,
     extract::{Path, State},
 };
-use kromka_control::{Heartbeat, HeartbeatAnswer};
+use kromka_control::{Heartbeat, HeartbeatAnswer, NodeRole};
 use url::Url;
 
 use super::{body::Json, openapi::Refusals};
-use crate::{app::App, error::ApiError, roster::Refused, store::door::now_ms};
+use crate::{app::App, error::ApiError, peers::peers, roster::Refused, store::door::now_ms};
 
 /// Longest name of a node or a site.
 const NAME_MAX: usize = 63;
@@ -41,7 +41,11 @@ pub(crate) async fn hear(
         let state = if heartbeat.goodbye { "goodbye" } else { "heard" };
         tracing::info!(node = heartbeat.id, role = %heartbeat.role, site = heartbeat.site, url = heartbeat.url, state, "node");
     }
-    Ok(Answer(HeartbeatAnswer { feed_head: app.store.feed_head(), interval_ms: app.heartbeat_ms }))
+    let peers = match heartbeat.role {
+        NodeRole::Edge => peers(&app.roster.snapshot(), &heartbeat, app.roster.now_ms()),
+        NodeRole::Origin => Vec::new(),
+    };
+    Ok(Answer(HeartbeatAnswer { feed_head: app.store.feed_head(), interval_ms: app.heartbeat_ms, peers }))
 }
 
 /// What goes into URLs, metrics and redirects must be what it claims to be, even from a node.

@@ -29,7 +29,6 @@ mod sessions;
 mod sign;
 mod writes;
 
-pub(crate) use body::Params;
 pub(crate) use openapi::ProblemDocument;
 pub(crate) use path::content_path;
 pub(crate) use routes::routes;

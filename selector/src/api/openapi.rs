@@ -109,6 +109,7 @@ pub(crate) enum Refusals {
         super::feed::read,
         crate::answer::select::select,
         crate::answer::route::route,
+        crate::answer::steer::steer,
     ),
     modifiers(&Tokens)
 )]

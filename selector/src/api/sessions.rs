@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use kromka_access::{Claims, Reach};
 use kromka_config::SessionsConfig;
 use kromka_control::{SessionAnswer, SessionRequest};
-use kromka_hls::{Kind, encode_path, kind};
+use kromka_hls::{Kind, encode_path, kind, steering::pathway_id};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -107,16 +107,22 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
     let render = |ranking: &Ranking<'_>| {
         let mut urls = ranking.edges.iter().map(|ranked| format!("{}{target}", ranked.edge.url));
         let master_url = urls.next().ok_or(ApiError::NoEdge)?;
-        let edge = ranking.edges.first().map(|ranked| ranked.edge.id.to_string()).unwrap_or_default();
-        Ok::<_, ApiError>((master_url, urls.collect(), edge))
+        let first = ranking.edges.first().map(|ranked| ranked.edge).ok_or(ApiError::NoEdge)?;
+        let pathway = pathway_id(&first.id, &first.url, first.tls_url.as_deref());
+        Ok::<_, ApiError>((master_url, urls.collect::<Vec<_>>(), first.id.to_string(), pathway))
     };
-    let (master_url, alternates, edge): (_, _, String) =
-        app.decide(Surface::Session, question, true, render)?;
+    let (master_url, alternates, edge, pathway) = app.decide(Surface::Session, question, true, render)?;
+    // The same document that the edge's playlist names, for players that are told of it by their backend.
+    let steering_url = service.steering.then(|| {
+        let vod = if request.duration_s.is_some() { "&vod=1" } else { "" };
+        let asset = encode_path(&path);
+        format!("{}/steer/{}?path={asset}&sid={session_id}&in={pathway}{vod}", app.url, service.id)
+    });
     Ok(SessionAnswer {
         session_id,
         master_url,
         alternates,
-        steering_url: None,
+        steering_url,
         route_url: format!("{}/route{target}", app.url),
         edge,
         start_expires_at: starts_by,

@@ -4,6 +4,7 @@
 //! - `agents`: the nodes' real agents against the real selector.
 //! - `access`: who may do what, idempotency, malformed requests.
 //! - `playing`: sessions, signed URLs, redirects, rankings.
+//! - `steering`: content steering documents, and what edges are told for their playlists.
 //! - `fleet`: heartbeats, draining, the feed.
 //! - `work`: purges and pre-warms to the last receipt, across a restart.
 //! - `surface`: the OpenAPI document, the player page, health, metrics, TLS.
@@ -15,5 +16,6 @@ mod agents;
 mod fleet;
 mod playing;
 mod rig;
+mod steering;
 mod surface;
 mod work;

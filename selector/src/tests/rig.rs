@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use kromka_config::{
     AdminConfig, ApiTokenConfig, DnsConfig, Limits, ListenConfig, LogConfig, RoutingConfig, SelectorConfig,
-    SelectorService, SessionsConfig, StoreConfig, TlsConfig,
+    SelectorService, SessionsConfig, SteeringConfig, StoreConfig, TlsConfig,
 };
 use kromka_control::{Feed, Heartbeat, JobProgress, Load, NodeRole, NodeState, OperationState};
 use kromka_net::{Client, ClientOptions};
@@ -87,6 +87,7 @@ pub(super) fn config(folder: &Path) -> SelectorConfig {
         sessions: SessionsConfig::default(),
         routing: RoutingConfig::default(),
         dns: DnsConfig::default(),
+        steering: SteeringConfig::default(),
         service: vec![
             SelectorService::new("default"),
             SelectorService { prefix: "/music/".into(), ..SelectorService::new("music") },

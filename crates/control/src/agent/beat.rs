@@ -82,6 +82,7 @@ async fn send<N: Node>(
     shared.jobs.told(&heartbeat.jobs);
     read.next = heartbeat.rtt_first + heartbeat.rtt.len() as u64;
     shared.status.raise_head(answer.feed_head);
+    shared.node.peers(&answer.peers);
     Ok(answer)
 }
 

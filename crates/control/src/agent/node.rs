@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use crate::feed::PurgeOrder;
-use crate::heartbeat::{CacheLoad, CellRtt, Errors, Load};
+use crate::heartbeat::{CacheLoad, CellRtt, Errors, Load, PeerEdge};
 use crate::nodes::NodeState;
 
 /// A role, as its agent sees it. `keys`, `purge` and `state` are called off the async threads and may touch
@@ -51,6 +51,10 @@ pub trait Node: Send + Sync + 'static {
 
     /// An operator wants this node `up` or `draining`.
     fn state(&self, state: NodeState);
+
+    /// A selector names other edges that this one's playlists may have to write out; called for every answer
+    /// to a heartbeat.
+    fn peers(&self, _peers: &[PeerEdge]) {}
 
     /// Reads a playlist through the node's own cache, so that it is warm thereafter.
     fn fetch_playlist(

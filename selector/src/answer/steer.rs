@@ -1,0 +1,198 @@
+//! `GET /steer/<service>`: which edge a player in the middle of a play shall take, and when to ask again.
+//!
+//! Nothing is kept here about a session. What a document has to know of its player stands in the URL that the
+//! edge wrote into the playlist, and in the `RELOAD-URI` that each document names: the asset, the session, the
+//! pathways that the player has already. It needs no signature: it is no more than what `/v1/select` tells
+//! everybody, the names of edges in an order, and no token is in it or goes into it.
+//!
+//! - `ways` puts the pathways in order;
+//! - `pace` says when the player comes again.
+//!
+//! Two answers are never given. 429 would silence hls.js 1.7 for good, so a selector under load asks players to
+//! come less often instead. 410 means "never ask again", so only a service whose steering was switched off gives it.
+
+mod pace;
+mod ways;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::Response;
+use kromka_hls::steering::Manifest;
+use kromka_net::Peer;
+use url::form_urlencoded;
+
+pub(crate) use pace::Pace;
+
+use super::{Text, json};
+use crate::{
+    api::content_path,
+    app::{App, content_key},
+    error::ApiError,
+    metrics::Surface,
+    rank::{Question, Ranking},
+};
+
+/// Edges that are ranked for a document.
+const EDGES: usize = 8;
+
+/// Longest text of a parameter that is taken up.
+const TEXT_MAX: usize = 512;
+
+/// Pathways that a playlist can have in full.
+const LISTED_MAX: usize = 8;
+
+/// What a player asks, out of the query.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Asked {
+    /// The asset's path, as it was written.
+    path: Option<String>,
+    /// The session.
+    session: Option<String>,
+    /// Pathways that the player's playlist has in full, that of its edge first.
+    listed: Vec<String>,
+    /// The pathway it is on.
+    current: Option<String>,
+    /// It plays over TLS.
+    tls: bool,
+    /// What it plays has ended.
+    vod: bool,
+    /// Its edge was close to its limit when it asked last.
+    hot: bool,
+}
+
+impl Asked {
+    /// Reads a query. Players add parameters of their own, so unknown ones are passed over.
+    fn read(query: &str) -> Asked {
+        let mut asked = Asked::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if value.is_empty() || value.len() > TEXT_MAX && name != "path" {
+                continue;
+            }
+            match &*name {
+                "path" => asked.path = Some(value.into_owned()),
+                "sid" => asked.session = Some(value.into_owned()),
+                "in" => asked.listed = value.split(',').take(LISTED_MAX).map(str::to_owned).collect(),
+                "tls" => asked.tls = value == "1",
+                "vod" => asked.vod = value == "1",
+                "hot" => asked.hot = value == "1",
+                // DASH players put it into quotes (ETSI TS 103 998).
+                "_HLS_pathway" | "_DASH_pathway" => asked.current = Some(value.trim_matches('"').to_owned()),
+                _ => {}
+            }
+        }
+        asked.listed.retain(|id| kromka_hls::steering::is_pathway_id(id));
+        asked.current = asked.current.filter(|id| kromka_hls::steering::is_pathway_id(id));
+        asked
+    }
+
+    /// The same for the next time, relative to the document's own address.
+    fn reload_uri(&self, service: &str, hot: bool) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in [("path", &self.path), ("sid", &self.session)] {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        if !self.listed.is_empty() {
+            query.append_pair("in", &self.listed.join(","));
+        }
+        for (name, set) in [("tls", self.tls), ("vod", self.vod), ("hot", hot)] {
+            if set {
+                query.append_pair(name, "1");
+            }
+        }
+        format!("{service}?{}", query.finish())
+    }
+}
+
+/// The content steering document of one player.
+#[utoipa::path(
+    get, path = "/steer/{service}", tag = "routing",
+    params(
+        ("service" = String, Path, description = "The service."),
+        ("path" = Option<String>, Query, description = "The asset: the path of its multivariant playlist."),
+        ("sid" = Option<String>, Query, description = "The session; spreads players over time."),
+        ("in" = Option<String>, Query, description = "Pathways that the player's playlist lists, with commas between, that of its edge first: others are offered as clones of it."),
+        ("tls" = Option<String>, Query, description = "`1` if it plays over TLS."),
+        ("vod" = Option<String>, Query, description = "`1` if what it plays has ended."),
+        ("_HLS_pathway" = Option<String>, Query, description = "The pathway it is on; `_DASH_pathway` is read as well."),
+    ),
+    responses(
+        (status = 200, description = "A steering manifest (RFC 8216bis, section 7.1), with `SERVICE-LOCATION-PRIORITY` for DASH.", content_type = "application/json", body = String),
+        (status = 400, description = "The path is refused.", content_type = "application/problem+json", body = crate::api::ProblemDocument),
+        (status = 404, description = "The service is unknown.", content_type = "application/problem+json", body = crate::api::ProblemDocument),
+        (status = 410, description = "The service does not steer: players stop asking.", content_type = "application/problem+json", body = crate::api::ProblemDocument),
+        (status = 503, description = "No edge is known.", content_type = "application/problem+json", body = crate::api::ProblemDocument),
+    )
+)]
+pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result<Response<Text>, ApiError> {
+    let found = app.services.iter().find(|known| known.id == service);
+    let service =
+        found.ok_or_else(|| ApiError::NotFound("no service of this name is steered here".into()))?;
+    if !service.steering {
+        return Err(ApiError::Gone("this service does not steer its players"));
+    }
+    let asked = Asked::read(query);
+    let path = match &asked.path {
+        Some(path) => content_path(path).map_err(ApiError::BadRequest)?.path,
+        None => "/".to_owned(),
+    };
+    let key = content_key(&service.id, &path);
+    let client = peer.addr.ip();
+    let question = Question { client: Some(client), content_key: &key, exclude: &[], k: EDGES, now_ms: 0 };
+    let lot = pace::lot(&asked.session.clone().unwrap_or_else(|| client.to_string()));
+    let snapshot = app.roster.snapshot();
+    let now_ms = app.roster.now_ms();
+    let ways = app.decide(Surface::Steer, question, false, |ranking: &Ranking<'_>| {
+        let ways = ways::order(ranking, &snapshot, &asked, lot, now_ms);
+        if let Some(edge) = ways.moves_to.and_then(|at| ranking.edges.get(at)) {
+            edge.edge.assigned.add();
+        }
+        ways
+    });
+    if ways.priority.is_empty() {
+        return Err(ApiError::NoEdge);
+    }
+    let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let crowding = app.pace.crowding(second, app.steering.answers);
+    let usual = pace::usual(&app.steering, asked.vod, ways.hot);
+    let manifest = Manifest {
+        version: 1,
+        ttl_s: pace::ttl_s(usual, crowding, lot),
+        reload_uri: Some(asked.reload_uri(&service.id, ways.hot)),
+        locations: ways.priority.clone(),
+        priority: ways.priority,
+        clones: ways.clones,
+    };
+    Ok(json(manifest.to_json().into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn the_next_question_says_what_this_one_said() {
+        let query = "path=/a%20b/m.m3u8&sid=s%261&in=e1.aaaaaa,e2.bbbbbb&tls=1&vod=1&_HLS_pathway=e2.bbbbbb&_HLS_throughput=5&CMCD=x";
+        let asked = Asked::read(query);
+        assert_eq!(asked.session.as_deref(), Some("s&1"));
+        assert_eq!((asked.listed.len(), asked.current.as_deref()), (2, Some("e2.bbbbbb")));
+        let uri = asked.reload_uri("default", true);
+        let next = Asked::read(uri.strip_prefix("default?").unwrap());
+        assert_eq!(next, Asked { current: None, hot: true, ..asked });
+    }
+
+    #[test]
+    fn strange_parameters_are_passed_over() {
+        let long =
+            format!("sid={}&in=a%22b,e1.aaaaaa&_DASH_pathway=%22e1.aaaaaa%22&tls=yes", "s".repeat(600));
+        let asked = Asked::read(&long);
+        assert_eq!(
+            asked,
+            Asked { listed: vec!["e1.aaaaaa".into()], current: Some("e1.aaaaaa".into()), ..Asked::default() }
+        );
+        assert_eq!(Asked::read("&&=&_HLS_pathway=%00"), Asked::default());
+    }
+}

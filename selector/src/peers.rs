@@ -1,0 +1,56 @@
+//! Edges that a playlist must write out, because no steering document can name them.
+//!
+//! A document names an edge by its host. Where more than that differs, the port in a laboratory or the scheme, the
+//! edge that answers has to put whole URLs into the playlist, so it is told about a few others with its heartbeat.
+
+use kromka_control::{Heartbeat, NodeState, PeerEdge};
+use kromka_hls::steering::differ_in_host_alone;
+
+use crate::rank::{Candidate, Snapshot, rendezvous::draw};
+
+/// Edges told of: with the own one there are three, as many as fail for different reasons.
+const PEERS: usize = 2;
+
+/// The peers of the edge that sent `heartbeat`: from other sites first, the same ones as long as they are there,
+/// others for others, so that no edge is everybody's second.
+pub(crate) fn peers(snapshot: &Snapshot, heartbeat: &Heartbeat, now_ms: u64) -> Vec<PeerEdge> {
+    let serves = |peer: &Candidate| {
+        matches!(peer.standing(&snapshot.settings, now_ms), NodeState::Up | NodeState::Suspect)
+    };
+    let clonable = |peer: &Candidate| {
+        let plain = differ_in_host_alone(&heartbeat.url, &peer.url).is_some();
+        let secure = match (&heartbeat.tls_url, &peer.tls_url) {
+            (Some(own), Some(other)) => differ_in_host_alone(own, other).is_some(),
+            (None, _) => true,
+            (Some(_), None) => false,
+        };
+        plain && secure
+    };
+    let mut others: Vec<&Candidate> = snapshot
+        .edges
+        .iter()
+        .filter(|peer| *peer.id != *heartbeat.id && serves(peer) && !clonable(peer))
+        .collect();
+    others.sort_by(|a, b| {
+        let elsewhere = |peer: &Candidate| *peer.site != *heartbeat.site;
+        let draw_of = |peer: &Candidate| draw(&heartbeat.id, &peer.id, 1);
+        elsewhere(b).cmp(&elsewhere(a)).then_with(|| draw_of(b).total_cmp(&draw_of(a)))
+    });
+    // One of each site in turn.
+    let mut chosen: Vec<&Candidate> = Vec::with_capacity(PEERS);
+    for new_sites in [true, false] {
+        for peer in &others {
+            let known = chosen.iter().any(|taken| taken.id == peer.id);
+            let same_site = chosen.iter().any(|taken| taken.site == peer.site);
+            if chosen.len() < PEERS && !known && (!new_sites || !same_site) {
+                chosen.push(peer);
+            }
+        }
+    }
+    let told = |peer: &Candidate| PeerEdge {
+        id: peer.id.to_string(),
+        url: peer.url.to_string(),
+        tls_url: peer.tls_url.as_deref().map(str::to_owned),
+    };
+    chosen.into_iter().map(told).collect()
+}

@@ -1,0 +1,233 @@
+//! Content steering documents, and what edges are told for their playlists.
+
+use std::collections::BTreeSet;
+
+use kromka_control::{Heartbeat, HeartbeatAnswer, Load, NodeState};
+use kromka_hls::steering::{Manifest, node_of, pathway_id};
+use serde_json::json;
+
+use super::rig::*;
+
+fn id(node: &str) -> String {
+    pathway_id(node, &format!("http://{node}.example:8080/"), None)
+}
+
+async fn document(rig: &Rig, query: &str) -> Manifest {
+    let reply = rig.send("GET", &format!("/steer/default?{query}"), &[], "").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(reply.header("content-type"), "application/json");
+    let manifest = Manifest::parse(&reply.text).unwrap();
+    assert_eq!((manifest.version, &manifest.priority), (1, &manifest.locations));
+    // Whoever is named must be known: AVPlayer drops a document otherwise.
+    let asked = ids(query, |_| true);
+    for id in &manifest.priority {
+        let cloned = manifest.clones.iter().any(|clone| clone.id == *id);
+        assert!(cloned || asked.contains(id), "{id} of {query}: {manifest:?}");
+    }
+    for clone in &manifest.clones {
+        let listed = ids(query, |name| name == "in");
+        assert!(listed.contains(&clone.base) && !listed.contains(&clone.id), "{clone:?} of {query}");
+    }
+    manifest
+}
+
+/// The pathways in a query.
+fn ids(query: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let pairs = url::form_urlencoded::parse(query.as_bytes());
+    let named = pairs.filter(|(name, _)| (name == "in" || name.ends_with("_pathway")) && wanted(name));
+    named.flat_map(|(_, ids)| ids.split(',').map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+fn nodes(manifest: &Manifest) -> Vec<&str> {
+    manifest.priority.iter().map(|id| node_of(id).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_session_is_steered_between_all_edges_each_in_another_domain() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "a-2", "b-1", "c-1", "o-1"]).await;
+    let body = json!({"service": "default", "asset": ASSET, "subject": "v", "duration_s": 60});
+    let session = rig.post("/v1/playback-sessions", body).await.json;
+    let url = session["steering_url"].as_str().unwrap().to_owned();
+    let base = rig.running.url.as_str().trim_end_matches('/');
+    let query = url.strip_prefix(&format!("{base}/steer/default?")).unwrap();
+    let manifest = document(&rig, query).await;
+    assert_eq!(nodes(&manifest)[0], session["edge"].as_str().unwrap(), "it stays where it was sent");
+    assert_eq!(
+        nodes(&manifest).into_iter().collect::<BTreeSet<_>>(),
+        BTreeSet::from(["a-1", "a-2", "b-1", "c-1"])
+    );
+    let sites: BTreeSet<&str> = nodes(&manifest)[..3].iter().map(|node| &node[..1]).collect();
+    assert_eq!(sites.len(), 3, "{manifest:?}");
+    assert_eq!(manifest.clones.len(), 3);
+    for clone in &manifest.clones {
+        let host = format!("{}.example", node_of(&clone.id).unwrap());
+        assert_eq!(clone.uris.host.as_deref(), Some(host.as_str()), "no port");
+    }
+    assert!((54..=66).contains(&manifest.ttl_s), "its length is known, so it will end: {}", manifest.ttl_s);
+    // The next look says what this one said.
+    let reload = manifest.reload_uri.clone().unwrap();
+    let next = document(&rig, reload.strip_prefix("default?").unwrap()).await;
+    assert_eq!((next.priority, next.ttl_s), (manifest.priority, manifest.ttl_s));
+}
+
+#[tokio::test]
+async fn a_drained_edge_comes_last_and_a_dead_one_is_not_named() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1", "c-1"]).await;
+    let query = |current: &str| {
+        format!(
+            "path={ASSET}&sid=s&in={},{}&_HLS_pathway={}&_HLS_throughput=5000000",
+            id("a-1"),
+            id("b-1"),
+            id(current)
+        )
+    };
+    assert_eq!(nodes(&document(&rig, &query("b-1")).await)[0], "b-1", "who plays stays");
+    assert_eq!(nodes(&document(&rig, &query("c-1")).await)[0], "c-1", "on a clone as well");
+    assert_eq!(rig.post("/v1/nodes/b-1:drain", json!({})).await.status, 200);
+    let moved = document(&rig, &query("b-1")).await;
+    assert_eq!((moved.priority.len(), nodes(&moved)[2]), (3, "b-1"), "{moved:?}");
+    assert_eq!(rig.beat(&Heartbeat { goodbye: true, ..node("b-1") }).await.status, 200);
+    let without = document(&rig, &query("b-1")).await;
+    assert!(!nodes(&without).contains(&"b-1"), "{without:?}");
+    assert_eq!(without.clones.len(), 1, "c-1, made from a-1");
+}
+
+#[tokio::test]
+async fn an_edge_at_another_address_is_another_pathway() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1"]).await;
+    let query = format!("path={ASSET}&in={}&_HLS_pathway={}", id("a-1"), id("b-1"));
+    assert_eq!(nodes(&document(&rig, &query).await), ["b-1", "a-1"]);
+    let moved = Heartbeat { url: "http://b-1.elsewhere.example:8080/".into(), ..node("b-1") };
+    assert_eq!(rig.beat(&moved).await.status, 200);
+    let manifest = document(&rig, &query).await;
+    let new = pathway_id("b-1", &moved.url, None);
+    assert!(manifest.priority.contains(&new) && !manifest.priority.contains(&id("b-1")), "{manifest:?}");
+    assert_eq!(manifest.clones[0].uris.host.as_deref(), Some("b-1.elsewhere.example"));
+}
+
+#[tokio::test]
+async fn an_edge_that_no_host_name_leads_to_is_told_to_its_peers_instead() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1"]).await;
+    let far = |id: &str, port: u16| Heartbeat { url: format!("http://{id}.example:{port}/"), ..node(id) };
+    for beat in [far("c-1", 9001), far("c-2", 9002), far("d-1", 9003)] {
+        assert_eq!(rig.beat(&beat).await.status, 200);
+    }
+    let query = format!("path={ASSET}&in={}", id("a-1"));
+    let manifest = document(&rig, &query).await;
+    assert_eq!(nodes(&manifest).into_iter().collect::<BTreeSet<_>>(), BTreeSet::from(["a-1", "b-1"]));
+    let told = |reply: Reply| serde_json::from_value::<HeartbeatAnswer>(reply.json).unwrap().peers;
+    let peers = told(rig.beat(&node("a-1")).await);
+    let sites: BTreeSet<&str> = peers.iter().map(|peer| &peer.id[..1]).collect();
+    assert_eq!((peers.len(), sites), (2, BTreeSet::from(["c", "d"])), "one of each site, and no clone");
+    // Once the playlist has them, the document names them, but makes no clone of what is there.
+    let listed = pathway_id("d-1", "http://d-1.example:9003/", None);
+    let manifest = document(&rig, &format!("{query},{listed}")).await;
+    assert!(manifest.priority.contains(&listed) && manifest.clones.len() == 1, "{manifest:?}");
+    // A drained peer is nobody's way out.
+    assert_eq!(rig.post("/v1/nodes/d-1:drain", json!({})).await.status, 200);
+    assert!(told(rig.beat(&node("a-1")).await).iter().all(|peer| peer.id != "d-1"));
+}
+
+#[tokio::test]
+async fn players_of_a_full_edge_come_sooner_and_some_of_them_leave() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1"]).await;
+    let full = Load { egress_bps: 980_000_000, egress_limit_bps: 1_000_000_000, ..Load::default() };
+    rig.beat(&Heartbeat { load: full, ..node("a-1") }).await;
+    let mut left = 0;
+    for n in 0..100 {
+        let query = format!("path={ASSET}&sid=s{n}&in={}", id("a-1"));
+        let manifest = document(&rig, &query).await;
+        assert!((9..=11).contains(&manifest.ttl_s), "{}", manifest.ttl_s);
+        assert!(manifest.reload_uri.as_deref().unwrap().ends_with("&hot=1"));
+        left += usize::from(nodes(&manifest)[0] == "b-1");
+    }
+    // The price of a full edge is more than the hysteresis: here all who ask may go.
+    assert!(left > 0, "nobody leaves a full edge");
+}
+
+#[tokio::test]
+async fn nobody_is_silenced_but_by_who_switched_steering_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = config(folder.path());
+    settings.service[1].steering = false;
+    settings.steering.answers = 1;
+    let rig = Rig::with(settings, folder).await;
+    let none = rig.send("GET", &format!("/steer/default?path={ASSET}"), &[], "").await;
+    assert_eq!((none.status.as_u16(), none.slug()), (503, "no-edge"));
+    // Who plays knows better than a selector that has heard of nobody.
+    let query = format!("path={ASSET}&in={}", id("a-1"));
+    assert_eq!(nodes(&document(&rig, &query).await), ["a-1"]);
+    rig.up(&["a-1"]).await;
+    let mut longest = 0;
+    for _ in 0..200 {
+        longest = longest.max(document(&rig, &query).await.ttl_s);
+    }
+    assert!(longest > 120, "a crowd is asked to come less often: {longest}");
+
+    let reply =
+        rig.send("GET", "/steer/music?path=/music/a.m3u8", &[("origin", "https://shop.example")], "").await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.slug(), reply.header("access-control-allow-origin")),
+        (410, "gone", "*")
+    );
+    let body = json!({"service": "music", "asset": "/music/a.m3u8", "subject": "v"});
+    assert_eq!(rig.post("/v1/playback-sessions", body).await.json["steering_url"], serde_json::Value::Null);
+    for (path, status) in [("/steer/nobody", 404), ("/steer/", 404), ("/steer/default?path=/a/../b", 400)] {
+        assert_eq!(rig.send("GET", path, &[], "").await.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn any_page_may_read_it_and_nobody_may_keep_it() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1"]).await;
+    let path = format!("/steer/default?path={ASSET}&in={}&_DASH_pathway=%22{}%22", id("a-1"), id("a-1"));
+    for method in ["GET", "HEAD"] {
+        let reply = rig.send(method, &path, &[("origin", "https://shop.example")], "").await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(
+            (reply.header("cache-control"), reply.header("access-control-allow-origin")),
+            ("no-store", "*")
+        );
+    }
+    assert_eq!(rig.send("OPTIONS", &path, &[], "").await.status, 204);
+    let post = rig.send("POST", &path, &[], "").await;
+    assert_eq!((post.status.as_u16(), post.header("allow")), (405, "GET, HEAD, OPTIONS"));
+}
+
+#[tokio::test]
+async fn who_has_had_enough_of_an_edge_says_so() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1", "c-1"]).await;
+    let first = rig.send("GET", &format!("/route{ASSET}?v=1"), &[], "").await.header("location").to_owned();
+    let node = first["http://".len()..].split('.').next().unwrap().to_owned();
+    let reply = rig.send("GET", &format!("/route{ASSET}?x={node}&v=1"), &[], "").await;
+    assert_eq!(reply.status, 307);
+    let second = reply.header("location");
+    assert!(!second.contains(&node) && second.ends_with(&format!("{ASSET}?v=1")), "{second}");
+    let none = rig.send("GET", &format!("/route{ASSET}?x=a-1,b-1,c-1"), &[], "").await;
+    assert_eq!((none.status.as_u16(), none.slug()), (503, "no-edge"));
+    let listed = |json: &serde_json::Value| -> Vec<String> {
+        json["edges"].as_array().unwrap().iter().map(|edge| edge["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let three = rig.send("GET", &format!("/v1/select?path={ASSET}&n=2&exclude={node}"), &[], "").await;
+    assert_eq!(listed(&three.json).len(), 2, "{three:?}");
+    assert!(!listed(&three.json).contains(&node));
+    assert_eq!(
+        listed(&rig.send("GET", &format!("/v1/select?path={ASSET}&k=1"), &[], "").await.json).len(),
+        1
+    );
+    for wrong in ["n=0", "n=9", "n=x", "exclude=a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a"] {
+        let reply = rig.send("GET", &format!("/v1/select?path={ASSET}&{wrong}"), &[], "").await;
+        assert_eq!(reply.status, 400, "{wrong}: {reply:?}");
+    }
+    assert_eq!(
+        rig.beat(&Heartbeat { state: NodeState::Draining, ..super::rig::node("a-1") }).await.status,
+        200
+    );
+}
