@@ -106,7 +106,8 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
     let admin_listener = kromka_net::serve(admin, ServerOptions::default(), Arc::new(answers));
     let upkeep = tokio::spawn(upkeep::run(Arc::clone(&app)));
     health.set_ready("store", Ok(()));
-    tracing::info!(url = %urls.plain, admin = %admin_url, feed = app.store.feed_id(), "selector serves");
+    let (dns, feed) = (names.addrs(), app.store.feed_id());
+    tracing::info!(url = %urls.plain, admin = %admin_url, ?dns, feed, "selector serves");
     Ok(Running {
         url: urls.plain,
         tls_url: urls.tls,

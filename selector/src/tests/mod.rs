@@ -6,6 +6,7 @@
 //! - `playing`: sessions, signed URLs, redirects, rankings.
 //! - `steering`: content steering documents, and what edges are told for their playlists.
 //! - `fleet`: heartbeats, draining, the feed.
+//! - `names`: DNS.
 //! - `work`: purges and pre-warms to the last receipt, across a restart.
 //! - `surface`: the OpenAPI document, the player page, health, metrics, TLS.
 
@@ -14,6 +15,7 @@
 mod access;
 mod agents;
 mod fleet;
+mod names;
 mod playing;
 mod rig;
 mod steering;

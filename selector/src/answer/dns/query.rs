@@ -59,7 +59,7 @@ pub(super) struct Edns {
 }
 
 impl Query<'_> {
-    /// Whether the asker wants recursion; repeated in the answer.
+    /// The operation; 0 is a query.
     fn opcode(&self) -> u8 {
         (self.head[2] >> 3) & 0x0F
     }

@@ -67,7 +67,8 @@ impl<'o> Reply<'o> {
         Some(Reply { out, at: records_at, bound, records_at, counts: [0; 3], truncated: false })
     }
 
-    /// Adds a record whose name stands at `owner`, a compression pointer; false if it has no room.
+    /// Adds a record whose name stands at `owner`, a compression pointer; false if it has no room, or one before it
+    /// had none.
     pub(super) fn record(
         &mut self,
         section: Section,
@@ -77,7 +78,7 @@ impl<'o> Reply<'o> {
         data: &[&[u8]],
     ) -> bool {
         let length: usize = data.iter().map(|part| part.len()).sum();
-        if self.at + 12 + length > self.bound {
+        if self.truncated || self.at + 12 + length > self.bound {
             return false;
         }
         self.put(&owner.to_be_bytes());
@@ -116,7 +117,7 @@ impl<'o> Reply<'o> {
         let code = code.number();
         let bits = [(true, 0x80), (authoritative, 0x04), (self.truncated, 0x02)];
         let said: u8 = bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum();
-        // Operation and RD are repeated, and so is CD (RFC 6840 section 5.6 wants nothing against it).
+        // Operation, RD and CD are repeated (RFC 1035 section 4.1.1, RFC 4035 section 3.1.6).
         let head = [a, b, said | (flags & 0x79), (more & 0x10) | (code & 0x0F) as u8];
         let questions = u16::from(self.records_at > HEADER);
         let [answers, authorities, additionals] = self.counts;
