@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use crate::reader::Table;
 use crate::{ByteSize, Span};
 
+/// Disks that one cache may have.
+const MAX_DISKS: usize = 16;
+
 /// The tier of an edge or an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheConfig {
@@ -14,8 +17,10 @@ pub struct CacheConfig {
     /// What is fetched, stored and evicted at once: a power of two, 16KiB..4MiB, default 256KiB. Smaller
     /// wastes less on seeks, larger costs less CPU per byte.
     pub block: ByteSize,
-    /// The disk below the memory; default none.
-    pub disk: Option<DiskConfig>,
+    /// The disks below the memory, at most 16; default none.
+    pub disk: Vec<DiskConfig>,
+    /// Which new objects a full disk takes.
+    pub admission: Admission,
     /// Largest object that is stored, 1MiB..16TiB, default 64GiB; larger ones pass through.
     pub object_max: ByteSize,
     /// Fetches from the source in progress at once, 1..65536, default 256; more wait for `queue`.
@@ -49,7 +54,18 @@ pub struct CacheConfig {
     pub disconnected: Span,
 }
 
-/// The disk part of a cache.
+/// Which new objects a disk takes once it is full. While there is room, and in pre-warm, it takes all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Admission {
+    /// Those that were asked for more often of late than what would have to go: a crawl through the
+    /// catalogue pushes nothing out, and the disk writes less.
+    #[default]
+    Frequency,
+    /// All.
+    Always,
+}
+
+/// One disk of a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskConfig {
     /// Folder that belongs to the cache alone; made if missing. Required.
@@ -57,6 +73,9 @@ pub struct DiskConfig {
     /// Space the cache may take there, 1MiB..1PiB. Required: a default would either waste the disk or fill
     /// it.
     pub size: ByteSize,
+    /// Percent of the objects that its size alone would give it, 1..1000, default 100: less for a slow disk
+    /// among fast ones.
+    pub weight: u32,
 }
 
 impl Default for CacheConfig {
@@ -64,7 +83,8 @@ impl Default for CacheConfig {
         Self {
             memory: ByteSize::mib(256),
             block: ByteSize::kib(256),
-            disk: None,
+            disk: Vec::new(),
+            admission: Admission::default(),
             object_max: ByteSize::gib(64),
             fills: 256,
             service_fills: 192,
@@ -88,7 +108,12 @@ impl CacheConfig {
         let cache = Self {
             memory: table.size("memory", usual.memory, ByteSize::mib(1), ByteSize::tib(64)),
             block: table.size("block", usual.block, ByteSize::kib(16), ByteSize::mib(4)),
-            disk: DiskConfig::read(table.table("disk")),
+            disk: table.table_or_tables("disk", MAX_DISKS).into_iter().map(DiskConfig::read).collect(),
+            admission: table.choice(
+                "admission",
+                &[("frequency", Admission::Frequency), ("always", Admission::Always)],
+                usual.admission,
+            ),
             object_max: table.size("object_max", usual.object_max, ByteSize::mib(1), ByteSize::tib(16)),
             fills: table.count("fills", usual.fills, 1, 65_536),
             service_fills: table.count("service_fills", usual.service_fills, 1, 65_536),
@@ -119,6 +144,17 @@ impl CacheConfig {
             let message = format!("{} holds fewer than four blocks of {block}", self.memory);
             table.fault("memory", message, format!("{least}..64TiB"));
         }
+        for (index, disk) in self.disk.iter().enumerate() {
+            if self.disk[..index].iter().any(|other| other.path == disk.path) {
+                table.fault_in(
+                    "disk",
+                    index,
+                    "path",
+                    "stands at another disk as well",
+                    "a folder of its own",
+                );
+            }
+        }
         if self.read_ahead < block {
             let message = format!("{} is less than a block of {block}", self.read_ahead);
             table.fault("read_ahead", message, format!("{block}..4GiB"));
@@ -127,15 +163,13 @@ impl CacheConfig {
 }
 
 impl DiskConfig {
-    pub(crate) fn read(mut table: Table<'_>) -> Option<Self> {
-        if !table.present() {
-            return None;
-        }
+    pub(crate) fn read(mut table: Table<'_>) -> Self {
         let disk = Self {
             path: table.required_path("path"),
             size: table.required_size("size", ByteSize::mib(1), ByteSize::tib(1024)),
+            weight: table.count("weight", 100, 1, 1000),
         };
         table.close();
-        Some(disk)
+        disk
     }
 }

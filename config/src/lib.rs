@@ -44,7 +44,7 @@ mod upstream;
 
 pub use admin::AdminConfig;
 pub use byte_size::ByteSize;
-pub use cache::{CacheConfig, DiskConfig};
+pub use cache::{Admission, CacheConfig, DiskConfig};
 pub use dns::{DnsConfig, DnsServer, DnsZoneConfig};
 pub use edge::EdgeConfig;
 pub use error::ConfigError;

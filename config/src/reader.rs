@@ -128,11 +128,6 @@ impl<'d> Document<'d> {
 }
 
 impl<'d> Table<'d> {
-    /// Whether the table stands in the file.
-    pub(crate) fn present(&self) -> bool {
-        self.entries.is_some()
-    }
-
     /// Whether the key stands in the table.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.find(key).is_some()
@@ -240,6 +235,14 @@ impl<'d> Table<'d> {
             }
         }
         tables
+    }
+
+    /// The same, where one table alone, `[key]`, will do as well.
+    pub(crate) fn table_or_tables(&mut self, key: &'static str, max: usize) -> Vec<Table<'d>> {
+        if self.find(key).is_some_and(|value| value.get_ref().is_table()) {
+            return vec![self.table(key)];
+        }
+        self.tables(key, max)
     }
 
     /// Notes the keys that nobody asked for. Every `read` ends with it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kromka_cache::Tier;
+use kromka_cache::{DiskStats, Tier};
 use kromka_control::AgentHandle;
 use kromka_net::Traffic;
 use kromka_telemetry::Registry;
@@ -14,6 +14,11 @@ pub(crate) fn watch(registry: &Registry, tier: Arc<Tier<Sources>>, traffic: Traf
     let (failures, help) =
         (traffic.clone(), "Connections ended by a failed TLS handshake or a stalled client.");
     registry.mirror_by("kromka_connections_failed_total", help, "reason", move || failures.failed());
+    for (name, help, value) in DiskStats::METRICS {
+        let tier = tier.clone();
+        let read = move || tier.stats().disks.iter().map(value).collect();
+        registry.mirror_numbered(name, help, "disk", read);
+    }
     registry.mirror(move || {
         let mut all = tier.stats().metrics().to_vec();
         all.extend(traffic.metrics());

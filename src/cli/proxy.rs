@@ -77,7 +77,8 @@ fn config(args: &Args, state: PathBuf) -> Result<EdgeConfig> {
         .context("the system gives no random numbers")?;
     let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut node = NodeConfig::new("proxy", Secret::new(token));
-    let disk = args.data.as_ref().map(|data| DiskConfig { path: data.join("cache"), size: args.disk });
+    let disk = |data: &PathBuf| DiskConfig { path: data.join("cache"), size: args.disk, weight: 100 };
+    let disk = args.data.iter().map(disk).collect();
     node.data = state;
     let listen = match args.cert {
         Some(_) => ListenConfig { http: None, https: Some(args.listen) },
@@ -125,7 +126,7 @@ mod tests {
         let edge =
             parse("proxy --listen 127.0.0.1:0 --to http://127.0.0.1:8000 --data /d --disk 1GiB").unwrap();
         assert_eq!(edge.shield.urls[0].as_str(), "http://127.0.0.1:8000/");
-        assert_eq!(edge.cache.disk.unwrap().path, PathBuf::from("/d/cache"));
+        assert_eq!(edge.cache.disk[0].path, PathBuf::from("/d/cache"));
         assert!(edge.listen.http.is_some() && edge.listen.https.is_none());
         let edge = parse("proxy --listen 127.0.0.1:0 --to http://a --cert c.pem --key k.pem").unwrap();
         assert!(edge.listen.http.is_none() && edge.listen.https.is_some());

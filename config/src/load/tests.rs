@@ -86,9 +86,23 @@ stall = "1m"
     assert_eq!(edge.service[0].query, ["track"]);
     assert_eq!(edge.service[0].secrets[0].kid, "a");
     assert_eq!((edge.cache.memory, edge.cache.block), (ByteSize::mib(1), ByteSize::kib(64)));
-    assert_eq!(edge.cache.disk.as_ref().unwrap().size, ByteSize(1_000_000_000));
-    assert_eq!(edge.cache.disk.unwrap().path, Path::new("/etc/kromka/cache"));
+    assert_eq!(edge.cache.disk[0].size, ByteSize(1_000_000_000));
+    assert_eq!(edge.cache.disk[0].path, Path::new("/etc/kromka/cache"));
     assert_eq!(edge.cache.stall, Span::secs(60));
+}
+
+#[test]
+fn disks_are_one_table_or_several() {
+    let disks =
+        |text: &str| read_edge(&format!("{EDGE}\n{text}"), &name(), &no_env).map(|edge| edge.cache.disk);
+    assert_eq!(disks("").unwrap(), []);
+    let one = disks("[cache.disk]\npath = \"a\"\nsize = \"1GiB\"\n").unwrap();
+    assert_eq!((one.len(), one[0].weight), (1, 100));
+    let two = "[[cache.disk]]\npath = \"a\"\nsize = \"1GiB\"\n[[cache.disk]]\npath = \"b\"\nsize = \"2GiB\"\nweight = 50\n";
+    let two_disks = disks(two).unwrap();
+    assert_eq!((two_disks.len(), two_disks[1].weight), (2, 50));
+    let errors = disks(&two.replace("\"b\"", "\"a\"")).unwrap_err();
+    assert_eq!(errors[0].key, "cache.disk[1].path");
 }
 
 #[test]

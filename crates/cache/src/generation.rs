@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
@@ -19,6 +19,9 @@ use crate::meta::Meta;
 pub(crate) const GAP: u64 = 512 << 10;
 /// How far a fill looks ahead for blocks that are here already, bytes; it ends there.
 const LOOK: u64 = 256 << 20;
+
+/// A use more than these makes no difference to eviction.
+const MOST_USES: u8 = 3;
 
 /// The length of a body whose source did not say and which has not ended yet.
 const UNKNOWN: u64 = u64::MAX;
@@ -39,8 +42,8 @@ pub(crate) struct Generation {
     /// The fetches in progress, few at a time.
     fills: Mutex<Vec<Arc<Fill>>>,
     disk: Mutex<OnDisk>,
-    /// Used since the disk's eviction hand last passed.
-    hot: AtomicBool,
+    /// Uses that the disk's eviction hand has not passed over yet, at most [`MOST_USES`].
+    uses: AtomicU8,
     /// What an answer out of it said last.
     pub told: Mutex<Option<Told>>,
     /// Superseded, purged or broken: readers finish, nobody new gets it.
@@ -56,6 +59,8 @@ pub(crate) struct OnDisk {
     pub sums: Vec<u64>,
     /// Bytes accounted against the budget.
     pub bytes: u64,
+    /// The disk that has them, by its place in the configuration.
+    pub home: Option<u8>,
 }
 
 /// A fill to follow.
@@ -80,7 +85,7 @@ impl Generation {
             length: AtomicU64::new(length.unwrap_or(UNKNOWN)),
             fills: Mutex::new(Vec::new()),
             disk: Mutex::new(OnDisk::default()),
-            hot: AtomicBool::new(false),
+            uses: AtomicU8::new(0),
             told: Mutex::default(),
             dead: AtomicBool::new(false),
         }
@@ -109,15 +114,19 @@ impl Generation {
         self.length.store(length, Ordering::Release);
     }
 
+    /// It was asked for. Losing one of two that come at once is fine.
     pub(crate) fn touch(&self) {
-        if !self.hot.load(Ordering::Relaxed) {
-            self.hot.store(true, Ordering::Relaxed);
+        let uses = self.uses.load(Ordering::Relaxed);
+        if uses < MOST_USES {
+            self.uses.store(uses + 1, Ordering::Relaxed);
         }
     }
 
-    /// Whether it was used since the last call.
-    pub(crate) fn cool(&self) -> bool {
-        self.hot.swap(false, Ordering::Relaxed)
+    /// The uses that are counted, and one less from now on.
+    pub(crate) fn cool(&self) -> u8 {
+        let uses = self.uses.load(Ordering::Relaxed);
+        self.uses.store(uses.saturating_sub(1), Ordering::Relaxed);
+        uses
     }
 
     pub(crate) fn kill(&self) {
@@ -213,6 +222,16 @@ impl Generation {
     /// The block on disk is no good (bad checksum, gone): forget it, so that it is fetched again.
     pub(crate) fn lost(&self, block: u32) {
         self.disk.lock().blocks.remove(block);
+    }
+
+    /// The disk that has its blocks, or gets them.
+    pub(crate) fn home(&self) -> Option<u8> {
+        self.disk.lock().home
+    }
+
+    /// Its blocks go to this disk, unless another one has it already; returns which.
+    pub(crate) fn settle(&self, home: u8) -> u8 {
+        *self.disk.lock().home.get_or_insert(home)
     }
 
     /// Everything the disk held was removed.

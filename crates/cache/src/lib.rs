@@ -6,8 +6,9 @@
 //! 1. what is asked: `key` names the object, `vary` its representation, `range` and `conditional`
 //!    read the request;
 //! 2. what is held: `generation` is one version of an object, its `meta` what its header says,
-//!    `blocks` the arithmetic of its body, `memory` (with its `arena`) and `disk` where the blocks are,
-//!    `records` which generation is current, `fences` what purges have forbidden; `store` is all of it;
+//!    `blocks` the arithmetic of its body, `memory` (with its `arena`) and `disk` where the blocks are
+//!    (`policy` says which stay on disk), `records` which generation is current, `fences` what purges have
+//!    forbidden; `store` is all of it;
 //! 3. whether it may be used: `cache_control` and `freshness` (RFC 9111, 5861, 9213), on a `clock` that
 //!    never runs backwards;
 //! 4. where the rest comes from: `source` is the way upstream, `gate` the leave to use it, `opening` the
@@ -38,6 +39,7 @@ mod key;
 mod memory;
 mod meta;
 mod opening;
+pub mod policy;
 mod pull;
 mod range;
 mod records;
@@ -57,6 +59,6 @@ pub use fences::{Purge, PurgeMode};
 pub use key::Key;
 pub use meta::end_to_end;
 pub use source::{Fetched, Source, SourceBody, SourceError, SourceFault, Validators, Want, outcome};
-pub use stats::Stats;
+pub use stats::{DiskMetric, DiskStats, Stats};
 pub use tier::{Ask, Tier};
 pub use warm::Warmed;

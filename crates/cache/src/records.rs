@@ -132,6 +132,14 @@ impl Records {
         }
     }
 
+    /// Every generation that is current.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Arc<Generation>> {
+        self.table.iter().filter_map(|(_, record)| match record {
+            Record::Current(generation) => Some(generation),
+            _ => None,
+        })
+    }
+
     /// Forgets this generation, but not one that has replaced it.
     pub(crate) fn remove(&self, generation: &Arc<Generation>) {
         generation.kill();

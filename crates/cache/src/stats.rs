@@ -27,6 +27,8 @@ macro_rules! counters {
             pub objects: u64,
             /// Fetches from the source under way.
             pub fills_active: u64,
+            /// Each disk, in the order of the configuration.
+            pub disks: Vec<DiskStats>,
         }
 
         impl Counters {
@@ -77,12 +79,55 @@ counters! {
     disk_writes,
     /// Blocks that were not written because the disk was too slow, full or failing.
     disk_skipped,
+    /// Objects that were not asked for often enough to be worth a place on a full disk.
+    disk_refused,
+    /// Writes that found the file system full although the budget was not.
+    disk_full,
     /// Reads and writes that failed.
     disk_errors,
     /// Blocks whose checksum was wrong; they were fetched again.
     disk_corrupt,
     /// Objects removed from disk to make room.
     disk_evicted,
+}
+
+/// One disk of a tier.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+#[non_exhaustive]
+pub struct DiskStats {
+    /// Its place in the configuration, beginning with 0.
+    pub disk: u64,
+    /// Whether it is in use; if not, `why` says why.
+    pub up: bool,
+    /// Why it was taken out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Bytes it takes now, journal and folders included.
+    pub bytes: u64,
+    /// Its budget, in bytes.
+    pub limit: u64,
+    /// Objects on it now.
+    pub objects: u64,
+    /// Reads and writes that failed since it was taken into use.
+    pub errors: u64,
+    /// How often it was taken out.
+    pub outs: u64,
+}
+
+/// A number of a disk that operators watch.
+pub type DiskMetric = (&'static str, &'static str, fn(&DiskStats) -> u64);
+
+impl DiskStats {
+    /// Name, help and value of what is shown for each disk. A name that ends in `_total` only grows.
+    pub const METRICS: [DiskMetric; 5] = [
+        ("kromka_cache_disk_up", "Whether a disk is in use: 1 or 0.", |disk| u64::from(disk.up)),
+        ("kromka_cache_disk_used_bytes", "Bytes a disk takes, journal and folders included.", |disk| {
+            disk.bytes
+        }),
+        ("kromka_cache_disk_budget_bytes", "The budget of a disk.", |disk| disk.limit),
+        ("kromka_cache_disk_stored_objects", "Objects on a disk.", |disk| disk.objects),
+        ("kromka_cache_disk_outs_total", "How often a disk was taken out.", |disk| disk.outs),
+    ];
 }
 
 impl Stats {
@@ -98,7 +143,7 @@ impl Stats {
     }
 
     /// Name, help and value of the numbers that operators watch. A name that ends in `_total` only grows.
-    pub fn metrics(&self) -> [(&'static str, &'static str, u64); 26] {
+    pub fn metrics(&self) -> [(&'static str, &'static str, u64); 29] {
         [
             ("kromka_cache_hits_total", "Answered from what was stored and fresh.", self.hits),
             ("kromka_cache_stale_total", "Answered with stale content (RFC 5861).", self.stale),
@@ -117,6 +162,13 @@ impl Stats {
             ),
             ("kromka_cache_disk_blocks_total", "Blocks answered from disk.", self.disk_blocks),
             ("kromka_cache_disk_skipped_total", "Blocks that went without the disk.", self.disk_skipped),
+            (
+                "kromka_cache_disk_refused_total",
+                "Objects not worth a place on a full disk.",
+                self.disk_refused,
+            ),
+            ("kromka_cache_disk_evicted_total", "Objects removed to make room.", self.disk_evicted),
+            ("kromka_cache_disk_full_total", "Writes that found the file system full.", self.disk_full),
             ("kromka_cache_disk_errors_total", "Reads and writes that failed.", self.disk_errors),
             ("kromka_cache_disk_corrupt_total", "Blocks whose checksum was wrong.", self.disk_corrupt),
             ("kromka_fill_errors_total", "Fetches that failed.", self.source_errors),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use kromka_config::CacheConfig;
 
-use crate::disk::Disk;
+use crate::disk::Disks;
 use crate::fences::{Fences, Purge, Required};
 use crate::generation::Generation;
 use crate::memory::Memory;
@@ -25,7 +25,7 @@ const RECORDS_MIN: u64 = 4 << 20;
 /// What a tier holds, and the limits it keeps.
 pub(crate) struct Store {
     pub memory: Memory,
-    pub disk: Option<Disk>,
+    pub disk: Option<Disks>,
     pub records: Arc<Records>,
     pub fences: Arc<Fences>,
     pub counters: Arc<Counters>,
@@ -86,13 +86,13 @@ impl Store {
         let counters = Arc::new(Counters::default());
         let fences = Arc::new(Fences::default());
         let records = Arc::new(Records::new((limits.memory / RECORDS_SHARE).max(RECORDS_MIN)));
-        let (disk, next_id) = match &config.disk {
-            Some(disk) => {
-                let (counters, fences) = (counters.clone(), fences.clone());
-                let (disk, next_id) = Disk::open(&disk.path, disk.size.0, counters, fences, records.clone())?;
-                (Some(disk), next_id)
-            }
-            None => (None, 1),
+        let (disk, next_id) = if config.disk.is_empty() {
+            (None, 1)
+        } else {
+            let (counters, fences) = (counters.clone(), fences.clone());
+            let (disks, next_id) =
+                Disks::open(&config.disk, config.admission, counters, fences, records.clone())?;
+            (Some(disks), next_id)
         };
         Ok(Self {
             memory: Memory::new(limits.memory, block),
@@ -232,7 +232,7 @@ impl Store {
     pub(crate) fn has(&self, generation: &Generation, block: u32) -> bool {
         // In this order: a block is noted as stored before it leaves the queue.
         let on_disk =
-            |disk: &Disk| disk.queued(generation.id, block).is_some() || generation.on_disk(block).is_some();
+            |disk: &Disks| disk.queued(generation.id, block).is_some() || generation.on_disk(block).is_some();
         self.memory.contains(generation.id, block) || self.disk.as_ref().is_some_and(on_disk)
     }
 
@@ -275,12 +275,14 @@ impl Store {
     }
 
     pub(crate) fn stats(&self) -> Stats {
+        let disks = self.disk.as_ref().map(Disks::stats).unwrap_or_default();
         Stats {
             memory_bytes: self.memory.bytes(),
             memory_limit: self.limits.memory,
-            disk_bytes: self.disk.as_ref().map_or(0, Disk::used),
-            disk_limit: self.disk.as_ref().map_or(0, Disk::limit),
-            disk_objects: self.disk.as_ref().map_or(0, Disk::objects),
+            disk_bytes: disks.iter().map(|disk| disk.bytes).sum(),
+            disk_limit: disks.iter().map(|disk| disk.limit).sum(),
+            disk_objects: disks.iter().map(|disk| disk.objects).sum(),
+            disks,
             objects: self.records.len(),
             ..self.counters.read()
         }

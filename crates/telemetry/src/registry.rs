@@ -130,6 +130,27 @@ impl Registry {
         }));
     }
 
+    /// The same for a number of each of several things, told apart by `label`: 0, 1 and so on.
+    pub fn mirror_numbered(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        read: impl Fn() -> Vec<u64> + Send + Sync + 'static,
+    ) {
+        type Show = Box<dyn Fn(&str, u64) + Send + Sync>;
+        let show: Show = if name.ends_with("_total") {
+            let counters = self.counter_vec(name, help, &[label]);
+            Box::new(move |number, value| counters.with(&[number]).raise_to(value))
+        } else {
+            let gauges = self.gauge_vec(name, help, &[label]);
+            Box::new(move |number, value| gauges.with(&[number]).set(value as f64))
+        };
+        self.on_scrape(Box::new(move || {
+            read().into_iter().enumerate().for_each(|(number, value)| show(&number.to_string(), value));
+        }));
+    }
+
     /// All numbers in the text format of Prometheus (version 0.0.4).
     pub fn render(&self) -> String {
         // A hook may take its time or register something: not under the lock.

@@ -1,7 +1,8 @@
 //! Blocks in files: where they are, how they are written, how they are checked.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Result};
+use std::io::{Error, ErrorKind, Result};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -17,26 +18,45 @@ pub(super) fn path(root: &Path, name: u128, id: u64) -> PathBuf {
     root.join(&hash[0..2]).join(&hash[2..4]).join(format!("{hash}-{id:x}"))
 }
 
+/// The name and number that a file's name says.
+pub(super) fn name_of(path: &Path) -> Option<(u128, u64)> {
+    let (hash, id) = path.file_name()?.to_str()?.split_once('-')?;
+    let name = u128::from_str_radix(hash, 16).ok().filter(|_| hash.len() == 32)?;
+    Some((name, u64::from_str_radix(id, 16).ok()?))
+}
+
+/// Makes the folders of a name, but never the root: one that is gone is a disk that is gone. Returns how
+/// many were made.
+pub(super) fn make_folders(root: &Path, name: u128) -> Result<u64> {
+    let hash = format!("{name:032x}");
+    let outer = root.join(&hash[0..2]);
+    let mut made = 0;
+    for folder in [outer.clone(), outer.join(&hash[2..4])] {
+        match std::fs::create_dir(&folder) {
+            Ok(()) => made += 1,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(made)
+}
+
 /// Writes a block where it belongs in the body and returns its checksum. The space is reserved
 /// first, so that a full disk is an error here and not a hole later.
 pub(super) fn write(path: &Path, start: u64, bytes: &[u8]) -> Result<u64> {
-    let open = || OpenOptions::new().create(true).write(true).truncate(false).open(path);
-    let file = match open() {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder)?;
-            }
-            open()?
-        }
-        file => file?,
-    };
-    match fallocate(&file, FallocateFlags::empty(), start, bytes.len() as u64) {
-        // A file system without it reserves when it writes.
-        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
-        Err(error) => return Err(error.into()),
-    }
+    let file = OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
+    reserve(&file, start, bytes.len() as u64)?;
     file.write_all_at(bytes, start)?;
     Ok(xxh3_64(bytes))
+}
+
+/// Reserves space in a file.
+pub(super) fn reserve(file: &File, start: u64, bytes: u64) -> Result<()> {
+    match fallocate(file, FallocateFlags::empty(), start, bytes) {
+        // A file system without it reserves when it writes.
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Reads a block into `room`, which is as long; `InvalidData` if it is not what was written.
@@ -46,10 +66,24 @@ pub(super) fn read(path: &Path, start: u64, sum: u64, room: Room) -> Result<Byte
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(ErrorKind::InvalidData.into()),
         read => read,
     })?;
-    if xxh3_64(&bytes) != sum {
-        return Err(ErrorKind::InvalidData.into());
-    }
+    check(&bytes, sum)?;
     Ok(bytes)
+}
+
+/// `InvalidData` if bytes do not have this checksum.
+pub(super) fn check(bytes: &[u8], sum: u64) -> Result<()> {
+    if xxh3_64(bytes) == sum { Ok(()) } else { Err(ErrorKind::InvalidData.into()) }
+}
+
+/// Reads bytes of a file; `InvalidData` if it is shorter.
+pub(super) fn read_range(file: &File, range: Range<u64>) -> Result<Vec<u8>> {
+    let length = usize::try_from(range.end - range.start).map_err(Error::other)?;
+    let mut bytes = vec![0; length];
+    match file.read_exact_at(&mut bytes, range.start) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(ErrorKind::InvalidData.into()),
+        Err(error) => Err(error),
+        Ok(()) => Ok(bytes),
+    }
 }
 
 /// Removes a file; one that is gone already is fine.
@@ -60,15 +94,38 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Empties the folder of bodies.
-pub(super) fn remove_all(root: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(root)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            std::fs::remove_dir_all(path)?;
-        } else {
-            std::fs::remove_file(path)?;
+/// Hands every file below a folder to `each`; what cannot be read is passed over.
+pub(super) fn each(root: &Path, each: &mut impl FnMut(&Path)) {
+    let Ok(entries) = std::fs::read_dir(root) else { return };
+    for entry in entries.flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => self::each(&entry.path(), each),
+            Ok(_) => each(&entry.path()),
+            Err(_) => {}
         }
     }
-    Ok(())
+}
+
+/// The folders of names that are there: one for each that holds files, and those above them.
+pub(super) fn count_folders(root: &Path) -> u64 {
+    let folders = |path: &Path| {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
+    };
+    folders(root).map(|outer| 1 + folders(&outer).count() as u64).sum()
+}
+
+/// Removes the folders of a name where nothing is left in them; returns how many.
+pub(super) fn remove_folders(root: &Path, name: u128) -> u64 {
+    let hash = format!("{name:032x}");
+    let outer = root.join(&hash[0..2]);
+    let mut removed = 0;
+    for folder in [outer.join(&hash[2..4]), outer] {
+        // One that is not empty stays.
+        if std::fs::remove_dir(&folder).is_err() {
+            break;
+        }
+        removed += 1;
+    }
+    removed
 }

@@ -1,144 +1,114 @@
-//! The append-only list of what is on disk. Each record carries its own checksum; a torn tail (the
-//! process was killed amid a write) is cut off at the last good record, and what it described is
-//! fetched again.
+//! The append-only list of what is on disk. A torn tail (the process was killed amid a write) is cut off at
+//! the last good record, and what it described is fetched again.
 //!
-//! ```text
-//! record   = length:u32 kind:u8 payload checksum:u64     (little endian; length of kind + payload)
-//! checksum = XXH3-64 over kind and payload
-//! ```
 //! A record is written after the bytes it speaks of, so it never speaks of bytes that are not there.
 //! Objects of which only some blocks are here have a header record and one per block; a finished one
-//! has a single small record, since its file says the rest.
+//! has a single small record, since its file or pack says the rest. What purges forbid is in the ledger.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufReader, BufWriter, ErrorKind, Read, Result, Write};
+use std::io::{BufWriter, Result, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::HeaderName;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
 
-use super::index::{Finished, Held, Index};
+use super::budget::{PAGE, space};
+use super::index::{FILE, Finished, Held, Index, Place};
+use super::pack::Spot;
+use super::record::{self, End, framed};
 use super::trailer::Header;
-use crate::Key;
 use crate::blocks;
-use crate::fences::Purge;
 use crate::generation::Generation;
 
 const HEADER: u8 = 1;
 const BLOCK: u8 = 2;
 const DROP: u8 = 3;
-const PURGE: u8 = 4;
-const FINISHED: u8 = 5;
-const VARIES: u8 = 6;
+const FINISHED: u8 = 4;
 
-/// No record is longer; a length beyond it is garbage.
-const MAX_RECORD: usize = 16 << 20;
-
-/// What a journal says besides the index.
-pub(super) struct Other {
-    pub purges: Vec<Purge>,
-    pub varies: Vec<Varies>,
-}
+/// The journal is not written anew before it has grown by this much, bytes.
+const COMPACT: u64 = 4 << 20;
 
 /// The open journal; appends are whole records, from any thread.
 pub(super) struct Journal {
     path: PathBuf,
-    file: Mutex<File>,
-    written: AtomicU64,
+    file: Mutex<Writing>,
+    /// Bytes of the file.
+    bytes: AtomicU64,
+    /// Bytes of it that were written when it was last made.
+    made: AtomicU64,
 }
 
-/// The request fields that choose among an object's representations: without them the names of the
-/// representations cannot be told.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Varies {
-    service: String,
-    path: String,
-    query: Option<String>,
-    names: Vec<String>,
-    /// Versions below this number were undone by an unsafe request.
-    #[serde(default)]
-    pub floor: u64,
-}
-
-impl Varies {
-    pub(super) fn of(base: &Key, names: &[HeaderName], floor: u64) -> Self {
-        Self {
-            service: base.service().to_owned(),
-            path: base.path().to_owned(),
-            query: base.tail().map(str::to_owned),
-            names: names.iter().map(ToString::to_string).collect(),
-            floor,
-        }
-    }
-
-    pub(super) fn base(&self) -> Key {
-        Key::new(&self.service, &self.path, self.query.as_deref())
-    }
-
-    pub(super) fn names(&self) -> Option<Vec<HeaderName>> {
-        self.names.iter().map(|name| name.parse().ok()).collect()
-    }
+struct Writing {
+    file: File,
+    /// What is appended while it is being written anew.
+    meanwhile: Option<Vec<u8>>,
 }
 
 /// What a journal says.
-#[derive(Default)]
 pub(super) struct Replayed {
     pub index: Index,
     /// Files (name and number) that are of no use any more.
     pub garbage: Vec<(u128, u64)>,
-    pub purges: Vec<Purge>,
-    pub varies: Vec<Varies>,
+    /// What left the packs.
+    pub dead: Vec<Spot>,
     pub next_id: u64,
     /// Bytes counted against the budget.
     pub used: u64,
-    /// There was no journal at all.
-    pub was_absent: bool,
-    /// Where the last whole record ends.
-    good: u64,
+    pub end: End,
     /// Records of which nothing is left.
-    dead: u64,
-    torn: bool,
+    stale: u64,
+    bytes: u64,
 }
 
-/// Reads the journal as far as it is whole.
-pub(super) fn replay(path: &Path) -> Result<Replayed> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Ok(Replayed { next_id: 1, was_absent: true, ..Replayed::default() });
-        }
-        file => file?,
+/// Reads the journal as far as it is whole. What is on `disk` is at home there.
+pub(super) fn replay(path: &Path, disk: u8) -> Result<Replayed> {
+    let bytes = std::fs::metadata(path).map_or(0, |meta| meta.len());
+    // Most of it are records of finished objects.
+    let likely = usize::try_from(bytes / (FINISHED_RECORD + 4)).unwrap_or(0);
+    let mut replay = Replay {
+        index: Index::with_capacity(likely),
+        unfinished: HashMap::new(),
+        garbage: Vec::new(),
+        dead: Vec::new(),
+        next_id: 1,
+        stale: 0,
+        disk,
     };
-    let length = file.metadata()?.len();
-    let mut reader = BufReader::with_capacity(1 << 20, file);
-    let mut finished: HashMap<u128, Finished> = HashMap::new();
-    let mut unfinished: HashMap<u64, Generation> = HashMap::new();
-    let mut replayed = Replayed { next_id: 1, ..Replayed::default() };
-    let mut record = Vec::new();
-    while let Some(kind) = next(&mut reader, &mut record)? {
-        replayed.good += record.len() as u64 + 12;
-        let payload = &record[1..];
+    let end = record::read_all(path, |kind, payload| replay.take(kind, payload))?;
+    Ok(replay.end(end, bytes))
+}
+
+/// Bytes of the record of a finished object.
+const FINISHED_RECORD: u64 = 4 + 1 + 16 + 16 + 8;
+
+struct Replay {
+    index: Index,
+    unfinished: HashMap<u64, Generation>,
+    garbage: Vec<(u128, u64)>,
+    dead: Vec<Spot>,
+    next_id: u64,
+    stale: u64,
+    disk: u8,
+}
+
+impl Replay {
+    fn take(&mut self, kind: u8, payload: &[u8]) {
         match (kind, payload.len()) {
-            (FINISHED, 28) => {
-                let (name, id) = name_and_id(payload);
-                let pages = u32::from_le_bytes(payload[24..28].try_into().unwrap_or_default());
-                replayed.next_id = replayed.next_id.max(id + 1);
-                unfinished.remove(&id);
-                if let Some(before) = finished.insert(name, Finished { id, pages })
-                    && before.id != id
-                {
-                    replayed.garbage.push((name, before.id));
-                }
+            (FINISHED, 32) => {
+                let finished = Finished::from_bytes(payload[16..].try_into().unwrap_or_default());
+                self.next_id = self.next_id.max(finished.id + 1);
+                self.unfinished.remove(&finished.id);
+                let name = u128::from_le_bytes(payload[..16].try_into().unwrap_or_default());
+                let before = self.index.insert(name, Held::Finished(finished));
+                self.leave(name, before, finished);
             }
             (HEADER, _) => {
                 let header = serde_json::from_slice::<Header>(payload).ok();
-                let Some(generation) = header.and_then(|header| header.restore()) else { continue };
-                replayed.next_id = replayed.next_id.max(generation.id + 1);
-                if let Some(before) = unfinished.remove(&generation.id) {
+                let Some(generation) = header.and_then(|header| header.restore()) else { return };
+                self.next_id = self.next_id.max(generation.id + 1);
+                if let Some(before) = self.unfinished.remove(&generation.id) {
                     let disk = before.disk_state();
                     for (block, sum) in
                         (0..).zip(&disk.sums).filter(|(block, _)| disk.blocks.contains(*block))
@@ -146,162 +116,163 @@ pub(super) fn replay(path: &Path) -> Result<Replayed> {
                         keep_block(&generation, block, *sum);
                     }
                 }
-                unfinished.insert(generation.id, generation);
+                generation.settle(self.disk);
+                self.unfinished.insert(generation.id, generation);
             }
             (BLOCK, 20) => {
                 let id = u64::from_le_bytes(payload[0..8].try_into().unwrap_or_default());
                 let block = u32::from_le_bytes(payload[8..12].try_into().unwrap_or_default());
                 let sum = u64::from_le_bytes(payload[12..20].try_into().unwrap_or_default());
-                if let Some(generation) = unfinished.get(&id) {
+                if let Some(generation) = self.unfinished.get(&id) {
                     keep_block(generation, block, sum);
                 }
             }
             (DROP, 24) => {
-                let (name, id) = name_and_id(payload);
-                unfinished.remove(&id);
-                if finished.get(&name).is_some_and(|finished| finished.id == id) {
-                    finished.remove(&name);
+                let name = u128::from_le_bytes(payload[..16].try_into().unwrap_or_default());
+                let id = u64::from_le_bytes(payload[16..].try_into().unwrap_or_default());
+                self.unfinished.remove(&id);
+                if let Some(Held::Finished(finished)) = self.index.remove(name, id)
+                    && let Place::Packed(spot) = finished.place()
+                {
+                    self.dead.push(spot);
                 }
-                replayed.dead += 1;
+                self.stale += 1;
             }
-            (VARIES, _) => replayed.varies.extend(serde_json::from_slice::<Varies>(payload).ok()),
-            (PURGE, _) => replayed.purges.extend(serde_json::from_slice::<Purge>(payload).ok()),
             _ => {}
         }
     }
-    replayed.torn = replayed.good != length;
-    replayed.gather(finished, unfinished);
-    Ok(replayed)
+
+    /// What stood under a name before `now` is of no use any more.
+    fn leave(&mut self, name: u128, before: Option<Held>, now: Finished) {
+        let Some(Held::Finished(before)) = before else { return };
+        match before.place() {
+            Place::Packed(spot) if before != now => self.dead.push(spot),
+            Place::File(_) if before.id != now.id => self.garbage.push((name, before.id)),
+            _ => {}
+        }
+        self.stale += 1;
+    }
+
+    /// Of two versions of one object only the newer is current; a body without a length was never
+    /// finished and cannot be.
+    fn end(mut self, end: End, bytes: u64) -> Replayed {
+        for (id, generation) in std::mem::take(&mut self.unfinished) {
+            let name = generation.key.hash();
+            let newer = self.index.id(name).is_some_and(|other| other > id);
+            if newer || generation.length().is_none() || generation.disk_state().blocks.len() == 0 {
+                self.garbage.push((name, id));
+            } else if let Some(Held::Finished(before)) =
+                self.index.insert(name, Held::Unfinished(Arc::new(generation)))
+            {
+                match before.place() {
+                    Place::Packed(spot) => self.dead.push(spot),
+                    Place::File(_) => self.garbage.push((name, before.id)),
+                }
+            }
+        }
+        let finished: u64 = self.index.finished().map(|(_, it)| Held::Finished(it).cost()).sum();
+        let unfinished: u64 = self.index.unfinished().map(|it| it.disk_state().bytes).sum();
+        let stale = self.stale + self.garbage.len() as u64;
+        Replayed {
+            used: finished + unfinished,
+            index: self.index,
+            garbage: self.garbage,
+            dead: self.dead,
+            next_id: self.next_id,
+            end,
+            stale,
+            bytes,
+        }
+    }
 }
 
 impl Replayed {
-    /// Of two versions of one object only the newer is current; a body without a length was never
-    /// finished and cannot be.
-    fn gather(&mut self, finished: HashMap<u128, Finished>, unfinished: HashMap<u64, Generation>) {
-        self.index = Index::with_capacity(finished.len());
-        let mut by_age: Vec<_> =
-            finished.into_iter().map(|(name, it)| (it.id, name, Held::Finished(it))).collect();
-        by_age.extend(unfinished.into_values().map(|generation| {
-            (generation.id, generation.key.hash(), Held::Unfinished(Arc::new(generation)))
-        }));
-        by_age.sort_unstable_by_key(|(id, ..)| *id);
-        for (id, name, held) in by_age {
-            if let Held::Unfinished(generation) = &held
-                && (generation.length().is_none() || generation.disk_state().blocks.len() == 0)
-            {
-                self.garbage.push((name, id));
-                continue;
-            }
-            self.used += held.cost();
-            if let Some(before) = self.index.insert(name, held) {
-                self.garbage.push((name, before.id()));
-                self.used = self.used.saturating_sub(before.cost());
-            }
-        }
-        self.dead += self.garbage.len() as u64;
-    }
-
     /// Whether the journal should be written anew rather than appended to.
     fn is_wasteful(&self) -> bool {
-        self.torn || self.was_absent || self.dead > 1000 && self.dead > self.index.len() as u64
+        self.end != End::Whole || self.stale > 1000 && self.stale > self.index.len() as u64
     }
 }
 
 fn keep_block(generation: &Generation, block: u32, sum: u64) {
     let length = generation.length().unwrap_or(u64::MAX);
     let bytes = blocks::bytes_of(block, generation.block, length);
-    generation.stored(block, sum, on_disk_bytes(bytes.end - bytes.start));
-}
-
-/// What bytes cost on a file system of 4 KiB pages.
-pub(super) fn on_disk_bytes(bytes: u64) -> u64 {
-    bytes.next_multiple_of(super::index::PAGE)
-}
-
-fn name_and_id(payload: &[u8]) -> (u128, u64) {
-    let name = u128::from_le_bytes(payload[0..16].try_into().unwrap_or_default());
-    (name, u64::from_le_bytes(payload[16..24].try_into().unwrap_or_default()))
-}
-
-/// Reads the next whole record (kind and payload) and returns its kind, or `None` at the end or at
-/// the first that is not whole.
-fn next(reader: &mut impl Read, record: &mut Vec<u8>) -> Result<Option<u8>> {
-    let mut length = [0; 4];
-    if !read_whole(reader, &mut length)? {
-        return Ok(None);
-    }
-    let length = u32::from_le_bytes(length) as usize;
-    if length == 0 || length > MAX_RECORD {
-        return Ok(None);
-    }
-    record.resize(length, 0);
-    let mut sum = [0; 8];
-    if !read_whole(reader, record)? || !read_whole(reader, &mut sum)? {
-        return Ok(None);
-    }
-    Ok((xxh3_64(record) == u64::from_le_bytes(sum)).then(|| record[0]))
-}
-
-fn read_whole(reader: &mut impl Read, into: &mut [u8]) -> Result<bool> {
-    match reader.read_exact(into) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn record(kind: u8, payload: &[&[u8]]) -> Vec<u8> {
-    let length: usize = payload.iter().map(|part| part.len()).sum::<usize>() + 1;
-    let mut record = Vec::with_capacity(length + 12);
-    record.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
-    record.push(kind);
-    payload.iter().for_each(|part| record.extend_from_slice(part));
-    let sum = xxh3_64(&record[4..]);
-    record.extend_from_slice(&sum.to_le_bytes());
-    record
+    let first = generation.disk_state().bytes == 0;
+    generation.stored(block, sum, space(bytes.end - bytes.start) + if first { FILE } else { 0 });
 }
 
 fn header_record(generation: &Generation) -> Result<Vec<u8>> {
-    Ok(record(HEADER, &[&serde_json::to_vec(&Header::of(generation))?]))
+    Ok(framed(HEADER, &[&serde_json::to_vec(&Header::of(generation))?]))
 }
 
 fn block_record(id: u64, block: u32, sum: u64) -> Vec<u8> {
-    record(BLOCK, &[&id.to_le_bytes(), &block.to_le_bytes(), &sum.to_le_bytes()])
+    framed(BLOCK, &[&id.to_le_bytes(), &block.to_le_bytes(), &sum.to_le_bytes()])
 }
 
 fn finished_record(name: u128, finished: Finished) -> Vec<u8> {
-    record(FINISHED, &[&name.to_le_bytes(), &finished.id.to_le_bytes(), &finished.pages.to_le_bytes()])
+    framed(FINISHED, &[&name.to_le_bytes(), &finished.bytes()])
 }
 
 impl Journal {
     /// Goes on with the journal that was replayed; one that is torn, or mostly about what is gone, is
     /// first written anew.
-    pub(super) fn open(path: &Path, replayed: &Replayed, other: &Other) -> Result<Self> {
-        let file = if replayed.is_wasteful() {
-            rewritten(path, &replayed.index, other)?
-        } else {
-            OpenOptions::new().append(true).open(path)?
-        };
-        Ok(Self { path: path.to_owned(), file: Mutex::new(file), written: AtomicU64::new(0) })
+    pub(super) fn open(path: &Path, replayed: &Replayed) -> Result<Self> {
+        let mut bytes = replayed.bytes;
+        if replayed.is_wasteful() {
+            bytes = write_anew(path, &Snapshot::of(&replayed.index), || Vec::new())?;
+        }
+        let file = OpenOptions::new().append(true).open(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: Mutex::new(Writing { file, meanwhile: None }),
+            bytes: AtomicU64::new(bytes),
+            made: AtomicU64::new(bytes),
+        })
     }
 
-    /// Writes the journal anew while open; appends wait meanwhile. The rest is asked for once they
-    /// wait, so that nothing falls between what is asked and the new file.
-    pub(super) fn compact(&self, index: &Mutex<Index>, other: impl FnOnce() -> Other) -> Result<()> {
-        let mut file = self.file.lock();
-        *file = rewritten(&self.path, &index.lock(), &other())?;
-        self.written.store(0, Ordering::Relaxed);
+    /// Writes the journal anew while it is in use, once it is more than twice as long as it was made.
+    /// Appends go on meanwhile and are carried over at the end.
+    pub(super) fn compact(&self, index: &Mutex<Index>) -> Result<()> {
+        let snapshot = {
+            let mut writing = self.file.lock();
+            writing.meanwhile = Some(Vec::new());
+            Snapshot::of(&index.lock())
+        };
+        let mut held = None;
+        let written = write_anew(&self.path, &snapshot, || {
+            let mut writing = self.file.lock();
+            let meanwhile = writing.meanwhile.take().unwrap_or_default();
+            held = Some(writing);
+            meanwhile
+        });
+        let mut writing = held.unwrap_or_else(|| self.file.lock());
+        writing.meanwhile = None;
+        let bytes = written?;
+        writing.file = OpenOptions::new().append(true).open(&self.path)?;
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.made.store(bytes, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Bytes appended since it was last written anew.
-    pub(super) fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
+    /// Whether it should be written anew.
+    pub(super) fn is_long(&self) -> bool {
+        let made = self.made.load(Ordering::Relaxed);
+        self.bytes.load(Ordering::Relaxed) > made.max(COMPACT) + made
+    }
+
+    /// Space that it takes, and takes once more while it is written anew; always some pages more than it
+    /// has grown to.
+    pub(super) fn space(&self) -> u64 {
+        (self.bytes.load(Ordering::Relaxed) * 2 + 1).next_multiple_of(4 * PAGE)
     }
 
     fn append(&self, record: &[u8]) -> Result<()> {
-        self.written.fetch_add(record.len() as u64, Ordering::Relaxed);
-        self.file.lock().write_all(record)
+        let mut writing = self.file.lock();
+        writing.file.write_all(record)?;
+        self.bytes.fetch_add(record.len() as u64, Ordering::Relaxed);
+        if let Some(meanwhile) = &mut writing.meanwhile {
+            meanwhile.extend_from_slice(record);
+        }
+        Ok(())
     }
 
     pub(super) fn append_header(&self, generation: &Generation) -> Result<()> {
@@ -317,43 +288,40 @@ impl Journal {
     }
 
     pub(super) fn append_drop(&self, name: u128, id: u64) -> Result<()> {
-        self.append(&record(DROP, &[&name.to_le_bytes(), &id.to_le_bytes()]))
-    }
-
-    pub(super) fn append_varies(&self, varies: &Varies) -> Result<()> {
-        self.append(&record(VARIES, &[&serde_json::to_vec(varies)?]))
-    }
-
-    /// A purge is on the disk itself before it is acknowledged.
-    pub(super) fn append_purge(&self, purge: &Purge) -> Result<()> {
-        let record = record(PURGE, &[&serde_json::to_vec(purge)?]);
-        let mut file = self.file.lock();
-        file.write_all(&record)?;
-        file.sync_data()
+        self.append(&framed(DROP, &[&name.to_le_bytes(), &id.to_le_bytes()]))
     }
 }
 
-/// A journal of exactly this, written beside the old one and put in its place.
-fn rewritten(path: &Path, index: &Index, other: &Other) -> Result<File> {
+/// What the index holds at one moment.
+struct Snapshot {
+    finished: Vec<(u128, Finished)>,
+    unfinished: Vec<Arc<Generation>>,
+}
+
+impl Snapshot {
+    fn of(index: &Index) -> Self {
+        Self { finished: index.finished().collect(), unfinished: index.unfinished().cloned().collect() }
+    }
+}
+
+/// A journal of exactly this and what came meanwhile, written beside the old one and put in its place.
+/// Returns its length.
+fn write_anew(path: &Path, snapshot: &Snapshot, meanwhile: impl FnOnce() -> Vec<u8>) -> Result<u64> {
     let beside = path.with_extension("new");
     let mut writer = BufWriter::with_capacity(1 << 20, File::create(&beside)?);
-    for purge in &other.purges {
-        writer.write_all(&record(PURGE, &[&serde_json::to_vec(purge)?]))?;
+    for (name, finished) in &snapshot.finished {
+        writer.write_all(&finished_record(*name, *finished))?;
     }
-    for varies in &other.varies {
-        writer.write_all(&record(VARIES, &[&serde_json::to_vec(varies)?]))?;
-    }
-    for (name, finished) in index.finished() {
-        writer.write_all(&finished_record(name, finished))?;
-    }
-    for generation in index.unfinished() {
+    for generation in &snapshot.unfinished {
         let disk = generation.disk_state();
         writer.write_all(&header_record(generation)?)?;
         for (block, sum) in (0..).zip(&disk.sums).filter(|(block, _)| disk.blocks.contains(*block)) {
             writer.write_all(&block_record(generation.id, block, *sum))?;
         }
     }
-    writer.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_data()?;
+    writer.write_all(&meanwhile())?;
+    let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    file.sync_data()?;
     std::fs::rename(&beside, path)?;
-    OpenOptions::new().append(true).open(path)
+    Ok(file.metadata()?.len())
 }

@@ -69,12 +69,12 @@ impl Header {
     }
 }
 
-/// Writes the trailer of a generation whose blocks are all in `path`; returns the bytes of the file.
-pub(super) fn write(path: &Path, generation: &Generation) -> Result<u64> {
+/// The trailer of a generation whose blocks are all in its file.
+pub(super) fn encoded(generation: &Generation) -> Result<Vec<u8>> {
     let length = generation.length().ok_or_else(|| Error::other("the length is not known"))?;
     let header = serde_json::to_vec(&Header::of(generation))?;
     let sums = generation.disk_state().sums;
-    let mut trailer = Vec::with_capacity(header.len() + sums.len() * 8 + 32);
+    let mut trailer = Vec::with_capacity(header.len() + sums.len() * 8 + FOOTER as usize);
     trailer.extend_from_slice(&header);
     for sum in &sums {
         trailer.extend_from_slice(&sum.to_le_bytes());
@@ -85,12 +85,16 @@ pub(super) fn write(path: &Path, generation: &Generation) -> Result<u64> {
     let sum = xxh3_64(&trailer);
     trailer.extend_from_slice(&sum.to_le_bytes());
     trailer.extend_from_slice(&MAGIC.to_le_bytes());
+    Ok(trailer)
+}
+
+/// Writes a trailer behind a body of `length` bytes.
+pub(super) fn write(path: &Path, length: u64, trailer: &[u8]) -> Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
-    file.write_all_at(&trailer, length)?;
-    let end = length + trailer.len() as u64;
+    super::files::reserve(&file, length, trailer.len() as u64)?;
+    file.write_all_at(trailer, length)?;
     // An older trailer may have been longer; the footer is looked for at the end.
-    file.set_len(end)?;
-    Ok(end)
+    file.set_len(length + trailer.len() as u64)
 }
 
 /// Reads the generation whose file `path` is; `InvalidData` if its trailer is not whole.
@@ -156,9 +160,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("body");
         std::fs::write(&path, vec![1; 10_000]).unwrap();
-        write(&path, &generation("\"a much longer entity tag than the other\"")).unwrap();
-        let end = write(&path, &generation("\"b\"")).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), end);
+        for etag in ["\"a much longer entity tag than the other\"", "\"b\""] {
+            let trailer = encoded(&generation(etag)).unwrap();
+            write(&path, 10_000, &trailer).unwrap();
+            assert_eq!(std::fs::metadata(&path).unwrap().len(), 10_000 + trailer.len() as u64);
+        }
         let back = read(&path).unwrap();
         assert_eq!((back.id, back.fence(), back.length()), (7, 5, Some(10_000)));
         assert_eq!(back.key, generation("\"b\"").key);
@@ -172,7 +178,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("body");
         std::fs::write(&path, vec![1; 10_000]).unwrap();
-        write(&path, &generation("\"a\"")).unwrap();
+        write(&path, 10_000, &encoded(&generation("\"a\"")).unwrap()).unwrap();
         let whole = std::fs::read(&path).unwrap();
         for at in 10_000..whole.len() {
             let mut torn = whole.clone();

@@ -7,12 +7,16 @@ use super::*;
 use crate::{CacheError, Purge, PurgeMode};
 use kromka_config::DiskConfig;
 
-async fn on_disk(origin: &Arc<Origin>, path: &Path, size: u64) -> Arc<Tier<Arc<Origin>>> {
+pub(super) async fn on_disk(origin: &Arc<Origin>, path: &Path, size: u64) -> Arc<Tier<Arc<Origin>>> {
     let mut config = config();
-    config.disk = Some(DiskConfig { path: path.to_owned(), size: ByteSize(size) });
-    // The lock of a tier that was dropped goes with its thread, a moment later.
+    config.disk = vec![DiskConfig { path: path.to_owned(), size: ByteSize(size), weight: 100 }];
+    open(origin, &config).await
+}
+
+pub(super) async fn open(origin: &Arc<Origin>, config: &CacheConfig) -> Arc<Tier<Arc<Origin>>> {
+    // The lock of a tier that was dropped goes with its threads, a moment later.
     for _ in 0..200 {
-        match Tier::open("test", &config, origin.clone()).await {
+        match Tier::open("test", config, origin.clone()).await {
             Err(CacheError::Locked { .. }) => tokio::time::sleep(Duration::from_millis(10)).await,
             opened => return opened.unwrap(),
         }
@@ -20,11 +24,12 @@ async fn on_disk(origin: &Arc<Origin>, path: &Path, size: u64) -> Arc<Tier<Arc<O
     panic!("the disk stays locked");
 }
 
-fn bodies(root: &Path) -> Vec<PathBuf> {
+pub(super) fn bodies(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root.join("objects")];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
+        // One that was just emptied may be gone.
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.is_dir() { folders.push(path) } else { found.push(path) }
         }
@@ -197,7 +202,7 @@ async fn a_disk_is_used_by_one_process_at_a_time() {
     let origin = Origin::new();
     let tier = on_disk(&origin, folder.path(), 1 << 20).await;
     let mut config = config();
-    config.disk = Some(DiskConfig { path: folder.path().to_owned(), size: ByteSize(1 << 20) });
+    config.disk = vec![DiskConfig { path: folder.path().to_owned(), size: ByteSize(1 << 20), weight: 100 }];
     let second = Tier::open("test", &config, origin.clone()).await;
     assert!(matches!(second, Err(CacheError::Locked { .. })));
     drop(tier);

@@ -217,8 +217,11 @@ async fn a_body_of_unknown_length_that_breaks_off_breaks_off_for_the_viewer_and_
         origin.set(Mood::NoLengthBreaks(70_000));
         let mut config = config();
         if with_disk {
-            config.disk =
-                Some(kromka_config::DiskConfig { path: folder.path().into(), size: ByteSize(1 << 20) });
+            config.disk = vec![kromka_config::DiskConfig {
+                path: folder.path().into(),
+                size: ByteSize(1 << 20),
+                weight: 100,
+            }];
         }
         let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
         let answer = get(&tier, "/a.ts").ask().await.unwrap();
@@ -237,7 +240,11 @@ async fn who_comes_just_as_the_fetch_ends_does_not_fetch_again() {
     let mut config = config();
     // Too little memory to rely on.
     config.memory = ByteSize(64 << 10);
-    config.disk = Some(kromka_config::DiskConfig { path: folder.path().into(), size: ByteSize(100 << 20) });
+    config.disk = vec![kromka_config::DiskConfig {
+        path: folder.path().into(),
+        size: ByteSize(100 << 20),
+        weight: 100,
+    }];
     let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
     for n in 0..100u8 {
         let path = format!("/{n}.ts");

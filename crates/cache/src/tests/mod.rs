@@ -3,6 +3,8 @@
 
 mod adopt;
 mod disk;
+mod disks;
+mod faults;
 mod fills;
 mod freshness;
 mod merging;

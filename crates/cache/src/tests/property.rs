@@ -128,7 +128,7 @@ proptest! {
             // What evicts blocks while they are read.
             if tiny { config.memory = ByteSize(40_000); }
             if with_disk {
-                config.disk = Some(kromka_config::DiskConfig { path: folder.path().to_owned(), size: ByteSize(200_000) });
+                config.disk = vec![kromka_config::DiskConfig { path: folder.path().to_owned(), size: ByteSize(200_000), weight: 100 }];
             }
             let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
             let readers: Vec<_> = steps.into_iter().map(|step| {

@@ -81,8 +81,11 @@ async fn a_tag_over_many_objects_costs_one_mark_and_one_record() {
     let origin = Origin::new();
     let mut config = config();
     config.memory = ByteSize(64 << 20);
-    config.disk =
-        Some(kromka_config::DiskConfig { path: folder.path().to_owned(), size: ByteSize(100 << 20) });
+    config.disk = vec![kromka_config::DiskConfig {
+        path: folder.path().to_owned(),
+        size: ByteSize(100 << 20),
+        weight: 100,
+    }];
     let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
     let journal = || std::fs::metadata(folder.path().join("journal")).unwrap().len();
     let mut costs = Vec::new();

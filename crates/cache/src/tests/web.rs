@@ -85,8 +85,11 @@ async fn an_unsafe_request_undoes_every_representation_on_disk_too() {
     origin.put("/a", pattern(10, 1), "\"1\"", "max-age=60");
     origin.edit("/a", |thing| thing.fields.push(("vary", "foo".into())));
     let mut config = config();
-    config.disk =
-        Some(kromka_config::DiskConfig { path: folder.path().to_owned(), size: ByteSize(10 << 20) });
+    config.disk = vec![kromka_config::DiskConfig {
+        path: folder.path().to_owned(),
+        size: ByteSize(10 << 20),
+        weight: 100,
+    }];
     let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
     for foo in ["1", "2"] {
         get(&tier, "/a").web().with("foo", foo).whole().await;
