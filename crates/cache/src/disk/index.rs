@@ -191,7 +191,7 @@ impl Index {
         }
         match held {
             Held::Finished(finished) => {
-                drop(self.finished.insert(slot(name), Entry { finished, uses: 0 }));
+                self.finished.insert(slot(name), Entry { finished, uses: 0 });
             }
             Held::Unfinished(generation) => drop(self.unfinished.insert(name, generation)),
         }

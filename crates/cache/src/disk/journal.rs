@@ -218,7 +218,7 @@ impl Journal {
     pub(super) fn open(path: &Path, replayed: &Replayed) -> Result<Self> {
         let mut bytes = replayed.bytes;
         if replayed.is_wasteful() {
-            bytes = write_anew(path, &Snapshot::of(&replayed.index), || Vec::new())?;
+            bytes = write_anew(path, &Snapshot::of(&replayed.index), Vec::new)?;
         }
         let file = OpenOptions::new().append(true).open(path)?;
         Ok(Self {
