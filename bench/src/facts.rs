@@ -38,6 +38,11 @@ impl Facts {
 
     /// The same for other peers and load tools.
     pub fn beside(binary: &Path, peers: Vec<String>, tools: Vec<String>) -> Facts {
+        Facts { kromka: kromka::version(binary), peers, tools, ..Facts::of_machine() }
+    }
+
+    /// The machine and the commit alone, where nothing but this repository's own code runs.
+    pub fn of_machine() -> Facts {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let models: Vec<&str> = info
             .lines()
@@ -52,20 +57,22 @@ impl Facts {
                 .max(models.len()),
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
             commit: said("git", &["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "--short=12", "HEAD"]),
-            kromka: kromka::version(binary),
-            peers,
-            tools,
+            kromka: String::new(),
+            peers: Vec::new(),
+            tools: Vec::new(),
         }
     }
 
     /// The facts as lines of a list.
     pub fn lines(&self) -> Vec<String> {
-        vec![
+        let mut lines = vec![
             format!("{} UTC, commit {}", self.at, self.commit),
             format!("{}, {} cores, Linux {}", self.processor, self.cores, self.kernel),
-            format!("{}; {}", self.kromka, self.peers.join("; ")),
-            self.tools.join("; "),
-        ]
+        ];
+        if !self.kromka.is_empty() {
+            lines.extend([format!("{}; {}", self.kromka, self.peers.join("; ")), self.tools.join("; ")]);
+        }
+        lines
     }
 }
 

@@ -12,6 +12,8 @@
 //! 4. the telling: [`table`] is for people, [`report`] keeps both table and numbers as evidence, [`facts`]
 //!    says what machine and which versions it was.
 //!
+//! Apart from these stands [`sim`]: routing policies in a simulated world, which measures no program and no clock.
+//!
 //! Units of work are compared by CPU time, not by wall time: machines are shared and noisy. It measures
 //! programs from outside and must not know how they work inside.
 
@@ -25,6 +27,7 @@ pub mod peers;
 pub mod process;
 pub mod quantile;
 pub mod report;
+pub mod sim;
 pub mod source;
 pub mod table;
 pub mod viewers;

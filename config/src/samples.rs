@@ -94,6 +94,7 @@ fn the_structs_state_the_same_bounds() {
         include_str!("node.rs"),
         include_str!("routing.rs"),
         include_str!("sessions.rs"),
+        include_str!("site.rs"),
         include_str!("steering.rs"),
         include_str!("upstream.rs"),
     ];

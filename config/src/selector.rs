@@ -8,7 +8,7 @@ use crate::reader::{NAME, SecretRule, Table, TextRule};
 use crate::service::{read_services, unique};
 use crate::{
     AdminConfig, DnsConfig, Limits, ListenConfig, LogConfig, RoutingConfig, Secret, SelectorService,
-    SessionsConfig, SteeringConfig, StoreConfig, TlsConfig,
+    SessionsConfig, SiteConfig, SteeringConfig, StoreConfig, TlsConfig,
 };
 
 /// All settings of `kromka selector`.
@@ -38,6 +38,8 @@ pub struct SelectorConfig {
     pub dns: DnsConfig,
     /// `[steering]`: how often players ask which edge to take.
     pub steering: SteeringConfig,
+    /// `[[site]]`: what is known of sites beforehand. Default none.
+    pub site: Vec<SiteConfig>,
     /// `[[service]]`: what it hands out sessions for, at least one.
     pub service: Vec<SelectorService>,
     /// Whether `/player` shows a page to try a stream with. Default true; it needs no secret and shows none.
@@ -81,6 +83,7 @@ impl SelectorConfig {
             routing: RoutingConfig::read(root.table("routing")),
             dns: DnsConfig::read(root.table("dns")),
             steering: SteeringConfig::read(root.table("steering")),
+            site: SiteConfig::read_all(&mut root),
             service: read_services(&mut root, |table| SelectorService::read(table)),
             player: root.switch("player", true),
             log: LogConfig::read(root.table("log")),

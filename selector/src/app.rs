@@ -13,7 +13,7 @@ use crate::{
     keys::Keyring,
     metrics::{Metrics, Surface},
     operations::Tracker,
-    rank::{Question, Ranking, Snapshot, rank},
+    rank::{Question, Ranking, Snapshot, decide},
     roster::Roster,
     store::Store,
 };
@@ -79,10 +79,10 @@ impl App {
     ) -> T {
         let snapshot: Arc<Snapshot> = self.roster.snapshot();
         let began = Instant::now();
-        let ranking = rank(&snapshot, &Question { now_ms: self.roster.now_ms(), ..question });
+        let ranking = decide(&snapshot, &Question { now_ms: self.roster.now_ms(), ..question });
         self.metrics.decided(surface, ranking.verdict, began.elapsed().as_secs_f64());
-        if assign && let Some(first) = ranking.edges.first() {
-            first.edge.assigned.add();
+        if assign {
+            ranking.assign(1.0);
         }
         render(&ranking)
     }

@@ -69,7 +69,7 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
     let gate = Gatekeeper::new(&config.token, &config.node_token)?;
     let store = Store::open(&config.store.path).await?;
     let now = now_ms();
-    let roster = Roster::new(&config.routing);
+    let roster = Roster::new(&config.routing, &config.site);
     roster.restore(store.nodes().await?, now);
     let app = Arc::new(App {
         url: urls.plain.as_str().trim_end_matches('/').to_owned(),

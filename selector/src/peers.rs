@@ -15,7 +15,7 @@ const PEERS: usize = 2;
 /// others for others, so that no edge is everybody's second.
 pub(crate) fn peers(snapshot: &Snapshot, heartbeat: &Heartbeat, now_ms: u64) -> Vec<PeerEdge> {
     let serves = |peer: &Candidate| {
-        matches!(peer.standing(&snapshot.settings, now_ms), NodeState::Up | NodeState::Suspect)
+        matches!(peer.standing(snapshot.settings(), now_ms), NodeState::Up | NodeState::Suspect)
     };
     let clonable = |peer: &Candidate| {
         let plain = differ_in_host_alone(&heartbeat.url, &peer.url).is_some();
@@ -27,7 +27,7 @@ pub(crate) fn peers(snapshot: &Snapshot, heartbeat: &Heartbeat, now_ms: u64) -> 
         plain && secure
     };
     let mut others: Vec<&Candidate> = snapshot
-        .edges
+        .edges()
         .iter()
         .filter(|peer| *peer.id != *heartbeat.id && serves(peer) && !clonable(peer))
         .collect();

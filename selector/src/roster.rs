@@ -1,20 +1,23 @@
 //! The roster: every node, as its heartbeats show it.
 //!
-//! Heartbeats come in, an immutable [`Snapshot`] of the edges goes out: it is replaced with every heartbeat and
-//! with every tick, and read without a lock. Silence needs no timer: how old a report is gets judged against `now`
-//! by whoever asks.
+//! Heartbeats come in, an immutable [`Snapshot`] of the edges goes out: it is replaced with every tick, at once when
+//! something happened that matters, and with other heartbeats as often as is cheap; it is read without a lock.
+//! Silence needs no timer: how old a report is gets judged against `now` by whoever asks.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
-use kromka_config::RoutingConfig;
+use kromka_config::{RoutingConfig, SiteConfig};
 use kromka_control::{CellRtt, Heartbeat, NodeInfo, NodeRole, NodeState};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use url::Url;
 
 use crate::{
-    rank::{Assigned, Candidate, Cell, Distances, Reach, Settings, Snapshot},
+    rank::{
+        Assigned, Candidate, Cell, Distances, Gain, Learner, Parts, Position, Reach, Settings, SiteSettings,
+        Snapshot, Whereabouts, Zones, score::Prices,
+    },
     store::nodes::StoredNode,
 };
 
@@ -39,6 +42,16 @@ const TELLING_CONNECTIONS: u64 = 8;
 
 /// Capacity in bits per second of an edge that names no limit.
 const UNLIMITED_BPS: u64 = 10_000_000_000;
+
+/// Edges for whose sake snapshots are a millisecond apart where nothing notable happened: building one takes a
+/// microsecond for every few edges, and that is to be a small share of all time. A tick makes up for what was left out.
+const EDGES_PER_MS: u64 = 20;
+
+/// The same for tables of distances and the cells in them.
+const CELLS_PER_MS: u64 = 1_000;
+
+/// Selectors that may share a fleet; it bounds what is made of the viewers that others send.
+const SELECTORS_MAX: u32 = 8;
 
 /// Why a heartbeat was not taken.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,8 +82,19 @@ pub(crate) struct Roster {
 #[derive(Debug, Default)]
 struct Nodes {
     entries: BTreeMap<String, Entry>,
+    learner: Learner,
     distances: Arc<Distances>,
-    version: u64,
+    zones: Arc<Zones>,
+    published_ms: u64,
+    tabled_ms: u64,
+}
+
+impl Nodes {
+    /// Takes over what was learnt of distances.
+    fn table(&mut self, now_ms: u64) {
+        self.tabled_ms = now_ms;
+        self.distances = Arc::new(self.learner.table(now_ms));
+    }
 }
 
 #[derive(Debug)]
@@ -84,29 +108,43 @@ struct Entry {
     gone: bool,
     drained: bool,
     revision: u64,
+    /// When it came back, see [`Candidate::returned_ms`].
+    returned_ms: Option<u64>,
     assigned: Arc<Assigned>,
     reach: Reach,
+    gain: Gain,
 }
 
 impl Roster {
     /// An empty roster.
-    pub(crate) fn new(routing: &RoutingConfig) -> Roster {
+    pub(crate) fn new(routing: &RoutingConfig, sites: &[SiteConfig]) -> Roster {
+        let of_site = |site: &SiteConfig| {
+            let position = site.latitude.zip(site.longitude);
+            let position = position.map(|(latitude, longitude)| Position::exact(latitude, longitude));
+            (site.id.clone(), SiteSettings { cost_ms: f64::from(site.cost_ms), position })
+        };
         let settings = Arc::new(Settings {
             suspect_after_ms: routing.suspect_after.as_millis() as u64,
             down_after_ms: routing.down_after.as_millis() as u64,
-            price_ms: f64::from(routing.price_ms),
+            prices: Prices::new(f64::from(routing.price_ms)),
             spill: routing.spill,
             tie_ms: f64::from(routing.tie_ms),
+            sites: sites.iter().map(of_site).collect(),
             ..Settings::default()
         });
-        let snapshot = Snapshot { settings: Arc::clone(&settings), ..Snapshot::default() };
-        Roster {
+        let mut nodes = Nodes::default();
+        for (site, known) in &settings.sites {
+            nodes.learner.site(site, known.position);
+        }
+        let roster = Roster {
             settings,
             began: Instant::now(),
-            nodes: Mutex::default(),
-            published: ArcSwap::from_pointee(snapshot),
+            nodes: Mutex::new(nodes),
+            published: ArcSwap::default(),
             receipts: watch::Sender::new(0),
-        }
+        };
+        roster.publish(&mut roster.nodes.lock());
+        roster
     }
 
     /// Takes up nodes as they were kept. They count as suspect until they are heard: better than nothing just
@@ -123,8 +161,10 @@ impl Roster {
                 gone: node.gone,
                 drained: node.drained,
                 revision: node.revision,
+                returned_ms: None,
                 assigned: Arc::default(),
                 reach: reach(&node.heartbeat),
+                gain: Gain::new(SELECTORS_MAX),
                 heartbeat: node.heartbeat,
             };
             nodes.entries.insert(entry.heartbeat.id.clone(), entry);
@@ -155,7 +195,13 @@ impl Roster {
                 let moved = (&before.url, &before.tls_url, &before.site, before.role)
                     != (&heartbeat.url, &heartbeat.tls_url, &heartbeat.site, heartbeat.role);
                 let notable = moved || entry.gone != heartbeat.goodbye || !entry.heard_here;
-                entry.assigned.reported();
+                let elapsed_ms = now_ms.saturating_sub(entry.heard_ms);
+                let sent = entry.assigned.reported(elapsed_ms, self.settings.settle_ms);
+                entry.gain.learn(heartbeat.sessions_started, sent, elapsed_ms);
+                let was_away = entry.gone || elapsed_ms > self.settings.down_after_ms;
+                if entry.heard_here && (was_away || before.boot != heartbeat.boot) {
+                    entry.returned_ms = Some(now_ms);
+                }
                 if before.boot != heartbeat.boot {
                     entry.rtt_read = 0;
                 }
@@ -176,25 +222,30 @@ impl Roster {
                     gone: heartbeat.goodbye,
                     drained: false,
                     revision: 1,
+                    // Among others that are at work it is the one that is cold; together they all are.
+                    returned_ms: Some(now_ms)
+                        .filter(|now| *now > CLOCK_BEGINS_MS + self.settings.slow_start_ms),
                     assigned: Arc::default(),
                     reach: reach(heartbeat),
+                    gain: Gain::new(SELECTORS_MAX),
                 };
                 nodes.entries.insert(heartbeat.id.clone(), entry);
                 Heard { notable: true, newer: true }
             }
         };
-        let news = nodes.entries.get_mut(&heartbeat.id).map_or(&[][..], Entry::unread);
-        if !news.is_empty() {
-            let news = news.to_vec();
-            let site: Arc<str> = Arc::from(heartbeat.site.as_str());
-            let distances = Arc::make_mut(&mut nodes.distances);
-            for rtt in &news {
-                if let Some(cell) = Cell::parse(&rtt.cell) {
-                    distances.learn(cell, &site, rtt.n, rtt.p50_ms);
-                }
+        let news = nodes.entries.get_mut(&heartbeat.id).map_or(&[][..], Entry::unread).to_vec();
+        for rtt in &news {
+            if let Some(cell) = Cell::parse(&rtt.cell) {
+                let place = Whereabouts::default();
+                nodes.learner.learn(cell, &place, &heartbeat.site, rtt.n, rtt.p50_ms, now_ms);
             }
         }
-        self.publish(&mut nodes);
+        if !news.is_empty() && now_ms >= nodes.tabled_ms + nodes.learner.len() as u64 / CELLS_PER_MS {
+            nodes.table(now_ms);
+        }
+        if heard.notable || now_ms >= nodes.published_ms + nodes.entries.len() as u64 / EDGES_PER_MS {
+            self.publish(&mut nodes);
+        }
         drop(nodes);
         self.receipts.send_modify(|version| *version += 1);
         Ok(heard)
@@ -208,6 +259,7 @@ impl Roster {
         nodes
             .entries
             .retain(|_, entry| entry.drained || now_ms.saturating_sub(entry.heard_ms) < 24 * LEFT_MS);
+        nodes.table(now_ms);
         self.publish(&mut nodes);
     }
 
@@ -343,16 +395,17 @@ impl Roster {
     }
 
     fn publish(&self, nodes: &mut Nodes) {
-        nodes.version += 1;
         let now_ms = self.now_ms();
+        nodes.published_ms = now_ms;
         let edges = nodes.entries.values().filter(|entry| entry.heartbeat.role == NodeRole::Edge);
-        let snapshot = Snapshot {
-            version: nodes.version,
+        let parts = Parts {
             edges: edges.map(|entry| entry.candidate(now_ms)).collect(),
             distances: Arc::clone(&nodes.distances),
+            zones: Arc::clone(&nodes.zones),
             settings: Arc::clone(&self.settings),
         };
-        self.published.store(Arc::new(snapshot));
+        let before = self.published.load();
+        self.published.store(Arc::new(Snapshot::build(parts, Some(&before), now_ms)));
     }
 }
 
@@ -390,6 +443,15 @@ impl Entry {
             few if few < TELLING_CONNECTIONS => SESSION_BPS,
             many => (load.egress_bps / many).clamp(64_000, 50_000_000),
         };
+        let capacity_bps = if load.egress_limit_bps == 0 { UNLIMITED_BPS } else { load.egress_limit_bps };
+        // Where another resource than the line is the tightest, a viewer takes of it as of the line.
+        let reported = load.utilisation();
+        let session_load = match load.egress_bps {
+            telling if telling >= TELLING_CONNECTIONS * per_viewer => {
+                per_viewer as f64 * (reported / telling as f64).max(1.0 / capacity_bps as f64)
+            }
+            _ => per_viewer as f64 / capacity_bps as f64,
+        };
         Candidate {
             id: Arc::from(heartbeat.id.as_str()),
             site: Arc::from(heartbeat.site.as_str()),
@@ -399,9 +461,13 @@ impl Entry {
             heard_ms: self.heard_ms,
             draining: self.drained || heartbeat.state == NodeState::Draining,
             gone: self.gone || now_ms.saturating_sub(self.heard_ms) > LEFT_MS,
-            reported: load.utilisation(),
-            capacity_bps: if load.egress_limit_bps == 0 { UNLIMITED_BPS } else { load.egress_limit_bps },
-            session_bps: per_viewer,
+            ejected: false,
+            reported,
+            capacity_bps,
+            session_load,
+            gain: self.gain.value(),
+            share: 1.0,
+            returned_ms: self.returned_ms,
             assigned: Arc::clone(&self.assigned),
         }
     }

@@ -29,15 +29,13 @@ impl Table<'_> {
 
     /// A number from 0 to 1.
     pub(crate) fn ratio(&mut self, key: &'static str, default: f64) -> f64 {
-        self.bounded(key, Some(Ratio(default)), Ratio(0.0), Ratio(1.0), |value| {
-            let text = match value {
-                DeValue::Float(number) => number.as_str(),
-                DeValue::Integer(number) => number.as_str(),
-                other => return Err(format!("is {}, not a number", article(other))),
-            };
-            text.parse().map(Ratio).map_err(|_| format!("{text} is not a number"))
-        })
-        .map_or(default, |ratio| ratio.0)
+        self.bounded(key, Some(Decimal(default)), Decimal(0.0), Decimal(1.0), decimal)
+            .map_or(default, |ratio| ratio.0)
+    }
+
+    /// A number within bounds that has no default.
+    pub(crate) fn decimal(&mut self, key: &'static str, min: f64, max: f64) -> Option<f64> {
+        self.bounded(key, None, Decimal(min), Decimal(max), decimal).map(|number| number.0)
     }
 
     /// An amount of bytes within bounds.
@@ -154,20 +152,29 @@ impl Quoted for u64 {
         self.to_string()
     }
 }
-impl Quoted for Ratio {
+impl Quoted for Decimal {
     fn quoted(&self) -> String {
         self.to_string()
     }
 }
 
-/// A share, printed with a point so that TOML takes it for a float.
+/// Printed with a point so that TOML takes it for a float.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
-struct Ratio(f64);
+struct Decimal(f64);
 
-impl Display for Ratio {
+impl Display for Decimal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?}", self.0)
     }
+}
+
+fn decimal(value: &DeValue<'_>) -> Result<Decimal, String> {
+    let text = match value {
+        DeValue::Float(number) => number.as_str(),
+        DeValue::Integer(number) => number.as_str(),
+        other => return Err(format!("is {}, not a number", article(other))),
+    };
+    text.parse().map(Decimal).map_err(|_| format!("{text} is not a number"))
 }
 
 fn size(value: &DeValue<'_>) -> Result<ByteSize, String> {

@@ -42,7 +42,7 @@ pub(crate) fn route(app: &App, target: &str, peer: Peer) -> Result<Response<Text
     let (target, exclude) = excluded::taken(target)?;
     let key = content_key(&service.id, &path);
     let client = Some(peer.addr.ip());
-    let question = Question { client, content_key: &key, exclude: &exclude, k: 1, now_ms: 0 };
+    let question = Question { client, content_key: &key, exclude: &exclude, k: 1, ..Question::default() };
     let location = app.decide(Surface::Redirect, question, true, |ranking: &Ranking<'_>| {
         let edge = ranking.edges.first()?.edge;
         // A page loaded over TLS may not fetch over plain HTTP.

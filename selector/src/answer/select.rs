@@ -16,11 +16,11 @@ use crate::{
     app::{App, content_key},
     error::ApiError,
     metrics::Surface,
-    rank::{Place, Question, Ranking},
+    rank::{EDGES_MAX, Place, Question, Ranking},
 };
 
 /// Most edges in an answer, and how many there are if nobody says.
-const EDGES: usize = 8;
+const EDGES: usize = EDGES_MAX;
 
 /// How long an answer may be kept, in seconds.
 const TTL_S: u64 = 30;
@@ -72,7 +72,7 @@ pub(crate) fn select(app: &App, uri: &Uri, peer: Peer) -> Result<Response<Text>,
         n @ 1..=EDGES => n,
         n => return Err(ApiError::BadRequest(format!("n={n}; 1 to {EDGES} edges can be asked for"))),
     };
-    let question = Question { client, content_key: &key, exclude: &exclude, k, now_ms: 0 };
+    let question = Question { client, content_key: &key, exclude: &exclude, k, ..Question::default() };
     let answer = app.decide(Surface::Select, question, false, render);
     let text = serde_json::to_vec(&answer).map_err(|error| ApiError::Internal(error.to_string()))?;
     Ok(json(text))
@@ -92,13 +92,13 @@ fn render(ranking: &Ranking<'_>) -> SelectAnswer {
             Place::Spill => Standing::Spill,
             Place::Backup => Standing::Backup,
         },
-        reasons: ranked.reasons.iter().map(ToString::to_string).collect(),
+        reasons: ranked.reasons().iter().map(ToString::to_string).collect(),
     });
     SelectAnswer {
         decision_id: Uuid::now_v7().to_string(),
         ttl_s: TTL_S,
         cell: ranking.cell.to_string(),
-        source: if ranking.measured { "rum" } else { "prior" }.to_owned(),
+        source: ranking.source.as_str().to_owned(),
         edges: edges.collect(),
         reason: ranking.verdict.as_str().to_owned(),
     }

@@ -139,14 +139,16 @@ pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result
     };
     let key = content_key(&service.id, &path);
     let client = peer.addr.ip();
-    let question = Question { client: Some(client), content_key: &key, exclude: &[], k: EDGES, now_ms: 0 };
+    let session = asked.session.as_deref();
+    let question =
+        Question { client: Some(client), content_key: &key, session, k: EDGES, ..Question::default() };
     let lot = pace::lot(&asked.session.clone().unwrap_or_else(|| client.to_string()));
     let snapshot = app.roster.snapshot();
     let now_ms = app.roster.now_ms();
     let ways = app.decide(Surface::Steer, question, false, |ranking: &Ranking<'_>| {
         let ways = ways::order(ranking, &snapshot, &asked, lot, now_ms);
         if let Some(edge) = ways.moves_to.and_then(|at| ranking.edges.get(at)) {
-            edge.edge.assigned.add();
+            ranking.assign_to(edge, 1.0);
         }
         ways
     });

@@ -13,7 +13,7 @@ use crate::{
     app::{App, content_key},
     error::ApiError,
     operations::Record,
-    rank::{Question, rank},
+    rank::{Question, decide},
     store::door::now_ms,
 };
 
@@ -98,9 +98,26 @@ fn chosen(app: &App, target: Option<&Target>, content_key: &str) -> Result<Vec<S
 fn placed(app: &App, content_key: &str, replicas: u32, among: Option<&BTreeSet<String>>) -> Vec<String> {
     let snapshot = app.roster.snapshot();
     let outside = |id: &str| among.is_some_and(|among| !among.contains(id));
-    let exclude: Vec<String> =
-        snapshot.edges.iter().filter(|edge| outside(&edge.id)).map(|edge| edge.id.to_string()).collect();
-    let now_ms = app.roster.now_ms();
-    let question = Question { client: None, content_key, exclude: &exclude, k: replicas as usize, now_ms };
-    rank(&snapshot, &question).edges.iter().map(|ranked| ranked.edge.id.to_string()).collect()
+    let mut placed: Vec<String> = Vec::new();
+    let mut exclude: Vec<String> =
+        snapshot.edges().iter().map(|edge| edge.id.to_string()).filter(|id| outside(id)).collect();
+    // One answer is short; those it names are left out of the next question.
+    while placed.len() < replicas as usize {
+        let k = replicas as usize - placed.len();
+        let question = Question {
+            content_key,
+            exclude: &exclude,
+            k,
+            now_ms: app.roster.now_ms(),
+            ..Question::default()
+        };
+        let more: Vec<String> =
+            decide(&snapshot, &question).edges.iter().map(|ranked| ranked.edge.id.to_string()).collect();
+        if more.is_empty() {
+            break;
+        }
+        exclude.extend(more.iter().cloned());
+        placed.extend(more);
+    }
+    placed
 }

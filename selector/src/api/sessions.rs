@@ -101,9 +101,15 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
     };
     let token = app.keys.sign(&claims, "/subject")?;
     let target = format!("/~{token}{}", encode_path(&path));
+    let session = Some(session_id.as_str());
     let key = content_key(&service.id, &path);
-    let question =
-        Question { client: request.client_ip, content_key: &key, exclude: &[], k: 1 + ALTERNATES, now_ms: 0 };
+    let question = Question {
+        client: request.client_ip,
+        content_key: &key,
+        session,
+        k: 1 + ALTERNATES,
+        ..Question::default()
+    };
     let render = |ranking: &Ranking<'_>| {
         let mut urls = ranking.edges.iter().map(|ranked| format!("{}{target}", ranked.edge.url));
         let master_url = urls.next().ok_or(ApiError::NoEdge)?;

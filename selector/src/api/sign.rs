@@ -61,7 +61,7 @@ pub(crate) async fn sign(
     };
     let token = app.keys.sign(&claims, "/file_name")?;
     let key = content_key(&service.id, &path);
-    let question = Question { client: request.client_ip, content_key: &key, exclude: &[], k: 1, now_ms: 0 };
+    let question = Question { client: request.client_ip, content_key: &key, k: 1, ..Question::default() };
     let render = |ranking: &Ranking<'_>| {
         let first = ranking.edges.first().ok_or(ApiError::NoEdge)?;
         Ok::<_, ApiError>(format!("{}/~{token}{}", first.edge.url, encode_path(&path)))

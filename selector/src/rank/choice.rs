@@ -1,438 +1,406 @@
-//! The choice: who is eligible, which site, which node, and why.
+//! The choice: which site, which node.
+//!
+//! Two ways lead through it. Usually what the snapshot reckoned when it was built still holds, and a decision reads
+//! one number per site. Where the question excludes edges, or silence has meanwhile changed how one stands, the
+//! same is reckoned anew from the nodes. Both give the same answer, and neither allocates.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
-
-use kromka_control::NodeState;
+use std::net::IpAddr;
 
 use super::{
-    distance::Cell,
-    rendezvous::draw,
-    score::price_ms,
-    snapshot::{Candidate, Snapshot},
+    Whereabouts,
+    distance::{Distances, Row},
+    ranking::{EDGES_MAX, Edges, Marks, Place, Ranked, Ranking, Terms, Verdict},
+    rendezvous,
+    snapshot::{Node, Snapshot},
+    standing::{Mode, Standing, Tier, excluded},
+    zones::Mask,
 };
 
 /// What an edge costs more, in milliseconds, when only the distrust of the roster keeps it in play. It equals the
 /// price of an edge that is nine tenths full: the ones that answer carry the load until they are about to break.
-const SILENT_MS: f64 = 950.0;
+const SILENT_MS: f32 = 950.0;
+
+/// What a site costs more, in milliseconds, when an operator prefers others for the client. It equals the price of
+/// a site that is 95 % full: what is preferred is used until it is about to break.
+const NOT_PREFERRED_MS: f32 = 4_000.0;
+
+/// A hair of tolerance: the mean of equal loads may round to just below them.
+const HAIR: f64 = 1e-6;
 
 /// What is asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Question<'a> {
     /// The viewer's address, where it is known.
     pub client: Option<IpAddr>,
+    /// Where the viewer is, as far as a database tells; used where nothing is measured of its network.
+    pub place: Whereabouts,
     /// What is played: service and directory of the asset, never a segment.
     pub content_key: &'a str,
+    /// The viewer's session, where there is one: among equal sites it decides, so that sessions spread.
+    pub session: Option<&'a str>,
     /// Edges not to answer with, by id.
     pub exclude: &'a [String],
-    /// How many edges are wanted.
+    /// How many edges are wanted; there are at most [`EDGES_MAX`].
     pub k: usize,
-    /// Now, on the clock of [`Candidate::heard_ms`].
+    /// Now, on the clock of [`super::Candidate::heard_ms`].
     pub now_ms: u64,
 }
 
-/// The role of an edge in an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// The first choice.
-    Primary,
-    /// The first choice, because the edge the title belongs to is loaded past its bound.
-    Spill,
-    /// To be taken when the ones before it fail.
-    Backup,
+/// Ranks the edges of `snapshot` for one question, best first. Same data in, same answer out; no lock, no
+/// allocation.
+pub fn decide<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Ranking<'s> {
+    let row = snapshot.distances.row(question.client, &question.place);
+    let zone = question.client.and_then(|client| snapshot.zones.mask(client));
+    choose(snapshot, question, &row, zone)
 }
 
-impl Place {
-    /// As it stands in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Place::Primary => "primary",
-            Place::Spill => "spill",
-            Place::Backup => "backup",
-        }
-    }
+/// What a site costs who asks, term by term, and whether it is denied to him; `None` when no node of it is fit.
+pub(super) fn site_terms(snapshot: &Snapshot, question: &Question<'_>, site: usize) -> Option<(Terms, bool)> {
+    let lens = Lens::new(snapshot, question);
+    let row = snapshot.distances.row(question.client, &question.place);
+    let zone = question.client.and_then(|client| snapshot.zones.mask(client));
+    let denied = zone.is_some_and(|zone| zone.denies(site));
+    let zone = zone.filter(|_| !denied);
+    let group = lens.group(site, &row, zone, false, f32::INFINITY);
+    group.or_else(|| lens.group(site, &row, zone, true, f32::INFINITY)).map(|group| (group.terms, denied))
 }
 
-/// One term of the decision, for people.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reason {
-    /// The distance was measured.
-    Measured {
-        /// Milliseconds.
-        rtt_ms: f64,
-    },
-    /// No measurement: all sites count as equally far.
-    EqualPrior,
-    /// The site's utilisation and its price.
-    Load {
-        /// Share, 0..1 and above.
-        site: f64,
-        /// Milliseconds.
-        price_ms: f64,
-    },
-    /// The operator's cost of the site.
-    SiteCost {
-        /// Milliseconds.
-        cost_ms: f64,
-    },
-    /// Equal sites; the title decided.
-    Tie,
-    /// The title belongs to this node.
-    Affinity,
-    /// The nodes before it in the title's order are loaded past the bound.
-    Spilled {
-        /// The bound that they exceed.
-        bound: f64,
-    },
-    /// It stands in another failure domain than the ones before it.
-    OtherSite,
-    /// Loaded past its site's bound.
-    OverBound {
-        /// The bound that it exceeds.
-        bound: f64,
-    },
-    /// It has been silent too long, but nothing sounder is there.
-    Suspect {
-        /// Milliseconds of silence.
-        age_ms: u64,
-    },
-    /// It looks dead, but so does most of the fleet: the roster is distrusted.
-    Distrust {
-        /// Milliseconds of silence.
-        age_ms: u64,
-    },
-    /// It is draining, but nothing else is there.
-    Draining,
+/// What a site costs who asks, in milliseconds; `None` when no node of it is fit, or it is denied to him.
+pub(super) fn site_cost_ms(snapshot: &Snapshot, question: &Question<'_>, site: usize) -> Option<f64> {
+    let (terms, denied) = site_terms(snapshot, question, site)?;
+    let cost_ms = terms.rtt_ms + terms.price_ms + terms.site_ms + terms.zone_ms;
+    (!denied).then(|| f64::from(cost_ms))
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Measured { rtt_ms } => write!(f, "distance {rtt_ms:.0} ms, measured"),
-            Reason::EqualPrior => f.write_str("distance not measured, equal for all sites"),
-            Reason::Load { site, price_ms } => {
-                write!(f, "site load {:.0} %, priced {price_ms:.1} ms", site * 100.0)
-            }
-            Reason::SiteCost { cost_ms } => write!(f, "operator's cost of the site {cost_ms:.0} ms"),
-            Reason::Tie => f.write_str("sites cost the same, the title decided"),
-            Reason::Affinity => f.write_str("the title belongs to this node"),
-            Reason::Spilled { bound } => {
-                write!(f, "spilled: nodes before it are loaded past {:.0} %", bound * 100.0)
-            }
-            Reason::OtherSite => f.write_str("other failure domain"),
-            Reason::OverBound { bound } => write!(f, "loaded past its bound of {:.0} %", bound * 100.0),
-            Reason::Suspect { age_ms } => {
-                write!(f, "suspect: silent for {age_ms} ms, nothing sounder is there")
-            }
-            Reason::Distrust { age_ms } => {
-                write!(f, "silent for {age_ms} ms, but so is most of the fleet")
-            }
-            Reason::Draining => f.write_str("draining, but nothing else is there"),
-        }
-    }
-}
-
-/// One edge of the answer.
-#[derive(Clone, Debug)]
-pub struct Ranked<'s> {
-    /// The edge.
-    pub edge: &'s Candidate,
-    /// Believed distance in milliseconds.
-    pub rtt_ms: f64,
-    /// What its site costs in all, in milliseconds.
-    pub cost_ms: f64,
-    /// Its own estimated utilisation.
-    pub utilisation: f64,
-    /// Its role.
-    pub place: Place,
-    /// Term by term.
-    pub reasons: Vec<Reason>,
-}
-
-/// In one word why the answer is what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// Least cost, and the node of the title.
-    Best,
-    /// Least cost, but the node of the title is too loaded.
-    Spill,
-    /// Only edges that have been silent for a while are left.
-    Suspect,
-    /// The first choice is an edge that looks dead in a roster that is distrusted.
-    Distrust,
-    /// Only draining edges are left.
-    Draining,
-    /// There is no edge to answer with.
-    NoEdge,
-}
-
-impl Verdict {
-    /// All of them, for metrics.
-    pub const ALL: [Verdict; 6] = [
-        Verdict::Best,
-        Verdict::Spill,
-        Verdict::Suspect,
-        Verdict::Distrust,
-        Verdict::Draining,
-        Verdict::NoEdge,
-    ];
-
-    /// As it stands in the API and in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Verdict::Best => "best",
-            Verdict::Spill => "spill",
-            Verdict::Suspect => "suspect",
-            Verdict::Distrust => "panic",
-            Verdict::Draining => "draining",
-            Verdict::NoEdge => "no-edge",
-        }
-    }
-}
-
-/// The answer.
-#[derive(Clone, Debug)]
-pub struct Ranking<'s> {
-    /// The cell the client was taken to be in.
-    pub cell: Cell,
-    /// Whether any distance in the answer was measured.
-    pub measured: bool,
-    /// Best first; empty when no edge is fit.
-    pub edges: Vec<Ranked<'s>>,
-    /// In one word.
-    pub verdict: Verdict,
-}
-
-/// Ranks the edges of `snapshot` for one question. Same data in, same answer out.
-pub fn rank<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Ranking<'s> {
-    let cell = question.client.map_or_else(Cell::unknown, Cell::of);
-    let (fit, tier) = eligible(snapshot, question);
-    let mut groups = group_by_site(snapshot, cell, fit);
-    let tied = order_groups(&mut groups, question.content_key, snapshot.settings.tie_ms);
-    for group in &mut groups {
-        group.order_nodes(question.content_key, snapshot.settings.spill);
-    }
-    let edges = interleave(&groups, tier, tied, question);
-    let verdict = match edges.first() {
-        None => Verdict::NoEdge,
-        Some(first) if tier == NodeState::Draining => {
-            debug_assert!(first.edge.draining);
-            Verdict::Draining
-        }
-        Some(first) if first.reasons.iter().any(|r| matches!(r, Reason::Distrust { .. })) => {
-            Verdict::Distrust
-        }
-        Some(_) if tier == NodeState::Suspect => Verdict::Suspect,
-        Some(first) if first.place == Place::Spill => Verdict::Spill,
-        Some(_) => Verdict::Best,
+/// [`decide`] for a client of these distances, to whom this zone applies.
+pub(super) fn choose<'s>(
+    snapshot: &'s Snapshot,
+    question: &Question<'_>,
+    row: &Row<'_>,
+    zone: Option<&Mask>,
+) -> Ranking<'s> {
+    let lens = Lens::new(snapshot, question);
+    let mut edges = Edges::default();
+    let ranking = |edges: Edges<'s>, verdict| Ranking {
+        cell: Distances::cell(question.client),
+        source: row.source,
+        edges,
+        verdict,
+        snapshot,
     };
-    let measured = groups.iter().any(|group| group.measured);
-    Ranking { cell, measured, edges, verdict }
-}
-
-/// The edges that may be answered with, and the standing they share. Sound ones; else suspects; else draining
-/// ones. While the roster is distrusted the silent ones stay in play beside the sound and the suspect.
-fn eligible<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> (Vec<Fit<'s>>, NodeState) {
-    let distrusted = snapshot.distrusted(question.now_ms);
-    let mut by_standing: [Vec<Fit<'s>>; 4] = Default::default();
-    for edge in &snapshot.edges {
-        if question.exclude.iter().any(|id| **id == *edge.id) {
-            continue;
-        }
-        let age_ms = edge.age_ms(question.now_ms);
-        let fit = Fit { edge, age_ms, silent: false, utilisation: edge.utilisation() };
-        match edge.standing(&snapshot.settings, question.now_ms) {
-            NodeState::Up => by_standing[0].push(fit),
-            NodeState::Suspect => by_standing[1].push(fit),
-            NodeState::Draining => by_standing[2].push(fit),
-            NodeState::Down if distrusted && !edge.gone && !edge.draining => {
-                by_standing[3].push(Fit { silent: true, ..fit });
+    let wanted = question.k.min(EDGES_MAX);
+    let (mut sound, mut silent) = lens.shortlist(row, zone);
+    let tied = lens.settle_tie(&mut sound, row, zone, question);
+    // Those that are silent in a distrusted fleet come after all that answer, except where they cost least of all.
+    let silent_first = match (sound.first(), silent.first()) {
+        (Some(sound), Some(silent)) => silent.cost_ms < sound.cost_ms,
+        (None, Some(_)) => true,
+        _ => false,
+    };
+    if wanted == 0 || sound.count + silent.count == 0 {
+        let verdict = if sound.count + silent.count == 0 { Verdict::NoEdge } else { Verdict::Best };
+        return ranking(edges, verdict);
+    }
+    if silent_first {
+        lens.take_one(&mut silent.groups[0], true, question.content_key, &mut edges);
+    }
+    for (list, silent) in [(&mut sound, false), (&mut silent, true)] {
+        for depth in 0.. {
+            let before = edges.len();
+            let mut ahead = false;
+            for group in &mut list.groups[..list.count] {
+                ahead |= group.taken > depth;
+                if group.taken <= depth && edges.len() < wanted {
+                    lens.take_one(group, silent, question.content_key, &mut edges);
+                }
             }
-            NodeState::Down => {}
+            if edges.len() == wanted || (edges.len() == before && !ahead) {
+                break;
+            }
         }
     }
-    let [up, suspect, draining, silent] = by_standing;
-    let (mut fit, tier) = match (up.is_empty(), suspect.is_empty() && silent.is_empty()) {
-        (false, _) => (up, NodeState::Up),
-        (true, false) => (suspect, NodeState::Suspect),
-        (true, true) => return (draining, NodeState::Draining),
-    };
-    fit.extend(silent);
-    (fit, tier)
+    if let Some(first) = edges.first_mut() {
+        first.marks.set(Marks::TIE, tied && !silent_first);
+        first.place = if first.marks.has(Marks::SPILLED) { Place::Spill } else { Place::Primary };
+    }
+    let verdict = lens.verdict(&edges, zone);
+    ranking(edges, verdict)
 }
 
-/// An edge that may be answered with.
-#[derive(Clone, Debug)]
-struct Fit<'s> {
-    edge: &'s Candidate,
-    age_ms: u64,
-    silent: bool,
+/// A site on the shortlist.
+#[derive(Clone, Copy, Debug, Default)]
+struct Group {
+    site: u32,
+    cost_ms: f32,
+    terms: Terms,
+    /// Its nodes with a higher utilisation are passed over.
+    bound: f64,
+    taken: u32,
+}
+
+/// The sites that cost least, in order.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shortlist {
+    groups: [Group; EDGES_MAX],
+    count: usize,
+}
+
+impl Shortlist {
+    fn first(&self) -> Option<&Group> {
+        self.groups[..self.count].first()
+    }
+
+    /// The cost that a site must be below to be listed.
+    #[inline]
+    fn limit(&self) -> f32 {
+        if self.count == EDGES_MAX { self.groups[EDGES_MAX - 1].cost_ms } else { f32::INFINITY }
+    }
+
+    /// Puts a site where it belongs; of equals the one that came first stays first.
+    fn insert(&mut self, group: Group) {
+        if self.count < EDGES_MAX {
+            self.count += 1;
+        }
+        let mut place = self.count - 1;
+        while place > 0 && self.groups[place - 1].cost_ms > group.cost_ms {
+            self.groups[place] = self.groups[place - 1];
+            place -= 1;
+        }
+        self.groups[place] = group;
+    }
+}
+
+/// One snapshot as one question sees it.
+struct Lens<'s, 'q> {
+    snapshot: &'s Snapshot,
+    exclude: &'q [String],
+    now_ms: u64,
+    mode: Mode,
+    /// What the snapshot reckoned holds.
+    prepared: bool,
+}
+
+impl<'s, 'q> Lens<'s, 'q> {
+    fn new(snapshot: &'s Snapshot, question: &Question<'q>) -> Lens<'s, 'q> {
+        let (now_ms, exclude) = (question.now_ms, question.exclude);
+        let holds = now_ms >= snapshot.built_ms && now_ms < snapshot.valid_until_ms;
+        let prepared = holds && exclude.is_empty() && !snapshot.mode.distrusted;
+        let mode = if prepared { snapshot.mode } else { Mode::of(snapshot, now_ms, exclude) };
+        Lens { snapshot, exclude, now_ms, mode, prepared }
+    }
+
+    /// Whether the node takes viewers, as one that answers or as one that is silent in a distrusted fleet.
+    #[inline]
+    fn fit(&self, place: usize, node: &Node, silent: bool) -> bool {
+        if self.prepared {
+            return node.fit && !silent;
+        }
+        let standing = Standing::of(node, &self.snapshot.settings, self.now_ms);
+        let fit = if silent { standing == Standing::Silent } else { self.mode.takes(standing) };
+        fit && !excluded(self.snapshot, place, self.exclude)
+    }
+
+    /// The utilisation of a site's fit nodes together, and their weight; `None` when there are none.
+    #[inline]
+    fn load(&self, site: usize, silent: bool) -> Option<(f64, f64)> {
+        let of = &self.snapshot.sites[site];
+        if self.prepared {
+            return (of.weight > 0.0).then(|| (of.load(), of.weight));
+        }
+        let (mut used, mut weight) = (0.0, 0.0);
+        for place in of.nodes() {
+            let node = &self.snapshot.nodes[place];
+            if self.fit(place, node, silent) {
+                used += node.utilisation() * node.weight;
+                weight += node.weight;
+            }
+        }
+        (weight > 0.0).then(|| (used / weight, weight))
+    }
+
+    /// What a site costs; `None` when it cannot be used, or would cost `limit` or more.
+    #[inline]
+    fn group(
+        &self,
+        site: usize,
+        row: &Row<'_>,
+        zone: Option<&Mask>,
+        silent: bool,
+        limit: f32,
+    ) -> Option<Group> {
+        let of = &self.snapshot.sites[site];
+        let rtt_ms = row.values.ms(&of.column);
+        let zone_ms = match zone {
+            Some(mask) if mask.denies(site) => return None,
+            Some(mask) if mask.defers(site) => NOT_PREFERRED_MS,
+            _ => 0.0,
+        };
+        let silent_ms = if silent { SILENT_MS } else { 0.0 };
+        let free_of_load = rtt_ms + of.cost_ms + zone_ms + silent_ms;
+        if free_of_load >= limit {
+            return None;
+        }
+        let (load, _) = self.load(site, silent)?;
+        let price_ms = self.snapshot.settings.prices.at(load as f32);
+        let cost_ms = free_of_load + price_ms;
+        if cost_ms >= limit {
+            return None;
+        }
+        let terms =
+            Terms { rtt_ms, price_ms, site_ms: of.cost_ms, zone_ms, load: load as f32, source: row.source };
+        let bound = load + self.snapshot.settings.spill * (1.0 - load).max(0.0) + HAIR;
+        Some(Group { site: site as u32, cost_ms, terms, bound, taken: 0 })
+    }
+
+    /// The sites that cost least: of nodes that answer, and of those that are silent in a distrusted fleet.
+    fn shortlist(&self, row: &Row<'_>, zone: Option<&Mask>) -> (Shortlist, Shortlist) {
+        let (mut sound, mut silent) = (Shortlist::default(), Shortlist::default());
+        for site in 0..self.snapshot.sites.len() {
+            if let Some(group) = self.group(site, row, zone, false, sound.limit()) {
+                sound.insert(group);
+            }
+        }
+        if self.mode.distrusted && self.mode.tier != Tier::Draining {
+            for site in 0..self.snapshot.sites.len() {
+                if let Some(group) = self.group(site, row, zone, true, silent.limit()) {
+                    silent.insert(group);
+                }
+            }
+        }
+        (sound, silent)
+    }
+
+    /// Among sites that cost the same as the cheapest, the session decides, or else the title, so that it stays
+    /// where it is cached. Returns whether one of them did.
+    fn settle_tie(
+        &self,
+        list: &mut Shortlist,
+        row: &Row<'_>,
+        zone: Option<&Mask>,
+        question: &Question<'_>,
+    ) -> bool {
+        let Some(best) = list.first().map(|group| group.cost_ms) else { return false };
+        let limit = best + self.snapshot.settings.tie_ms as f32;
+        let equals = list.groups[..list.count].iter().take_while(|group| group.cost_ms <= limit).count();
+        if equals < 2 {
+            return false;
+        }
+        let key = question.session.unwrap_or(question.content_key);
+        let draw = |group: &Group| {
+            let site = &self.snapshot.sites[group.site as usize];
+            let weight = self.load(group.site as usize, false).map_or(1.0, |(_, weight)| weight);
+            rendezvous::weighted(rendezvous::bits(key, site.seed), weight)
+        };
+        let mut chosen: Option<(f64, Group)> = None;
+        let mut consider = |group: Group| {
+            let drawn = draw(&group);
+            if chosen.as_ref().is_none_or(|(best, _)| drawn > *best) {
+                chosen = Some((drawn, group));
+            }
+        };
+        if equals < EDGES_MAX || self.snapshot.sites.len() == EDGES_MAX {
+            list.groups[..equals].iter().for_each(|group| consider(*group));
+        } else {
+            // More may be equal than the list holds.
+            let all = 0..self.snapshot.sites.len();
+            let groups = all.filter_map(|site| self.group(site, row, zone, false, f32::INFINITY));
+            groups.filter(|group| group.cost_ms <= limit).for_each(&mut consider);
+        }
+        let Some((_, chosen)) = chosen else { return false };
+        let place = list.groups[..equals].iter().position(|group| group.site == chosen.site);
+        let place = place.unwrap_or(EDGES_MAX - 1);
+        list.groups.copy_within(0..place, 1);
+        list.groups[0] = chosen;
+        true
+    }
+
+    /// Puts the next node of a site into the answer: the first of the title's order that is within the bound, and
+    /// when there are no more such, the least loaded. One node is always within it, for none can all be above
+    /// their mean.
+    fn take_one(&self, group: &mut Group, silent: bool, key: &str, edges: &mut Edges<'s>) {
+        let site = &self.snapshot.sites[group.site as usize];
+        let (mut within, mut beyond): (Option<Drawn>, Option<Drawn>) = (None, None);
+        // The node of the title, whatever its load.
+        let mut home: Option<(f64, bool)> = None;
+        for place in site.nodes() {
+            let node = &self.snapshot.nodes[place];
+            if !self.fit(place, node, silent) {
+                continue;
+            }
+            let bits = rendezvous::bits(key, node.seed);
+            let draw = if site.uniform { bits as f64 } else { rendezvous::weighted(bits, node.weight) };
+            let utilisation = node.utilisation();
+            let over = utilisation > group.bound;
+            if home.is_none_or(|(best, _)| draw > best) {
+                home = Some((draw, over));
+            }
+            if group.taken > 0 && edges.iter().any(|taken| taken.number as usize == place) {
+                continue;
+            }
+            let drawn = Drawn { place, draw, utilisation };
+            if !over && within.as_ref().is_none_or(|best| draw > best.draw) {
+                within = Some(drawn);
+            } else if over && beyond.as_ref().is_none_or(|best| drawn.lighter(best)) {
+                beyond = Some(drawn);
+            }
+        }
+        let over = within.is_none();
+        let Some(drawn) = within.or(beyond) else { return };
+        let spilled = home.is_some_and(|(_, over)| over);
+        let node = &self.snapshot.nodes[drawn.place];
+        let edge = &self.snapshot.edges[drawn.place];
+        let standing = Standing::of(node, &self.snapshot.settings, self.now_ms);
+        let mut marks = Marks::default();
+        marks.set(Marks::OVER_BOUND, over);
+        marks.set(Marks::SPILLED, !over && spilled && group.taken == 0);
+        marks.set(Marks::AFFINITY, !over && !spilled && group.taken == 0);
+        marks.set(Marks::SILENT, silent);
+        marks.set(Marks::SUSPECT, standing == Standing::Suspect);
+        marks.set(Marks::FAILING, standing == Standing::Ejected);
+        marks.set(Marks::DRAINING, standing == Standing::Draining);
+        let other = !edges.is_empty()
+            && edges.iter().all(|taken| self.snapshot.nodes[taken.number as usize].site != node.site);
+        marks.set(Marks::OTHER_SITE, other);
+        group.taken += 1;
+        edges.push(Ranked {
+            edge,
+            rtt_ms: f64::from(group.terms.rtt_ms),
+            cost_ms: f64::from(group.cost_ms),
+            utilisation: drawn.utilisation,
+            place: Place::Backup,
+            number: drawn.place as u32,
+            bound: group.bound as f32,
+            age_ms: edge.age_ms(self.now_ms),
+            terms: group.terms,
+            marks,
+        });
+    }
+
+    fn verdict(&self, edges: &Edges<'_>, zone: Option<&Mask>) -> Verdict {
+        let Some(first) = edges.first() else { return Verdict::NoEdge };
+        match () {
+            () if self.mode.tier == Tier::Draining => Verdict::Draining,
+            () if first.marks.has(Marks::SILENT) => Verdict::Distrust,
+            () if self.mode.panic && first.marks.has(Marks::FAILING) => Verdict::Distrust,
+            () if self.mode.tier == Tier::Suspect => Verdict::Suspect,
+            () if first.place == Place::Spill => Verdict::Spill,
+            () if zone.is_some() => Verdict::Zone,
+            () => Verdict::Best,
+        }
+    }
+}
+
+/// A node with what it drew for the title.
+struct Drawn {
+    place: usize,
+    draw: f64,
     utilisation: f64,
 }
 
-/// The eligible nodes of one site; those that are silent make a group of their own.
-struct Group<'s> {
-    site: &'s str,
-    silent: bool,
-    rtt_ms: f64,
-    measured: bool,
-    load: f64,
-    price_ms: f64,
-    site_cost_ms: f64,
-    cost_ms: f64,
-    capacity: u64,
-    bound: f64,
-    /// The node that the title belongs to was passed over.
-    spilled: bool,
-    nodes: Vec<Fit<'s>>,
-}
-
-fn group_by_site<'s>(snapshot: &Snapshot, cell: Cell, fit: Vec<Fit<'s>>) -> Vec<Group<'s>> {
-    let mut sites: BTreeMap<(&'s str, bool), Vec<Fit<'s>>> = BTreeMap::new();
-    for node in fit {
-        sites.entry((&node.edge.site, node.silent)).or_default().push(node);
+impl Drawn {
+    /// Less loaded, or as loaded and earlier in the title's order.
+    fn lighter(&self, other: &Drawn) -> bool {
+        (other.utilisation, self.draw).partial_cmp(&(self.utilisation, other.draw))
+            == Some(std::cmp::Ordering::Greater)
     }
-    let settings = &snapshot.settings;
-    let group = |((site, silent), nodes): ((&'s str, bool), Vec<Fit<'s>>)| {
-        let capacity: u64 = nodes.iter().map(|node| node.edge.capacity_bps.max(1)).sum();
-        let used: f64 =
-            nodes.iter().map(|node| node.utilisation * node.edge.capacity_bps.max(1) as f64).sum();
-        let load = used / capacity as f64;
-        let distance = snapshot.distances.estimate(cell, site);
-        let price_ms = price_ms(load, settings.price_ms);
-        let site_cost_ms = settings.site_cost_ms.get(site).copied().unwrap_or(0.0);
-        let silence_ms = if silent { SILENT_MS } else { 0.0 };
-        let cost_ms = distance.ms + price_ms + site_cost_ms + silence_ms;
-        Group {
-            site,
-            silent,
-            rtt_ms: distance.ms,
-            measured: distance.measured,
-            load,
-            price_ms,
-            site_cost_ms,
-            cost_ms,
-            capacity,
-            bound: load + settings.spill * (1.0 - load).max(0.0),
-            spilled: false,
-            nodes,
-        }
-    };
-    sites.into_iter().map(group).collect()
-}
-
-/// Orders sites by cost. Among those that cost the same as the cheapest, the title decides, so that it stays where
-/// it is cached. Returns whether it did.
-fn order_groups(groups: &mut Vec<Group<'_>>, key: &str, tie_ms: f64) -> bool {
-    groups.sort_by(|a, b| a.cost_ms.total_cmp(&b.cost_ms).then_with(|| a.site.cmp(b.site)));
-    let Some(best) = groups.first().map(|group| group.cost_ms) else { return false };
-    let equals = groups.iter().take_while(|group| group.cost_ms <= best + tie_ms).count();
-    let draw_of = |group: &Group<'_>| draw(key, group.site, group.capacity);
-    let chosen =
-        (0..equals).max_by(|a, b| draw_of(&groups[*a]).total_cmp(&draw_of(&groups[*b]))).unwrap_or(0);
-    let first = groups.remove(chosen);
-    groups.insert(0, first);
-    equals > 1
-}
-
-impl Group<'_> {
-    /// The title's order of nodes, those past the bound last and by load. The bound is additive: a multiple of the
-    /// mean would allow a full node at a mean of four fifths. One node is always within it, for none can all be
-    /// above their mean.
-    fn order_nodes(&mut self, key: &str, spill: f64) {
-        debug_assert!((0.0..=1.0).contains(&spill));
-        let bound = self.bound;
-        // A hair of tolerance: the mean of equal loads may round to just below them.
-        let over = |node: &Fit<'_>| node.utilisation > bound + 1e-9;
-        let draw_of = |node: &Fit<'_>| draw(key, &node.edge.id, node.edge.capacity_bps);
-        let by_title = |a: &Fit<'_>, b: &Fit<'_>| {
-            draw_of(b).total_cmp(&draw_of(a)).then_with(|| a.edge.id.cmp(&b.edge.id))
-        };
-        self.nodes.sort_by(by_title);
-        self.spilled = self.nodes.first().is_some_and(over);
-        self.nodes.sort_by(|a, b| match (over(a), over(b)) {
-            (false, false) => std::cmp::Ordering::Equal,
-            (true, true) => a.utilisation.total_cmp(&b.utilisation),
-            (a, b) => a.cmp(&b),
-        });
-    }
-
-    fn describe(&self, node: &Fit<'_>, first_of_site: bool, tied: bool, tier: NodeState) -> Vec<Reason> {
-        let mut reasons = Vec::with_capacity(6);
-        reasons.push(match self.measured {
-            true => Reason::Measured { rtt_ms: self.rtt_ms },
-            false => Reason::EqualPrior,
-        });
-        reasons.push(Reason::Load { site: self.load, price_ms: self.price_ms });
-        if self.site_cost_ms != 0.0 {
-            reasons.push(Reason::SiteCost { cost_ms: self.site_cost_ms });
-        }
-        if tied {
-            reasons.push(Reason::Tie);
-        }
-        if node.utilisation > self.bound + 1e-9 {
-            reasons.push(Reason::OverBound { bound: self.bound });
-        } else if first_of_site && self.spilled {
-            reasons.push(Reason::Spilled { bound: self.bound });
-        } else if first_of_site {
-            reasons.push(Reason::Affinity);
-        }
-        if node.silent {
-            reasons.push(Reason::Distrust { age_ms: node.age_ms });
-        } else if tier == NodeState::Suspect {
-            reasons.push(Reason::Suspect { age_ms: node.age_ms });
-        } else if tier == NodeState::Draining {
-            reasons.push(Reason::Draining);
-        }
-        reasons
-    }
-}
-
-/// One node of each site in turn, so that what comes second fails for other reasons than what comes first.
-fn interleave<'s>(
-    groups: &[Group<'s>],
-    tier: NodeState,
-    tied: bool,
-    question: &Question<'_>,
-) -> Vec<Ranked<'s>> {
-    let deepest = groups.iter().map(|group| group.nodes.len()).max().unwrap_or(0);
-    // The sites in the order of their cost; what is silent comes after everything that answers.
-    let rounds = [false, true].into_iter().flat_map(|silent| {
-        (0..deepest).flat_map(move |depth| groups.iter().map(move |group| (silent, depth, group)))
-    });
-    let first_is_silent = groups.first().is_some_and(|group| group.silent);
-    let mut ranked: Vec<Ranked<'s>> = Vec::with_capacity(question.k);
-    let mut push = |depth: usize, group: &Group<'s>, node: &Fit<'s>| {
-        if ranked.len() >= question.k || ranked.iter().any(|taken| taken.edge.id == node.edge.id) {
-            return;
-        }
-        let is_first = ranked.is_empty();
-        let other_site = !is_first && ranked.iter().all(|taken| taken.edge.site != node.edge.site);
-        let mut reasons = group.describe(node, depth == 0, tied && is_first, tier);
-        if other_site {
-            reasons.push(Reason::OtherSite);
-        }
-        ranked.push(Ranked {
-            edge: node.edge,
-            rtt_ms: group.rtt_ms,
-            cost_ms: group.cost_ms,
-            utilisation: node.utilisation,
-            place: match (is_first, group.spilled) {
-                (true, false) => Place::Primary,
-                (true, true) => Place::Spill,
-                (false, _) => Place::Backup,
-            },
-            reasons,
-        });
-    };
-    if first_is_silent && let Some((group, node)) = groups.first().and_then(|g| Some((g, g.nodes.first()?))) {
-        push(0, group, node);
-    }
-    for (silent, depth, group) in rounds {
-        if group.silent == silent
-            && let Some(node) = group.nodes.get(depth)
-        {
-            push(depth, group, node);
-        }
-    }
-    ranked
 }

@@ -1,148 +1,187 @@
-//! Distance: round-trip times per client cell and site, in milliseconds.
+//! Distance: round-trip times per client cell and site, as decisions read them.
 //!
-//! A cell is a /24 (IPv4) or /48 (IPv6). Edges report what they measured; where nothing is measured every site is
-//! assumed equally far, so that an unknown client is placed by load and content alone.
+//! A table is immutable; a [`super::Learner`] makes the next one. Each cell has one row with a value for every
+//! site, in which the measurements of the cell and of all that it lies in are already put together: a decision
+//! looks for the finest row there is and reads.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-    net::{IpAddr, Ipv4Addr},
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    net::IpAddr,
     sync::Arc,
 };
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use super::{
+    Whereabouts,
+    cell::{Cell, Key, Source},
+    whereabouts::Medians,
+};
 
-/// What a site costs in milliseconds while nobody has measured it. Its value hardly matters: it is the same for all.
+/// What a site costs in milliseconds while nobody has measured it and no position is known. Its value hardly
+/// matters: it is the same for all.
 pub const PRIOR_MS: f64 = 50.0;
 
-/// How many samples weigh as much as the prior.
-const PRIOR_SAMPLES: f64 = 8.0;
+/// Shards of the table; a power of two. A new table shares those that have not changed.
+pub(super) const SHARDS: usize = 256;
 
-/// Samples a cell may accumulate: past this the newest still count for at least a fifth of what they say.
-const SAMPLES_MAX: f64 = 512.0;
+/// Milliseconds of one unit of a stored value.
+pub(super) const UNIT_MS: f32 = 0.1;
 
-/// Cells kept. Past it new cells are not learnt, which costs accuracy and never memory.
-const CELLS_MAX: usize = 100_000;
+/// Rows of one shard.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) stride: usize,
+    pub(super) index: HashMap<u64, u32, BuildHasherDefault<Mixed>>,
+    pub(super) values: Vec<u16>,
+}
 
-/// The network a client is taken to live in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Cell(IpNet);
+/// Keys are mixed before they are looked up, and need no other hash.
+#[derive(Debug, Default)]
+pub(super) struct Mixed(u64);
 
-impl Cell {
-    /// The cell of one address: its /24 or /48. An IPv4 address mapped into IPv6 is the IPv4 address.
-    pub fn of(address: IpAddr) -> Cell {
-        Cell(match address.to_canonical() {
-            IpAddr::V4(v4) => IpNet::V4(Ipv4Net::new_assert(v4, 24).trunc()),
-            IpAddr::V6(v6) => IpNet::V6(Ipv6Net::new_assert(v6, 48).trunc()),
-        })
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0
     }
 
-    /// The cell used where the client is not known.
-    pub fn unknown() -> Cell {
-        Cell(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)))
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
     }
 
-    /// How many bits of an address decide that it lies in the cell.
-    pub fn prefix_len(&self) -> u8 {
-        self.0.prefix_len()
-    }
-
-    /// Reads `203.0.113.0/24`; a prefix longer than a cell is widened to its cell.
-    pub fn parse(text: &str) -> Option<Cell> {
-        text.parse::<IpNet>().ok().map(|net| Cell::of(net.network()))
+    fn write_u64(&mut self, mixed: u64) {
+        self.0 = mixed;
     }
 }
 
-impl fmt::Display for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
+/// A site as the table knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Spot {
+    pub(super) name: Arc<str>,
+    pub(super) vector: Option<[f32; 3]>,
 }
 
-/// One believed round-trip time.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
-    /// Milliseconds.
-    pub ms: f64,
-    /// Whether any measurement stands behind it.
-    pub measured: bool,
+/// Where a site stands in the table's rows, and on the globe.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Column {
+    pub(super) column: Option<u16>,
+    pub(super) vector: Option<[f32; 3]>,
 }
 
+/// A cell that many measurements come from, and so, presumably, many viewers.
 #[derive(Clone, Copy, Debug)]
-struct Samples {
-    count: f64,
-    ms: f64,
+pub(super) struct Crowd {
+    pub(super) key: Key,
+    pub(super) site: u16,
+    pub(super) weight: f32,
 }
 
 /// All round-trip times that are known.
 #[derive(Clone, Debug, Default)]
 pub struct Distances {
-    cells: HashMap<Cell, BTreeMap<Arc<str>, Samples>>,
+    pub(super) seed: u64,
+    pub(super) shards: Vec<Arc<Rows>>,
+    pub(super) spots: Arc<Vec<Spot>>,
+    pub(super) medians: Arc<Medians>,
+    pub(super) crowd: Arc<Vec<Crowd>>,
+}
+
+/// The distances from one client to every site.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row<'d> {
+    pub(super) source: Source,
+    pub(super) values: Values<'d>,
+}
+
+/// Where the values of a [`Row`] come from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Values<'d> {
+    /// Read by column.
+    Table(&'d [u16]),
+    /// Reckoned from here.
+    From([f32; 3], &'d Medians),
+    /// The same for all.
+    Equal,
+}
+
+impl Values<'_> {
+    /// Milliseconds to one site.
+    #[inline]
+    pub(super) fn ms(&self, site: &Column) -> f32 {
+        let known = match self {
+            Values::Table(row) => site
+                .column
+                .and_then(|column| row.get(usize::from(column)))
+                .map(|value| f32::from(*value) * UNIT_MS),
+            Values::From(here, medians) => site.vector.map(|there| medians.between(here, &there)),
+            Values::Equal => None,
+        };
+        known.unwrap_or(PRIOR_MS as f32)
+    }
 }
 
 impl Distances {
-    /// Adds what an edge of `site` measured towards `cell`: `count` samples with this median. Values that are not
-    /// a time (negative, not finite, over a minute) are left out.
-    pub fn learn(&mut self, cell: Cell, site: &Arc<str>, count: u64, median_ms: f64) {
-        if count == 0 || !median_ms.is_finite() || !(0.0..=60_000.0).contains(&median_ms) {
-            return;
+    /// Where the site of that name stands.
+    pub(super) fn column(&self, site: &str) -> Column {
+        let place = self.spots.iter().position(|spot| *spot.name == *site);
+        let spot = place.and_then(|place| self.spots.get(place));
+        Column { column: place.map(|place| place as u16), vector: spot.and_then(|spot| spot.vector) }
+    }
+
+    fn find(&self, key: Key) -> Option<&[u16]> {
+        let mixed = key.mixed(self.seed);
+        let rows = self.shards.get(mixed as usize % SHARDS)?;
+        let place = *rows.index.get(&mixed)? as usize * rows.stride;
+        rows.values.get(place..place + rows.stride)
+    }
+
+    /// Whether measurements of the client's own network are there, so that its whereabouts do not matter.
+    pub fn knows(&self, client: IpAddr) -> bool {
+        self.find(Key::cell(client)).or_else(|| self.find(Key::block(client))).is_some()
+    }
+
+    /// What is known of one cell.
+    pub(super) fn values(&self, key: Key) -> Values<'_> {
+        self.find(key).map_or(Values::Equal, Values::Table)
+    }
+
+    /// The finest row there is for a client.
+    #[inline]
+    pub(super) fn row(&self, client: Option<IpAddr>, place: &Whereabouts) -> Row<'_> {
+        let table = |source, values| Row { source, values: Values::Table(values) };
+        if !self.shards.is_empty() {
+            if let Some(client) = client {
+                if let Some(row) = self.find(Key::cell(client)) {
+                    return table(Source::Cell, row);
+                }
+                if let Some(row) = self.find(Key::block(client)) {
+                    return table(Source::Block, row);
+                }
+            }
+            if let Some(row) = Key::network(place).and_then(|key| self.find(key)) {
+                return table(Source::Network, row);
+            }
+            if let Some(row) = Key::area(place).and_then(|key| self.find(key)) {
+                return table(Source::Area, row);
+            }
         }
-        if self.cells.len() >= CELLS_MAX && !self.cells.contains_key(&cell) {
-            return;
+        match place.trusted() {
+            Some(position) => {
+                Row { source: Source::Geography, values: Values::From(position.vector(), &self.medians) }
+            }
+            None => Row { source: Source::Nothing, values: Values::Equal },
         }
-        let new = (count as f64).min(SAMPLES_MAX);
-        let sites = self.cells.entry(cell).or_default();
-        let samples = sites.entry(Arc::clone(site)).or_insert(Samples { count: 0.0, ms: median_ms });
-        samples.ms = (samples.ms * samples.count + median_ms * new) / (samples.count + new);
-        samples.count = (samples.count + new).min(SAMPLES_MAX);
     }
 
-    /// The distance from `cell` to `site`: the measurements, pulled towards the prior while they are few.
-    pub fn estimate(&self, cell: Cell, site: &str) -> Estimate {
-        let Some(samples) = self.cells.get(&cell).and_then(|sites| sites.get(site)) else {
-            return Estimate { ms: PRIOR_MS, measured: false };
-        };
-        let trust = samples.count / (samples.count + PRIOR_SAMPLES);
-        Estimate { ms: samples.ms * trust + PRIOR_MS * (1.0 - trust), measured: true }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-
-    use super::*;
-
-    #[test]
-    fn clients_of_one_network_share_a_cell() {
-        let cell = |text: &str| Cell::of(text.parse().unwrap());
-        assert_eq!(cell("203.0.113.7"), cell("203.0.113.200"));
-        assert_eq!(cell("203.0.113.7"), cell("::ffff:203.0.113.9"));
-        assert_ne!(cell("203.0.113.7"), cell("203.0.114.7"));
-        assert_eq!(cell("2001:db8:1:2::5").to_string(), "2001:db8:1::/48");
-        assert_eq!(Cell::parse("203.0.113.128/25").unwrap(), cell("203.0.113.1"));
-        assert!(Cell::parse("elsewhere").is_none());
+    /// What is believed about one client and one site: milliseconds, and on what ground.
+    pub fn estimate(&self, client: Option<IpAddr>, place: &Whereabouts, site: &str) -> (f64, Source) {
+        let row = self.row(client, place);
+        (f64::from(row.values.ms(&self.column(site))), row.source)
     }
 
-    #[test]
-    fn few_samples_move_the_belief_a_little_and_many_almost_fully() {
-        let (cell, site) = (Cell::parse("203.0.113.0/24").unwrap(), Arc::from("ams"));
-        let mut distances = Distances::default();
-        assert_eq!(distances.estimate(cell, "ams"), Estimate { ms: PRIOR_MS, measured: false });
-        distances.learn(cell, &site, 1, 10.0);
-        let few = distances.estimate(cell, "ams").ms;
-        distances.learn(cell, &site, 200, 10.0);
-        let many = distances.estimate(cell, "ams").ms;
-        assert!(few > 40.0 && many < 13.0, "{few} {many}");
-    }
-
-    #[test]
-    fn nonsense_is_not_learnt() {
-        let (cell, site) = (Cell::unknown(), Arc::from("ams"));
-        let mut distances = Distances::default();
-        for value in [f64::NAN, f64::INFINITY, -1.0, 1e9] {
-            distances.learn(cell, &site, 5, value);
-        }
-        assert!(!distances.estimate(cell, "ams").measured);
+    /// The cell of a client, for the API.
+    pub fn cell(client: Option<IpAddr>) -> Cell {
+        client.map_or_else(Cell::unknown, Cell::of)
     }
 }

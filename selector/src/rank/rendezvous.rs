@@ -6,14 +6,29 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+/// What stands for a node in its draws; computed once per node.
+pub fn seed(node: &str) -> u64 {
+    xxh3_64_with_seed(node.as_bytes(), 0)
+}
+
+/// The 53 bits that the node with this [`seed`] draws for `key`. Among nodes of equal weight the greater wins.
+#[inline]
+pub fn bits(key: &str, seed: u64) -> u64 {
+    xxh3_64_with_seed(key.as_bytes(), seed) >> 11
+}
+
+/// The draw that these [`bits`] make with that weight: greater wins.
+#[inline]
+pub fn weighted(bits: u64, weight: f64) -> f64 {
+    // Moved to the middle of their interval: u is never 0 and never 1.
+    let unit = (bits as f64 + 0.5) / (1u64 << 53) as f64;
+    -weight / unit.ln()
+}
+
 /// The draw of `node` for `key`: greater wins. `weight` is the node's capacity in any unit common to all nodes;
 /// 0 counts as 1, so that a node which reports no limit can still be chosen.
 pub fn draw(key: &str, node: &str, weight: u64) -> f64 {
-    let seed = xxh3_64_with_seed(node.as_bytes(), 0);
-    let hash = xxh3_64_with_seed(key.as_bytes(), seed);
-    // 53 bits, moved to the middle of their interval: u is never 0 and never 1.
-    let unit = ((hash >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-    -(weight.max(1) as f64) / unit.ln()
+    weighted(bits(key, seed(node)), weight.max(1) as f64)
 }
 
 #[cfg(test)]
@@ -37,6 +52,15 @@ mod tests {
     }
 
     const PINNED: [&str; 6] = ["edge-1", "edge-3", "edge-2", "edge-3", "edge-3", "edge-1"];
+
+    #[test]
+    fn equal_weights_need_no_logarithm() {
+        for n in 0..5_000 {
+            let key = format!("/t/{n}/");
+            let (a, b) = (bits(&key, seed("a")), bits(&key, seed("b")));
+            assert_eq!(a > b, weighted(a, 7.0) > weighted(b, 7.0), "{key}");
+        }
+    }
 
     #[test]
     fn shares_follow_capacity() {

@@ -1,11 +1,10 @@
 //! What the selector knows about the edges at one instant.
 //!
-//! A snapshot is never changed; the roster replaces it. The one thing that moves under it is [`Assigned`], the
-//! count of viewers sent to an edge since its last report: reports are old the moment they arrive, and a crowd
-//! sent to the edge that looked idle half a second ago would overload it.
+//! A snapshot is never changed; the roster replaces it a few times a second. All that a decision can be spared is
+//! reckoned when it is built: sites with their nodes side by side, what each site carries and can carry, the hashes
+//! of names, who is sound. The one thing that moves under it is the count of viewers sent out since.
 
 use std::{
-    collections::BTreeMap,
     net::{Ipv4Addr, Ipv6Addr},
     sync::{
         Arc,
@@ -15,67 +14,22 @@ use std::{
 
 use kromka_control::NodeState;
 
-use super::Distances;
+use super::{
+    Assigned, Distances, Settings, Zones,
+    distance::Column,
+    rendezvous,
+    standing::{Mode, Standing},
+    zones::Resolved,
+};
 
-/// The constants of ranking, as configured.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Silence in milliseconds after which an edge gets no new viewers while another is sound.
-    pub suspect_after_ms: u64,
-    /// Silence in milliseconds after which an edge is taken to be dead.
-    pub down_after_ms: u64,
-    /// Scale of the congestion price in milliseconds.
-    pub price_ms: f64,
-    /// How far a node may be loaded above its site, as a share (0..1) of the site's free capacity.
-    pub spill: f64,
-    /// Sites whose costs differ by no more than this many milliseconds count as equal.
-    pub tie_ms: f64,
-    /// The operator's cost per site in milliseconds (traffic price, contract); a site not named costs 0.
-    pub site_cost_ms: BTreeMap<String, f64>,
-}
+/// Sites and edges of one snapshot; more would not fit their numbers.
+const EDGES_MAX: usize = 16_384;
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            suspect_after_ms: 1_250,
-            down_after_ms: 3_000,
-            price_ms: 10.0,
-            spill: 0.15,
-            tie_ms: 2.0,
-            site_cost_ms: BTreeMap::new(),
-        }
-    }
-}
+/// What a node that has just come back is given at once, as a share of its capacity.
+const SLOW_START_SHARE: f64 = 0.1;
 
-/// Viewers sent to one edge and not yet visible in its reports: those since the last report and those of the
-/// interval before it, because a viewer needs a moment to arrive and another to show as traffic.
-#[derive(Debug, Default)]
-pub struct Assigned {
-    since: AtomicU64,
-    before: AtomicU64,
-}
-
-impl Assigned {
-    /// One more viewer was sent there.
-    pub fn add(&self) {
-        self.add_many(1);
-    }
-
-    /// That many more viewers were sent there.
-    pub fn add_many(&self, viewers: u64) {
-        self.since.fetch_add(viewers, Ordering::Relaxed);
-    }
-
-    /// A report has arrived.
-    pub fn reported(&self) {
-        self.before.store(self.since.swap(0, Ordering::Relaxed), Ordering::Relaxed);
-    }
-
-    /// Viewers that the last report cannot have counted.
-    pub fn count(&self) -> u64 {
-        self.since.load(Ordering::Relaxed) + self.before.load(Ordering::Relaxed)
-    }
-}
+/// Least share of its capacity that a node counts with.
+const SHARE_MIN: f64 = 0.01;
 
 /// How an edge is reached: what an answer needs that names addresses instead of URLs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,12 +63,20 @@ pub struct Candidate {
     pub draining: bool,
     /// It said goodbye, or has been silent for so long that it no longer counts as part of the fleet.
     pub gone: bool,
+    /// Viewers, peers or checks have seen it fail: no new viewers while enough others are sound.
+    pub ejected: bool,
     /// Utilisation of its binding resource in the last report, 0..1 and above when overloaded.
     pub reported: f64,
     /// Capacity in bits per second; the weight in hashing and in the site's mean.
     pub capacity_bps: u64,
-    /// What one viewer takes, in bits per second.
-    pub session_bps: u64,
+    /// What one more viewer adds to its utilisation.
+    pub session_load: f64,
+    /// Viewers that come for each one sent from here, see [`super::Gain`].
+    pub gain: f64,
+    /// The share of its capacity that the operator gives it, 0..1.
+    pub share: f64,
+    /// When it came back after having been away, if it has; it is then given its share slowly.
+    pub returned_ms: Option<u64>,
     /// Viewers sent since.
     pub assigned: Arc<Assigned>,
 }
@@ -125,12 +87,12 @@ impl Candidate {
         now_ms.saturating_sub(self.heard_ms)
     }
 
-    /// What may be done with it at `now_ms`.
+    /// What may be done with it at `now_ms`, as nodes are listed.
     pub fn standing(&self, settings: &Settings, now_ms: u64) -> NodeState {
         let age = self.age_ms(now_ms);
         if self.gone || age > settings.down_after_ms {
             NodeState::Down
-        } else if self.draining {
+        } else if self.draining || self.share <= 0.0 {
             NodeState::Draining
         } else if age > settings.suspect_after_ms {
             NodeState::Suspect
@@ -139,37 +101,268 @@ impl Candidate {
         }
     }
 
-    /// Estimated utilisation now: the report plus what was sent there since.
-    pub fn utilisation(&self) -> f64 {
-        let reported = if self.reported.is_finite() { self.reported.max(0.0) } else { 0.0 };
-        reported + self.assigned.count() as f64 * self.session_bps as f64 / self.capacity_bps.max(1) as f64
+    /// The share of its capacity that counts where the fleet together has `begun` that far, 0..1: the operator's,
+    /// and less just after a return. What many have in common is no reason to spare one.
+    fn share_of(&self, settings: &Settings, now_ms: u64, begun: f64) -> f64 {
+        let share = if self.share.is_finite() { self.share.clamp(0.0, 1.0) } else { 1.0 };
+        (share * (self.begun(settings, now_ms) / begun).min(1.0)).max(SHARE_MIN)
+    }
+
+    /// How far it is through its slow start, 0.1..1.
+    fn begun(&self, settings: &Settings, now_ms: u64) -> f64 {
+        self.returned_ms.map_or(1.0, |returned| {
+            let passed = now_ms.saturating_sub(returned) as f64 / settings.slow_start_ms.max(1) as f64;
+            SLOW_START_SHARE + (1.0 - SLOW_START_SHARE) * passed.min(1.0)
+        })
+    }
+}
+
+/// What decisions read of an edge.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) heard_ms: u64,
+    pub(super) site: u32,
+    pub(super) gone: bool,
+    pub(super) draining: bool,
+    pub(super) ejected: bool,
+    /// Takes viewers at the time the snapshot was built.
+    pub(super) fit: bool,
+    pub(super) seed: u64,
+    /// Capacity times share.
+    pub(super) weight: f64,
+    /// Utilisation per reported utilisation: 1 / share.
+    pub(super) scale: f64,
+    reported: f64,
+    /// Utilisation per viewer sent since, gain included.
+    per_viewer: f64,
+    capacity: f64,
+    assigned: Arc<Assigned>,
+}
+
+impl Node {
+    /// Estimated utilisation of what it is given: the report, and what was sent there since.
+    #[inline]
+    pub(super) fn utilisation(&self) -> f64 {
+        (self.reported + self.assigned.count() * self.per_viewer) * self.scale
+    }
+}
+
+/// What decisions read of a site. Its load is that of its fit nodes.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) first: u32,
+    pub(super) after: u32,
+    pub(super) cost_ms: f32,
+    pub(super) column: Column,
+    pub(super) seed: u64,
+    /// Sum of the weights of its fit nodes; 0 when it has none.
+    pub(super) weight: f64,
+    inverse: f64,
+    used: f64,
+    /// All its nodes weigh the same.
+    pub(super) uniform: bool,
+    /// Load in bits per second sent there since the snapshot was built.
+    sent: AtomicU64,
+}
+
+impl Site {
+    /// Estimated utilisation of its fit nodes together.
+    #[inline]
+    pub(super) fn load(&self) -> f64 {
+        (self.used + self.sent.load(Ordering::Relaxed) as f64) * self.inverse
+    }
+
+    /// The places of its nodes.
+    #[inline]
+    pub(super) fn nodes(&self) -> std::ops::Range<usize> {
+        self.first as usize..self.after as usize
     }
 }
 
 /// All edges at one instant.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Snapshot {
     /// Grows with every rebuild.
     pub version: u64,
-    /// The edges, ordered by id.
+    /// When it was built.
+    pub built_ms: u64,
+    pub(super) edges: Vec<Candidate>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) sites: Vec<Site>,
+    pub(super) names: Vec<Arc<str>>,
+    pub(super) distances: Arc<Distances>,
+    pub(super) zones: Arc<Resolved>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) mode: Mode,
+    /// From when on some edge stands otherwise than when it was built.
+    pub(super) valid_until_ms: u64,
+}
+
+/// What a snapshot is built of.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// The edges, in any order.
     pub edges: Vec<Candidate>,
     /// Round-trip times.
     pub distances: Arc<Distances>,
+    /// What operators decided by prefix.
+    pub zones: Arc<Zones>,
     /// The constants.
     pub settings: Arc<Settings>,
 }
 
 impl Snapshot {
+    /// Builds a snapshot at `now_ms`. What has not changed is taken over from the one before. Edges past 16,384
+    /// are left out.
+    pub fn build(parts: Parts, before: Option<&Snapshot>, now_ms: u64) -> Snapshot {
+        let Parts { mut edges, distances, zones, settings } = parts;
+        edges.sort_by(|a, b| (&a.site, &a.id).cmp(&(&b.site, &b.id)));
+        edges.truncate(EDGES_MAX);
+        let mut names: Vec<Arc<str>> = edges.iter().map(|edge| Arc::clone(&edge.site)).collect();
+        names.dedup();
+        let zones = match before.filter(|before| before.zones.of(&zones) && before.names == names) {
+            Some(before) => Arc::clone(&before.zones),
+            None => Arc::new(Resolved::new(zones, &names)),
+        };
+        let mut snapshot = Snapshot {
+            version: before.map_or(0, |before| before.version) + 1,
+            built_ms: now_ms,
+            nodes: Vec::with_capacity(edges.len()),
+            sites: Vec::with_capacity(names.len()),
+            edges,
+            names,
+            distances,
+            zones,
+            settings,
+            mode: Mode::default(),
+            valid_until_ms: u64::MAX,
+        };
+        snapshot.lay_out(now_ms);
+        snapshot.mode = Mode::of(&snapshot, now_ms, &[]);
+        snapshot.judge(now_ms);
+        snapshot
+    }
+
+    /// Nodes and sites in the order of their edges.
+    fn lay_out(&mut self, now_ms: u64) {
+        let settings = Arc::clone(&self.settings);
+        let usual = super::SiteSettings::default();
+        // How far the fleet is through its slow start, by capacity: after a power cut all of it is.
+        let (mut capacity, mut ready) = (0.0, 0.0);
+        for edge in self.edges.iter().filter(|edge| !edge.gone && !edge.draining) {
+            capacity += edge.capacity_bps.max(1) as f64;
+            ready += edge.capacity_bps.max(1) as f64 * edge.begun(&settings, now_ms);
+        }
+        let begun = if capacity > 0.0 { ready / capacity } else { 1.0 };
+        let mut last: Option<&Arc<str>> = None;
+        for (place, edge) in self.edges.iter().enumerate() {
+            if last != Some(&edge.site) {
+                let site = settings.sites.get(&*edge.site).unwrap_or(&usual);
+                let mut column = self.distances.column(&edge.site);
+                let trusted = site.position.filter(super::Position::trusted);
+                column.vector = column.vector.or(trusted.map(|position| position.vector()));
+                self.sites.push(Site {
+                    first: place as u32,
+                    after: place as u32,
+                    cost_ms: site.cost_ms as f32,
+                    column,
+                    seed: rendezvous::seed(&edge.site),
+                    weight: 0.0,
+                    inverse: 0.0,
+                    used: 0.0,
+                    uniform: true,
+                    sent: AtomicU64::new(0),
+                });
+                last = Some(&edge.site);
+            }
+            if let Some(site) = self.sites.last_mut() {
+                site.after += 1;
+            }
+            let finite = |value: f64| if value.is_finite() { value.max(0.0) } else { 0.0 };
+            let share = edge.share_of(&settings, now_ms, begun);
+            let capacity = edge.capacity_bps.max(1) as f64;
+            self.nodes.push(Node {
+                heard_ms: edge.heard_ms,
+                site: self.sites.len() as u32 - 1,
+                gone: edge.gone,
+                draining: edge.draining || edge.share <= 0.0,
+                ejected: edge.ejected,
+                fit: false,
+                seed: rendezvous::seed(&edge.id),
+                weight: (capacity * share).max(1.0),
+                scale: 1.0 / share,
+                reported: finite(edge.reported),
+                per_viewer: finite(edge.session_load) * finite(edge.gain).max(1.0),
+                capacity,
+                assigned: Arc::clone(&edge.assigned),
+            });
+        }
+    }
+
+    /// Who takes viewers now, and what the sites carry.
+    fn judge(&mut self, now_ms: u64) {
+        let mode = self.mode;
+        for node in &mut self.nodes {
+            let standing = Standing::of(node, &self.settings, now_ms);
+            node.fit = mode.takes(standing);
+            self.valid_until_ms =
+                self.valid_until_ms.min(Standing::holds_until(node, &self.settings, now_ms));
+        }
+        for site in &mut self.sites {
+            let nodes = &self.nodes[site.nodes()];
+            site.uniform = nodes.windows(2).all(|pair| pair[0].weight == pair[1].weight);
+            let fit = || nodes.iter().filter(|node| node.fit);
+            site.weight = fit().map(|node| node.weight).sum();
+            site.used = fit().map(|node| node.utilisation() * node.weight).sum();
+            site.inverse = if site.weight > 0.0 { 1.0 / site.weight } else { 0.0 };
+        }
+    }
+
+    /// The edges, ordered by site and id.
+    pub fn edges(&self) -> &[Candidate] {
+        &self.edges
+    }
+
+    /// The round-trip times.
+    pub fn distances(&self) -> &Distances {
+        &self.distances
+    }
+
+    /// The constants.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The names of the sites, in order.
+    pub fn sites(&self) -> &[Arc<str>] {
+        &self.names
+    }
+
     /// Whether more than half of the fleet looks dead. Then it is likelier that this selector cannot hear than
     /// that the fleet died, so silence alone no longer condemns an edge. It takes three edges for a majority to
     /// mean anything: with fewer, one dead machine would be "half of the fleet".
     pub fn distrusted(&self, now_ms: u64) -> bool {
-        let fleet = self.edges.iter().filter(|edge| !edge.gone);
-        let (mut all, mut silent) = (0usize, 0usize);
-        for edge in fleet {
-            all += 1;
-            silent += usize::from(edge.standing(&self.settings, now_ms) == NodeState::Down);
+        Mode::of(self, now_ms, &[]).distrusted
+    }
+
+    /// The share of its capacity that the edge at `place` is given.
+    pub(super) fn share(&self, place: usize) -> f64 {
+        self.nodes.get(place).map_or(1.0, |node| 1.0 / node.scale)
+    }
+
+    /// Estimated utilisation of the edge of that id.
+    pub fn utilisation(&self, id: &str) -> Option<f64> {
+        let place = self.edges.iter().position(|edge| *edge.id == *id)?;
+        self.nodes.get(place).map(Node::utilisation)
+    }
+
+    /// Counts viewers sent to the edge at `place`, for this snapshot and the next ones.
+    pub(super) fn assign(&self, place: usize, viewers: f64) {
+        let Some(node) = self.nodes.get(place) else { return };
+        node.assigned.add(viewers);
+        if let Some(site) = self.sites.get(node.site as usize) {
+            let load = node.per_viewer * node.capacity * viewers.clamp(0.0, 1e6);
+            site.sent.fetch_add(load as u64, Ordering::Relaxed);
         }
-        all >= 3 && silent * 2 > all
     }
 }

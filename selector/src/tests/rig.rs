@@ -88,6 +88,7 @@ pub(super) fn config(folder: &Path) -> SelectorConfig {
         routing: RoutingConfig::default(),
         dns: DnsConfig::default(),
         steering: SteeringConfig::default(),
+        site: Vec::new(),
         service: vec![
             SelectorService::new("default"),
             SelectorService { prefix: "/music/".into(), ..SelectorService::new("music") },

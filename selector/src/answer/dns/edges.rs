@@ -11,7 +11,7 @@ use super::{crowds::Crowds, zones::Service};
 use crate::{
     app::App,
     metrics::Surface,
-    rank::{Question, Ranked, Ranking, Reach, Reason},
+    rank::{Question, Ranked, Ranking, Reach},
 };
 
 /// Edges in an answer.
@@ -105,16 +105,16 @@ pub(super) struct Fleet {
 impl Edges for Fleet {
     fn choose(&self, ask: &Ask<'_>) -> Chosen {
         let question =
-            Question { client: Some(ask.client), content_key: ask.key, exclude: &[], k: ASKED, now_ms: 0 };
+            Question { client: Some(ask.client), content_key: ask.key, k: ASKED, ..Question::default() };
         self.app.decide(Surface::Dns, question, false, |ranking: &Ranking<'_>| {
             let picked = pick(ranking, ask.family);
             let any = ranking.edges.iter().any(|ranked| wanted(&ranked.edge.reach, None));
-            let scope = if ranking.measured { ranking.cell.prefix_len() } else { 0 };
+            let scope = if ranking.measured() { ranking.cell.prefix_len() } else { 0 };
             let mut chosen = Chosen::new(any, scope);
             for ranked in picked.iter().flatten() {
                 chosen.push(only(ranked.edge.reach, ask.family));
             }
-            self.assign(ask, &picked);
+            self.assign(ask, ranking, &picked);
             chosen
         })
     }
@@ -122,7 +122,7 @@ impl Edges for Fleet {
 
 impl Fleet {
     /// Notes the viewers that this answer will send: resolvers rotate addresses, so each edge gets its share.
-    fn assign(&self, ask: &Ask<'_>, picked: &[Option<&Ranked<'_>>; EDGES]) {
+    fn assign(&self, ask: &Ask<'_>, ranking: &Ranking<'_>, picked: &[Option<&Ranked<'_>>; EDGES]) {
         let edges = picked.iter().flatten().count() as u64;
         if edges == 0 {
             return;
@@ -131,7 +131,7 @@ impl Fleet {
         for (at, ranked) in (0u64..).zip(picked.iter().flatten()) {
             let share = viewers / edges + u64::from(at < viewers % edges);
             if share > 0 {
-                ranked.edge.assigned.add_many(share);
+                ranking.assign_to(ranked, share as f64);
             }
         }
     }
@@ -139,14 +139,12 @@ impl Fleet {
 
 /// Two of the first one's site, one of another; where there are not so many, the next best.
 fn pick<'r, 's>(ranking: &'r Ranking<'s>, family: Family) -> [Option<&'r Ranked<'s>>; EDGES] {
-    let silent = |ranked: &Ranked<'_>| ranked.reasons.iter().any(|r| matches!(r, Reason::Distrust { .. }));
     // All addresses of an answer are used alike: one that looks dead stands beside none that does not.
-    let distrusted = ranking.edges.first().is_some_and(silent);
+    let distrusted = ranking.edges.first().is_some_and(Ranked::is_silent);
     let fit = || {
-        ranking
-            .edges
-            .iter()
-            .filter(move |ranked| wanted(&ranked.edge.reach, Some(family)) && silent(ranked) == distrusted)
+        ranking.edges.iter().filter(move |ranked| {
+            wanted(&ranked.edge.reach, Some(family)) && ranked.is_silent() == distrusted
+        })
     };
     let Some(first) = fit().next() else { return [None; EDGES] };
     let others = || fit().filter(|ranked| ranked.edge.id != first.edge.id);

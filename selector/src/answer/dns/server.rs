@@ -202,9 +202,9 @@ async fn look(responder: Arc<Responder<Fleet>>, stop: CancellationToken) {
         }
         let fleet = &responder.edges;
         let snapshot = fleet.app.roster.snapshot();
-        let viewers = snapshot.edges.iter().map(|edge| edge.capacity_bps / edge.session_bps.max(1));
+        let viewers = snapshot.edges().iter().map(|edge| (1.0 / edge.session_load.max(1e-9)) as u64);
         fleet.crowds.fleet(viewers.fold(0, u64::saturating_add));
-        for edge in &snapshot.edges {
+        for edge in snapshot.edges() {
             let nameless = edge.reach.v4.is_none() && edge.reach.v6.is_none();
             if nameless && warned.len() < WARNED_MAX && warned.insert(edge.id.to_string()) {
                 tracing::warn!(

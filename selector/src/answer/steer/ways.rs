@@ -52,7 +52,7 @@ pub(super) fn order(
 ) -> Ways {
     let edge_of = |id: &str| {
         let node = node_of(id)?;
-        let edge = snapshot.edges.iter().find(|edge| *edge.id == *node)?;
+        let edge = snapshot.edges().iter().find(|edge| *edge.id == *node)?;
         // Another address is another pathway, which this player does not know under this name.
         (own_id(edge) == id).then_some(edge)
     };
@@ -95,7 +95,7 @@ pub(super) fn order(
     // What the player knows and the ranking does not offer: good for when all else fails, if it is there at all.
     let mut known: Vec<&String> = asked.listed.iter().chain(&asked.current).collect();
     known.dedup();
-    let standing = |id: &String| edge_of(id).map(|edge| edge.standing(&snapshot.settings, now_ms));
+    let standing = |id: &String| edge_of(id).map(|edge| edge.standing(snapshot.settings(), now_ms));
     for wanted in [NodeState::Up, NodeState::Suspect, NodeState::Draining] {
         for id in &known {
             if standing(id) == Some(wanted) && !ways.priority.contains(id) {

@@ -1,0 +1,112 @@
+//! Routing policies in a simulated world: ours, which is the production decision, beside models of others.
+//!
+//! Everything is decided by seeds: two runs print the same numbers. The data of a real world (`cities.csv`,
+//! `rtt_ms.csv`) is given by its folder and is not part of this repository.
+
+use std::{path::PathBuf, time::Instant};
+
+use anyhow::Result;
+use clap::Parser;
+use kromka_bench::facts::Facts;
+use kromka_bench::report::{Report, today};
+use kromka_bench::sim::goals::{goal_table, goals, policy_table, trial_table};
+use kromka_bench::sim::policies::Kind;
+use kromka_bench::sim::run::Length;
+use kromka_bench::sim::scenario::{Scenario, contests, trials};
+use kromka_bench::sim::suite::{Row, Suite};
+use kromka_bench::sim::world::Globe;
+use serde::Serialize;
+
+const WHAT: &str = "Regret: what viewers pay (round trip and waiting, over session time) beyond an oracle that knows \
+    the true demand and may move everybody each half minute; mean (least..greatest) over the seeds. kromka is the \
+    production decision; all others are models of ours, not the code of the systems they are named after.";
+
+/// Routing policies in a simulated world.
+#[derive(Parser)]
+struct Args {
+    /// Folder with cities.csv (city, lat, lon, population) and rtt_ms.csv (a square of milliseconds); without it
+    /// the world is synthetic.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Seeds: 1 to this.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    seeds: u64,
+    /// Viewers at the busiest hour.
+    #[arg(long, default_value_t = 12_000.0)]
+    viewers: f64,
+    /// Seconds of a run that count.
+    #[arg(long, default_value_t = 3_000)]
+    seconds: usize,
+    /// Only scenarios whose name has this in it.
+    #[arg(long)]
+    only: Option<String>,
+    /// Only ours.
+    #[arg(long)]
+    ours: bool,
+    /// Threads.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Print the numbers as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Folder for the evidence; otherwise bench/results/DATE.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Write no evidence.
+    #[arg(long)]
+    dry: bool,
+}
+
+#[derive(Serialize)]
+struct Numbers<'a> {
+    goals: &'a [kromka_bench::sim::goals::Goal],
+    rows: &'a [Row],
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let began = Instant::now();
+    let globe = args.data.as_deref().map(Globe::read).transpose()?;
+    let ours = vec![Kind::Ours, Kind::OursSteering];
+    let all = if args.ours { ours.clone() } else { Kind::ALL.to_vec() };
+    let mut entries: Vec<(Scenario, Vec<Kind>)> =
+        contests().into_iter().map(|scenario| (scenario, all.clone())).collect();
+    entries.extend(trials().into_iter().map(|scenario| (scenario, vec![Kind::Ours])));
+    if let Some(part) = &args.only {
+        entries.retain(|(scenario, _)| scenario.name.contains(part.as_str()));
+    }
+    let length = Length { viewers: args.viewers, seconds: args.seconds, warm_up: 600 };
+    let suite = Suite { globe, seeds: args.seeds, length, entries };
+    let rows = suite.run(args.threads);
+    let goals = goals(&rows);
+    let names: Vec<&str> = contests().iter().map(|scenario| scenario.name).collect();
+    let tables =
+        format!("{}\n{}\n{}", goal_table(&goals), policy_table(&rows, &names), trial_table(&rows, &names));
+    let numbers = Numbers { goals: &goals, rows: &rows };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&numbers)?);
+    } else {
+        println!("{tables}");
+    }
+    eprintln!("{:.1} s", began.elapsed().as_secs_f64());
+    if !args.dry {
+        let settings = [
+            ("world", if suite.globe.is_some() { "cities of the data" } else { "synthetic" }.to_owned()),
+            ("seeds", format!("1 to {}", args.seeds)),
+            ("viewers at the busiest hour", args.viewers.to_string()),
+            ("seconds of a run that count, after 600 that do not", args.seconds.to_string()),
+        ];
+        let facts = Facts::of_machine();
+        let report = Report {
+            name: "routing",
+            what: WHAT,
+            facts: &facts,
+            settings: &settings,
+            tables: &tables,
+            numbers: &numbers,
+        };
+        let [text, _] = report.write(&args.out.unwrap_or_else(today))?;
+        eprintln!("{}", text.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! The production decision: `kromka_selector::rank`, fed as the selector's roster feeds it.
+
+use std::{net::IpAddr, net::Ipv4Addr, sync::Arc};
+
+use kromka_selector::rank::{
+    self, Candidate, Capacity, Cell, Distances, Gain, Kept, Learner, Parts, Position, Question, Reach,
+    Settings, SiteSettings, Snapshot, Stay, Whereabouts, score::Prices,
+};
+
+use super::{Again, Choice, Knowledge, Policy, Report, Viewer};
+
+/// Bits per second of one viewer.
+const VIEWER_BPS: f64 = 4_000_000.0;
+
+/// Samples of each distance where distances are known from the start.
+const SAMPLES: u64 = 120;
+
+/// Sessions whose names are kept; more share them.
+const SESSIONS: usize = 4_096;
+
+/// Selectors that a gain reckons with.
+const SELECTORS_MAX: u32 = 8;
+
+/// Ticks between two tables of distances.
+const TABLE_EVERY: u64 = 4;
+
+struct Selector {
+    edges: Vec<Candidate>,
+    capacities: Vec<Capacity>,
+    gains: Vec<Gain>,
+    boots: Vec<u32>,
+    heard: Vec<bool>,
+    snapshot: Snapshot,
+    dirty: bool,
+}
+
+/// All selectors of the production decision.
+pub struct Ours<'w> {
+    known: Knowledge<'w>,
+    selectors: Vec<Selector>,
+    learner: Learner,
+    distances: Arc<Distances>,
+    settings: Arc<Settings>,
+    addresses: Vec<IpAddr>,
+    places: Vec<Whereabouts>,
+    titles: Vec<String>,
+    sessions: Vec<String>,
+    sites: Vec<String>,
+    node_of: std::collections::BTreeMap<Arc<str>, usize>,
+    steering: bool,
+    ticks: u64,
+}
+
+impl<'w> Ours<'w> {
+    /// Selectors that have just started, with distances known or, in a cold start, only positions.
+    pub fn new(known: &Knowledge<'w>, steering: bool) -> Ours<'w> {
+        let world = known.world;
+        let position =
+            |city: usize| Position::exact(world.cities[city].latitude, world.cities[city].longitude);
+        let cities = 0..world.weights.len();
+        let addresses: Vec<IpAddr> = cities
+            .clone()
+            .map(|city| IpAddr::V4(Ipv4Addr::from(0x0A00_0001 | (city as u32) << 12)))
+            .collect();
+        let places: Vec<Whereabouts> = cities
+            .clone()
+            .map(|city| Whereabouts { asn: Some(city as u32), country: None, position: Some(position(city)) })
+            .collect();
+        let sites: Vec<String> = (0..world.sites.len()).map(|site| format!("s{site:03}")).collect();
+        let mut learner = Learner::default();
+        let site_settings = sites.iter().enumerate().map(|(site, name)| {
+            let settings = SiteSettings { cost_ms: 0.0, position: Some(position(world.sites[site])) };
+            (name.clone(), settings)
+        });
+        let settings = Settings {
+            prices: Prices::new(10.0 * known.scenario.price),
+            // Reports of the simulation show every viewer who has arrived.
+            settle_ms: 0,
+            suspect_after_ms: (known.scenario.report_s * 2_500.0) as u64,
+            down_after_ms: (known.scenario.report_s * 6_000.0) as u64,
+            sites: site_settings.collect(),
+            ..Settings::default()
+        };
+        for (site, known) in &settings.sites {
+            learner.site(site, known.position);
+        }
+        if !known.scenario.cold {
+            for city in cities {
+                for (site, name) in sites.iter().enumerate() {
+                    let cell = Cell::of(addresses[city]);
+                    learner.learn(cell, &places[city], name, SAMPLES, known.rtt(city, site), 0);
+                }
+            }
+        }
+        let edges: Vec<Candidate> = (0..world.nodes.len())
+            .map(|node| Candidate {
+                id: Arc::from(format!("n{node:04}")),
+                site: Arc::from(sites[world.nodes[node].site].as_str()),
+                url: Arc::from(""),
+                tls_url: None,
+                reach: Reach::default(),
+                heard_ms: 0,
+                draining: false,
+                gone: false,
+                ejected: false,
+                reported: 0.0,
+                capacity_bps: (known.capacity[node] * VIEWER_BPS) as u64,
+                session_load: 1.0 / known.capacity[node],
+                gain: 1.0,
+                share: 1.0,
+                returned_ms: None,
+                assigned: Arc::default(),
+            })
+            .collect();
+        let node_of = edges.iter().enumerate().map(|(node, edge)| (Arc::clone(&edge.id), node)).collect();
+        let selector = || Selector {
+            edges: edges.iter().map(|edge| Candidate { assigned: Arc::default(), ..edge.clone() }).collect(),
+            capacities: vec![Capacity::default(); edges.len()],
+            gains: vec![Gain::new(SELECTORS_MAX); edges.len()],
+            boots: vec![0; edges.len()],
+            heard: vec![false; edges.len()],
+            snapshot: Snapshot::default(),
+            dirty: true,
+        };
+        let mut ours = Ours {
+            selectors: (0..known.scenario.selectors).map(|_| selector()).collect(),
+            distances: Arc::new(learner.whole_table(0)),
+            settings: Arc::new(settings),
+            titles: (0..crate::sim::titles::TITLES).map(|title| format!("default/stream/{title}/")).collect(),
+            sessions: (0..SESSIONS).map(|session| format!("019d-{session:x}")).collect(),
+            known: known.clone(),
+            learner,
+            addresses,
+            places,
+            sites,
+            node_of,
+            steering,
+            ticks: 0,
+        };
+        ours.publish(0);
+        ours
+    }
+
+    fn publish(&mut self, now_ms: u64) {
+        for selector in self.selectors.iter_mut().filter(|selector| selector.dirty) {
+            for (edge, gain) in selector.edges.iter_mut().zip(&selector.gains) {
+                edge.gain = gain.value();
+            }
+            let parts = Parts {
+                edges: selector.edges.clone(),
+                distances: Arc::clone(&self.distances),
+                zones: Arc::default(),
+                settings: Arc::clone(&self.settings),
+            };
+            selector.snapshot = Snapshot::build(parts, Some(&selector.snapshot), now_ms);
+            selector.dirty = false;
+        }
+    }
+
+    fn question<'a>(&'a self, viewer: &Viewer, exclude: &'a [String], k: usize) -> Question<'a> {
+        Question {
+            client: Some(self.addresses[viewer.city]),
+            place: self.places[viewer.city],
+            content_key: &self.titles[viewer.title],
+            session: Some(&self.sessions[viewer.session as usize % SESSIONS]),
+            exclude,
+            k,
+            now_ms: viewer.now_ms,
+        }
+    }
+
+    fn excluded(viewer: &Viewer) -> Vec<String> {
+        viewer.exclude.map(|node| format!("n{node:04}")).into_iter().collect()
+    }
+}
+
+impl Policy for Ours<'_> {
+    fn report(&mut self, selector: usize, node: usize, report: &Report, now_ms: u64) {
+        let selector = &mut self.selectors[selector];
+        let edge = &mut selector.edges[node];
+        let elapsed_ms = now_ms.saturating_sub(edge.heard_ms);
+        let sent = edge.assigned.reported(elapsed_ms, self.settings.settle_ms);
+        selector.gains[node].learn(report.started, sent, elapsed_ms);
+        let was_away = elapsed_ms > self.settings.down_after_ms || selector.boots[node] != report.boot;
+        if selector.heard[node] && was_away {
+            edge.returned_ms = Some(now_ms);
+        }
+        selector.boots[node] = report.boot;
+        selector.heard[node] = true;
+        edge.heard_ms = now_ms;
+        edge.draining = report.draining;
+        let capacity = &mut selector.capacities[node];
+        if self.known.scenario.learn_capacity {
+            capacity.observe(report.load, report.service_ms, now_ms);
+        }
+        let factor = capacity.factor();
+        edge.reported = report.load / factor;
+        edge.capacity_bps = (self.known.capacity[node] * VIEWER_BPS * factor) as u64;
+        edge.session_load = 1.0 / (self.known.capacity[node] * factor);
+        selector.dirty = true;
+    }
+
+    fn tick(&mut self, now_ms: u64) {
+        self.ticks += 1;
+        if self.known.scenario.cold && self.ticks.is_multiple_of(TABLE_EVERY) {
+            self.distances = Arc::new(self.learner.table(now_ms));
+            self.selectors.iter_mut().for_each(|selector| selector.dirty = true);
+        }
+        self.publish(now_ms);
+    }
+
+    fn choose(&mut self, selector: usize, viewer: &Viewer) -> Choice {
+        let exclude = Ours::excluded(viewer);
+        let ranking = rank::decide(&self.selectors[selector].snapshot, &self.question(viewer, &exclude, 3));
+        ranking.assign(1.0);
+        let mut choice = Choice::default();
+        for ranked in ranking.edges.iter() {
+            if let Some(node) = self.node_of.get(&ranked.edge.id) {
+                choice.push(*node);
+            }
+        }
+        choice
+    }
+
+    fn asks_again(&self) -> bool {
+        self.steering
+    }
+
+    fn again(&mut self, selector: usize, again: &mut Again) -> Option<usize> {
+        let snapshot = &self.selectors[selector].snapshot;
+        let question = self.question(&again.viewer, &[], 3);
+        let stay = Stay {
+            edge: &self.selectors[selector].edges[again.node].id,
+            since_ms: again.since_ms,
+            gained: again.memory.gained,
+            hot: again.memory.hot,
+        };
+        let Kept { leave, hot, gains } = rank::keep(snapshot, &question, &stay);
+        (again.memory.hot, again.memory.gained) = (hot, gains);
+        leave?;
+        let ranking = rank::decide(snapshot, &question);
+        ranking.assign(1.0);
+        self.node_of.get(&ranking.edges.first()?.edge.id).copied()
+    }
+
+    fn explore(&mut self, viewer: &Viewer) -> [Option<usize>; 2] {
+        if !self.known.scenario.cold {
+            return [None; 2];
+        }
+        let session = format!("{:x}", viewer.session);
+        let question = Question { session: Some(&session), ..self.question(viewer, &[], 8) };
+        rank::explore(&self.selectors[0].snapshot, &question).map(|edge| {
+            edge.and_then(|edge| self.node_of.get(&edge.id)).map(|node| self.known.world.nodes[*node].site)
+        })
+    }
+
+    fn measured(&mut self, city: usize, site: usize, ms: f64, now_ms: u64) {
+        if self.known.scenario.cold {
+            let cell = Cell::of(self.addresses[city]);
+            self.learner.learn(cell, &self.places[city], &self.sites[site], 1, ms, now_ms);
+        }
+    }
+}

@@ -1,0 +1,661 @@
+//! One run: viewers come, watch and go; nodes report; a policy decides; the oracle is asked what was possible.
+
+use super::{
+    cost::Curve,
+    dice::{Dice, Weighted},
+    oracle::Flow,
+    policies::{Again, Kind, Knowledge, Memory, Policy, Report, Viewer},
+    scenario::{Accident, Scenario},
+    titles::{Kept, Popularity},
+    world::World,
+};
+
+/// Mean length of a session in seconds.
+const SESSION_S: f64 = 240.0;
+
+/// Seconds of a day: the sun goes round quickly.
+const DAY_S: f64 = 7_200.0;
+
+/// How much demand swings around its mean in the course of a day.
+const SWING: f64 = 0.35;
+
+/// Seconds between two looks at the oracle.
+const ORACLE_S: usize = 30;
+
+/// When the crowd comes and goes, as a share of the run.
+const CROWD: (f64, f64) = (0.4, 0.65);
+
+/// Seconds between two questions of a session that is steered.
+const RELOAD_S: f64 = 30.0;
+
+/// Seconds within which players notice that a node is gone.
+const NOTICE_S: f64 = 4.0;
+
+/// Response time of an idle node in milliseconds, besides what it makes viewers wait.
+const SERVICE_MS: f64 = 10.0;
+
+/// Seconds that a restarting node is away, and between two restarts.
+const AWAY_S: usize = 4;
+const RESTART_EVERY_S: usize = 2;
+
+/// How long a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Length {
+    /// Viewers at the busiest hour.
+    pub viewers: f64,
+    /// Seconds that count.
+    pub seconds: usize,
+    /// Seconds before, in which the world fills.
+    pub warm_up: usize,
+}
+
+/// What the best could have done in the same world, by a run of the oracle.
+#[derive(Clone, Debug, Default)]
+pub struct Best {
+    /// Viewers in each city each [`ORACLE_S`] seconds.
+    viewers: Vec<Vec<f64>>,
+    /// Milliseconds that the free oracle would have made all of them pay together.
+    pub free_ms: Vec<f64>,
+    /// And the sticky one; nothing where sessions lost their node and had to move.
+    pub sticky_ms: Vec<f64>,
+    /// Median round trip of the free oracle.
+    pub p50_ms: f64,
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Milliseconds that viewers paid per second, by periods of [`ORACLE_S`] seconds.
+    pub paid_ms: Vec<f64>,
+    /// Share of session time on nodes that were over their capacity.
+    pub overloaded: f64,
+    /// Median round trip of new sessions.
+    pub p50_ms: f64,
+    /// 99th percentile of round trip, waiting and miss of new sessions.
+    pub start_p99_ms: f64,
+    /// Share of new sessions that found their title at the node.
+    pub hits: f64,
+    /// Moves per session by steering.
+    pub moves: f64,
+    /// Share of sessions that were moved away and back within five minutes.
+    pub back_and_forth: f64,
+    /// New sessions sent first to a dead or leaving node after it went: the latest, in seconds; how many.
+    pub to_dead_s: f64,
+    /// How many those were.
+    pub to_dead: u64,
+    /// Sessions that no node of their list would serve.
+    pub failed: u64,
+    /// Share of sessions that measured other sites.
+    pub explored: f64,
+}
+
+impl Outcome {
+    /// How much more viewers paid than with the free oracle, as a share, between two shares of the run.
+    pub fn regret(&self, best: &Best, from: f64, to: f64) -> f64 {
+        self.beyond(&best.free_ms, from, to)
+    }
+
+    /// The same beyond the sticky oracle, where there is one.
+    pub fn sticky_regret(&self, best: &Best) -> Option<f64> {
+        (!best.sticky_ms.is_empty()).then(|| self.beyond(&best.sticky_ms, 0.0, 1.0))
+    }
+
+    fn beyond(&self, possible: &[f64], from: f64, to: f64) -> f64 {
+        let periods = self.paid_ms.len() as f64;
+        let range = (from * periods) as usize..((to * periods) as usize).min(possible.len());
+        let paid: f64 = self.paid_ms[range.clone()].iter().sum();
+        paid / possible[range].iter().sum::<f64>() - 1.0
+    }
+}
+
+/// Demand by city at one time.
+struct Demand<'w> {
+    world: &'w World,
+    scenario: &'w Scenario,
+    /// Viewers together when the day is at its mean.
+    mean: f64,
+    phase: f64,
+}
+
+impl Demand<'_> {
+    /// Viewers that each city wants at `second` of a run, without the crowd.
+    fn usual(&self, second: f64) -> Vec<f64> {
+        let of_city = |(city, weight): (usize, &f64)| {
+            let local = second / DAY_S + self.world.cities[city].longitude / 360.0 + self.phase;
+            self.mean * weight * (1.0 + SWING * (std::f64::consts::TAU * local).sin())
+        };
+        self.world.weights.iter().enumerate().map(of_city).collect()
+    }
+
+    /// Viewers that the crowd adds in each city.
+    fn crowd(&self, usual: &[f64], share_of_run: f64) -> Vec<f64> {
+        let there = (CROWD.0..CROWD.1).contains(&share_of_run);
+        let more = if there { self.scenario.crowd - 1.0 } else { 0.0 };
+        let of_city = |(city, viewers): (usize, &f64)| {
+            if self.world.cities[city].in_region { viewers * more } else { 0.0 }
+        };
+        usual.iter().enumerate().map(of_city).collect()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Session {
+    city: u16,
+    node: u16,
+    title: u16,
+    alive: bool,
+    since_ms: u64,
+    memory: Memory,
+    /// Where it was moved from, and when.
+    left: Option<(u16, u64)>,
+    generation: u32,
+}
+
+/// A world while it runs.
+struct Engine<'w, 'p> {
+    world: &'w World,
+    scenario: &'w Scenario,
+    length: Length,
+    policy: Box<dyn Policy + 'p>,
+    curve: &'w Curve,
+    /// Capacities as nodes believe them to be.
+    configured: Vec<f64>,
+    dice: Dice,
+    selectors: Weighted,
+    sessions: Vec<Session>,
+    free: Vec<u32>,
+    /// Sessions that end, and that ask again, by the second.
+    ending: Vec<Vec<(u32, u32)>>,
+    asking: Vec<Vec<(u32, u32)>>,
+    /// Sessions that have lost their node and look for another.
+    seeking: Vec<Vec<(u32, u32)>>,
+    on_node: Vec<f64>,
+    in_city: Vec<f64>,
+    distance_ms: f64,
+    started: Vec<u64>,
+    kept: Vec<Kept>,
+    boots: Vec<u32>,
+    dead: Vec<bool>,
+    unheard: Vec<bool>,
+    draining: Vec<bool>,
+    accident_s: usize,
+    victim: usize,
+    outcome: Outcome,
+    counted: u64,
+    hits: u64,
+    moves: u64,
+    returns: u64,
+    explored: u64,
+    overloaded: f64,
+    session_time: f64,
+    rtts: Vec<u32>,
+    starts: Vec<u32>,
+}
+
+/// Buckets of times, growing by a hundredth each.
+fn bucket(ms: f64) -> usize {
+    ((ms.max(0.1) * 10.0).ln() / 1.01f64.ln()) as usize
+}
+
+fn quantile(buckets: &[u32], share: f64) -> f64 {
+    let wanted = (buckets.iter().map(|count| f64::from(*count)).sum::<f64>() * share).ceil();
+    let mut seen = 0.0;
+    let place = buckets.iter().position(|count| {
+        seen += f64::from(*count);
+        seen >= wanted
+    });
+    1.01f64.powf(place.unwrap_or(0) as f64 + 0.5) / 10.0
+}
+
+const BUCKETS: usize = 2_000;
+
+/// Runs one policy through one scenario. With `best` empty the oracle is solved too, which takes as long again.
+pub fn run(
+    kind: Kind,
+    known: &Knowledge<'_>,
+    curve: &Curve,
+    popularity: &Popularity,
+    length: Length,
+    best: &mut Best,
+) -> Outcome {
+    let (world, scenario) = (known.world, known.scenario);
+    let seconds = length.warm_up + length.seconds;
+    let horizon = seconds + 1;
+    let nodes = world.nodes.len();
+    let capacity = |a: &usize, b: &usize| world.nodes[*a].capacity.total_cmp(&world.nodes[*b].capacity);
+    let shares = (0..scenario.selectors).map(|selector| if selector == 0 { 1.5 } else { 1.0 });
+    let mut engine = Engine {
+        policy: kind.build(known),
+        dice: Dice::new(known.seed, 21),
+        selectors: Weighted::new(shares),
+        sessions: Vec::new(),
+        free: Vec::new(),
+        ending: vec![Vec::new(); horizon],
+        asking: vec![Vec::new(); horizon],
+        seeking: vec![Vec::new(); horizon],
+        on_node: vec![0.0; nodes],
+        in_city: vec![0.0; world.weights.len()],
+        distance_ms: 0.0,
+        started: vec![0; nodes],
+        kept: vec![Kept::new(); nodes],
+        boots: vec![0; nodes],
+        dead: vec![false; nodes],
+        unheard: vec![false; nodes],
+        draining: vec![false; nodes],
+        accident_s: length.warm_up + length.seconds / 2,
+        victim: (0..nodes).max_by(capacity).unwrap_or(0),
+        outcome: Outcome::default(),
+        counted: 0,
+        hits: 0,
+        moves: 0,
+        returns: 0,
+        explored: 0,
+        overloaded: 0.0,
+        session_time: 0.0,
+        rtts: vec![0; BUCKETS],
+        starts: vec![0; BUCKETS],
+        configured: known.capacity.clone(),
+        world,
+        scenario,
+        length,
+        curve,
+    };
+    let mut dice = Dice::new(known.seed, 22);
+    let phase = dice.unit();
+    let mut demand = Demand { world, scenario, mean: 1.0, phase };
+    // The busiest second of the run without its crowd is what `peak` speaks of.
+    let all = |demand: &Demand<'_>, second: usize| demand.usual(second as f64).iter().sum::<f64>();
+    let busiest = (0..seconds).step_by(60).map(|second| all(&demand, second)).fold(0.0, f64::max);
+    demand.mean = length.viewers / busiest;
+    let phases: Vec<f64> = (0..nodes * scenario.selectors).map(|_| dice.unit() * scenario.report_s).collect();
+    let mut due = phases;
+    let (mut usual, mut crowd) = (Weighted::new([]), Weighted::new([]));
+    let learn_oracle = best.viewers.is_empty();
+    for second in 0..seconds {
+        let share_of_run = (second as f64 - length.warm_up as f64) / length.seconds as f64;
+        if second.is_multiple_of(20) {
+            let viewers = demand.usual(second as f64);
+            crowd = Weighted::new(demand.crowd(&viewers, share_of_run));
+            usual = Weighted::new(viewers);
+        }
+        engine.accidents(second);
+        engine.departures(second);
+        let arrivals = [dice.poisson(usual.total() / SESSION_S), dice.poisson(crowd.total() / SESSION_S)];
+        let together = arrivals[0] + arrivals[1];
+        for quarter in 0..4 {
+            let now = second as f64 + f64::from(quarter) * 0.25;
+            engine.reports(&mut due, now, &mut dice);
+            engine.policy.tick((now * 1_000.0) as u64);
+            let range = together * quarter as usize / 4..together * (quarter as usize + 1) / 4;
+            for number in range {
+                let of_crowd = dice.unit() * (together as f64) < arrivals[1] as f64;
+                let now_ms = second as u64 * 1_000 + number as u64 * 1_000 / together as u64;
+                let (city, title) = match of_crowd {
+                    // All of the crowd wants one title.
+                    true => (crowd.draw(&mut dice), 7),
+                    false => (usual.draw(&mut dice), popularity.draw(&mut dice)),
+                };
+                // Drawn here, so that all policies meet the same viewers.
+                let stays_s = dice.exponential(SESSION_S);
+                engine.arrival(city, title, now_ms, stays_s);
+            }
+        }
+        engine.asking_again(second);
+        let split = matches!(kind, Kind::Split);
+        if split && (second as f64) % scenario.report_s.max(1.0) < 1.0 {
+            engine.policy.plan(&engine.in_city);
+        }
+        if second >= length.warm_up {
+            engine.account(second);
+            if learn_oracle && (second - length.warm_up).is_multiple_of(ORACLE_S) {
+                best.viewers.push(engine.in_city.clone());
+            }
+        }
+    }
+    if learn_oracle {
+        best.solve(world, curve, engine.lost());
+    }
+    engine.finish()
+}
+
+impl Best {
+    /// From the period named by `lost` on there is less capacity.
+    fn solve(&mut self, whole: &World, curve: &Curve, lost: Option<(usize, usize)>) {
+        let mut reduced = whole.clone();
+        if let Some((_, node)) = lost {
+            reduced.capacity[whole.nodes[node].site] -= whole.nodes[node].capacity;
+        }
+        let sites = whole.sites.len();
+        let (mut free, mut sticky) = (Flow::new(whole), Flow::new(whole));
+        let nobody = vec![0.0; sites];
+        let stay = (-(ORACLE_S as f64) / SESSION_S).exp();
+        let mut by_distance: Vec<(f64, f64)> = Vec::new();
+        for (period, viewers) in self.viewers.iter().enumerate() {
+            let world = if lost.is_some_and(|(from, _)| period >= from) { &reduced } else { whole };
+            free.solve(world, curve, &world.rtt_ms, viewers, &nobody);
+            self.free_ms.push(free.cost_ms(world, curve));
+            by_distance.extend(world.rtt_ms.iter().copied().zip(free.from.iter().copied()));
+            if lost.is_some() {
+                continue;
+            }
+            if period == 0 {
+                sticky = free.clone();
+            } else {
+                // Those who stayed are where they are; the others are placed.
+                let mut arrivals = viewers.clone();
+                for (city, wanted) in arrivals.iter_mut().enumerate() {
+                    let row = &mut sticky.from[city * sites..(city + 1) * sites];
+                    let kept: f64 = row.iter().sum::<f64>() * stay;
+                    let shrink = if kept > *wanted { *wanted / kept.max(1e-9) } else { 1.0 };
+                    row.iter_mut().for_each(|viewers| *viewers *= stay * shrink);
+                    *wanted = (*wanted - kept).max(0.0);
+                }
+                let mut fixed = vec![0.0; sites];
+                sticky.from.iter().enumerate().for_each(|(place, viewers)| fixed[place % sites] += viewers);
+                let mut placed = Flow::new(world);
+                placed.solve(world, curve, &world.rtt_ms, &arrivals, &fixed);
+                sticky.from.iter_mut().zip(&placed.from).for_each(|(all, new)| *all += new);
+                sticky.at = placed.at;
+            }
+            self.sticky_ms.push(sticky.cost_ms(world, curve));
+        }
+        by_distance.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let half: f64 = by_distance.iter().map(|(_, viewers)| viewers).sum::<f64>() / 2.0;
+        let mut seen = 0.0;
+        self.p50_ms = by_distance
+            .iter()
+            .find(|(_, viewers)| {
+                seen += viewers;
+                seen >= half
+            })
+            .map_or(0.0, |(ms, _)| *ms);
+    }
+}
+
+impl Engine<'_, '_> {
+    /// From which period on which node is gone for good.
+    fn lost(&self) -> Option<(usize, usize)> {
+        let from = (self.accident_s - self.length.warm_up) / ORACLE_S;
+        let lost =
+            matches!(self.scenario.accident, Some(Accident::Kill | Accident::Partition | Accident::Drain));
+        lost.then_some((from, self.victim))
+    }
+
+    fn rho(&self, node: usize) -> f64 {
+        self.on_node[node] / self.world.nodes[node].capacity
+    }
+
+    fn accidents(&mut self, second: usize) {
+        let Some(accident) = self.scenario.accident else { return };
+        let Some(passed) = second.checked_sub(self.accident_s) else { return };
+        match accident {
+            Accident::Kill if passed == 0 => {
+                (self.dead[self.victim], self.unheard[self.victim]) = (true, true);
+                self.evict(self.victim, second);
+            }
+            Accident::Partition if passed == 0 => self.unheard[self.victim] = true,
+            Accident::Drain if passed == 0 => self.draining[self.victim] = true,
+            Accident::Storm => {
+                let nodes = self.world.nodes.len();
+                if passed.is_multiple_of(RESTART_EVERY_S) && passed / RESTART_EVERY_S < nodes {
+                    let node = passed / RESTART_EVERY_S;
+                    (self.dead[node], self.unheard[node]) = (true, true);
+                    self.evict(node, second);
+                }
+                if let Some(up) = passed.checked_sub(AWAY_S)
+                    && up.is_multiple_of(RESTART_EVERY_S)
+                    && up / RESTART_EVERY_S < nodes
+                {
+                    let node = up / RESTART_EVERY_S;
+                    (self.dead[node], self.unheard[node]) = (false, false);
+                    self.boots[node] += 1;
+                    self.started[node] = 0;
+                    self.kept[node] = Kept::new();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// All sessions of a node lose it, and look for another when their players notice.
+    fn evict(&mut self, node: usize, second: usize) {
+        for number in 0..self.sessions.len() {
+            let session = self.sessions[number];
+            if session.alive && usize::from(session.node) == node {
+                self.leave(number);
+                let when = second + 1 + (self.dice.unit() * NOTICE_S) as usize;
+                if let Some(seeking) = self.seeking.get_mut(when) {
+                    seeking.push((number as u32, session.generation));
+                }
+            }
+        }
+    }
+
+    /// Takes a session off its node without ending it.
+    fn leave(&mut self, number: usize) {
+        let session = self.sessions[number];
+        let node = usize::from(session.node);
+        self.on_node[node] -= 1.0;
+        self.distance_ms -= self.world.rtt(usize::from(session.city), self.world.nodes[node].site);
+    }
+
+    fn join(&mut self, number: usize, node: usize) {
+        self.sessions[number].node = node as u16;
+        self.on_node[node] += 1.0;
+        self.started[node] += 1;
+        let city = usize::from(self.sessions[number].city);
+        self.distance_ms += self.world.rtt(city, self.world.nodes[node].site);
+    }
+
+    fn departures(&mut self, second: usize) {
+        for (number, generation) in std::mem::take(&mut self.ending[second]) {
+            let session = self.sessions[number as usize];
+            if !session.alive || session.generation != generation {
+                continue;
+            }
+            if !self.dead[usize::from(session.node)] {
+                self.leave(number as usize);
+                if self.scenario.cold {
+                    let (city, site) =
+                        (usize::from(session.city), self.world.nodes[usize::from(session.node)].site);
+                    self.measure(city, site, second as u64 * 1_000);
+                }
+            }
+            self.in_city[usize::from(session.city)] -= 1.0;
+            self.sessions[number as usize].alive = false;
+            self.free.push(number);
+        }
+        for (number, generation) in std::mem::take(&mut self.seeking[second]) {
+            let session = self.sessions[number as usize];
+            if !session.alive || session.generation != generation {
+                continue;
+            }
+            let viewer = Viewer {
+                city: usize::from(session.city),
+                title: usize::from(session.title),
+                session: number,
+                exclude: Some(usize::from(session.node)),
+                now_ms: second as u64 * 1_000,
+            };
+            match self.place(&viewer) {
+                Some(node) => self.join(number as usize, node),
+                None => {
+                    self.outcome.failed += 1;
+                    self.in_city[usize::from(session.city)] -= 1.0;
+                    self.sessions[number as usize].alive = false;
+                    self.free.push(number);
+                }
+            }
+        }
+    }
+
+    fn measure(&mut self, city: usize, site: usize, now_ms: u64) {
+        let ms = self.world.rtt(city, site) * self.dice.between(1.0, 1.15);
+        self.policy.measured(city, site, ms, now_ms);
+    }
+
+    fn reports(&mut self, due: &mut [f64], now: f64, dice: &mut Dice) {
+        let nodes = self.world.nodes.len();
+        for (place, due) in due.iter_mut().enumerate() {
+            if *due > now {
+                continue;
+            }
+            // Jittered, so that nodes do not report in step.
+            *due += self.scenario.report_s * dice.between(0.95, 1.05);
+            let (selector, node) = (place / nodes, place % nodes);
+            if self.unheard[node] || dice.unit() < self.scenario.lost {
+                continue;
+            }
+            let report = Report {
+                load: self.on_node[node] / self.configured[node],
+                started: self.started[node],
+                service_ms: SERVICE_MS + self.curve.wait_ms(self.rho(node)),
+                draining: self.draining[node],
+                boot: self.boots[node],
+            };
+            self.policy.report(selector, node, &report, (now * 1_000.0) as u64);
+        }
+    }
+
+    /// The node that serves the viewer: the first of the policy's list that does.
+    fn place(&mut self, viewer: &Viewer) -> Option<usize> {
+        let selector = self.selectors.draw(&mut self.dice);
+        let choice = self.policy.choose(selector, viewer);
+        let first = choice.nodes().next()?;
+        if self.dead[first] || self.draining[first] || self.unheard[first] {
+            self.outcome.to_dead += 1;
+            let passed = viewer.now_ms as f64 / 1_000.0 - self.accident_s as f64;
+            if !matches!(self.scenario.accident, Some(Accident::Storm)) {
+                self.outcome.to_dead_s = self.outcome.to_dead_s.max(passed);
+            }
+        }
+        choice.nodes().find(|node| !self.dead[*node])
+    }
+
+    fn arrival(&mut self, city: usize, title: usize, now_ms: u64, stays_s: f64) {
+        let second = (now_ms / 1_000) as usize;
+        let viewer = Viewer { city, title, session: self.counted as u32, exclude: None, now_ms };
+        let counts = second >= self.length.warm_up;
+        self.counted += 1;
+        let Some(node) = self.place(&viewer) else {
+            self.outcome.failed += u64::from(counts);
+            return;
+        };
+        if self.scenario.cold {
+            let plan = self.policy.explore(&viewer);
+            self.explored += u64::from(plan[0].is_some());
+            for site in plan.into_iter().flatten() {
+                self.measure(city, site, now_ms);
+            }
+        }
+        let hit = self.kept[node].watch(title);
+        if counts {
+            let site = self.world.nodes[node].site;
+            let rtt = self.world.rtt(city, site);
+            let miss = if hit { 0.0 } else { self.world.origin_ms[site] };
+            let start = rtt + self.curve.wait_ms(self.rho(node)) + miss;
+            self.hits += u64::from(hit);
+            self.rtts[bucket(rtt).min(BUCKETS - 1)] += 1;
+            self.starts[bucket(start).min(BUCKETS - 1)] += 1;
+        }
+        let mut new = Session {
+            city: city as u16,
+            node: node as u16,
+            title: title as u16,
+            alive: true,
+            since_ms: now_ms,
+            memory: Memory::default(),
+            left: None,
+            generation: 0,
+        };
+        let number = self.free.pop().unwrap_or(self.sessions.len() as u32);
+        match self.sessions.get_mut(number as usize) {
+            Some(old) => {
+                new.generation = old.generation + 1;
+                *old = new;
+            }
+            None => self.sessions.push(new),
+        }
+        self.in_city[city] += 1.0;
+        self.join(number as usize, node);
+        let end = second + 1 + stays_s as usize;
+        if let Some(ending) = self.ending.get_mut(end) {
+            ending.push((number, new.generation));
+        }
+        self.ask_again_later(number, new.generation, second);
+    }
+
+    fn ask_again_later(&mut self, number: u32, generation: u32, second: usize) {
+        if self.policy.asks_again() {
+            let when = second + (RELOAD_S * self.dice.between(0.9, 1.1)) as usize;
+            if let Some(asking) = self.asking.get_mut(when) {
+                asking.push((number, generation));
+            }
+        }
+    }
+
+    fn asking_again(&mut self, second: usize) {
+        for (number, generation) in std::mem::take(&mut self.asking[second]) {
+            let session = self.sessions[number as usize];
+            if !session.alive || session.generation != generation {
+                continue;
+            }
+            self.ask_again_later(number, generation, second);
+            let (city, node) = (usize::from(session.city), usize::from(session.node));
+            if self.dead[node] {
+                continue;
+            }
+            let now_ms = second as u64 * 1_000 + 999;
+            let viewer = Viewer {
+                city,
+                title: usize::from(session.title),
+                session: number.wrapping_mul(31).wrapping_add(generation),
+                exclude: None,
+                now_ms,
+            };
+            let mut again = Again { viewer, node, since_ms: session.since_ms, memory: session.memory };
+            let selector = self.selectors.draw(&mut self.dice);
+            let moved = self.policy.again(selector, &mut again);
+            self.sessions[number as usize].memory = again.memory;
+            let Some(to) = moved.filter(|to| *to != node && !self.dead[*to]) else { continue };
+            self.leave(number as usize);
+            self.join(number as usize, to);
+            self.kept[to].watch(usize::from(session.title));
+            let back =
+                session.left.is_some_and(|(from, at)| usize::from(from) == to && now_ms - at < 300_000);
+            self.returns += u64::from(back);
+            self.moves += 1;
+            let session = &mut self.sessions[number as usize];
+            (session.left, session.since_ms) = (Some((node as u16, now_ms)), now_ms);
+            session.memory = Memory::default();
+        }
+    }
+
+    fn account(&mut self, second: usize) {
+        let mut paid = self.distance_ms;
+        for node in 0..self.on_node.len() {
+            let (viewers, rho) = (self.on_node[node], self.rho(node));
+            paid += viewers * self.curve.wait_ms(rho);
+            self.session_time += viewers;
+            self.overloaded += if rho > 1.0 { viewers } else { 0.0 };
+        }
+        let period = (second - self.length.warm_up) / ORACLE_S;
+        if self.outcome.paid_ms.len() == period {
+            self.outcome.paid_ms.push(0.0);
+        }
+        self.outcome.paid_ms[period] += paid / ORACLE_S as f64;
+    }
+
+    fn finish(mut self) -> Outcome {
+        let counted = self.starts.iter().map(|count| f64::from(*count)).sum::<f64>().max(1.0);
+        let all = (self.counted as f64).max(1.0);
+        self.outcome.overloaded = self.overloaded / self.session_time.max(1.0);
+        self.outcome.p50_ms = quantile(&self.rtts, 0.5);
+        self.outcome.start_p99_ms = quantile(&self.starts, 0.99);
+        self.outcome.hits = self.hits as f64 / counted;
+        self.outcome.moves = self.moves as f64 / all;
+        self.outcome.back_and_forth = self.returns as f64 / all;
+        self.outcome.explored = self.explored as f64 / all;
+        self.outcome
+    }
+}

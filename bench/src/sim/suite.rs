@@ -1,0 +1,189 @@
+//! All policies, scenarios and seeds, summed up.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use serde::Serialize;
+
+use super::{
+    cost::Curve,
+    dice::Dice,
+    policies::{Kind, Knowledge},
+    run::{Best, Length, Outcome, run},
+    scenario::Scenario,
+    titles::Popularity,
+    world::{Globe, World},
+};
+
+/// Cities of the synthetic world.
+pub const SYNTHETIC_CITIES: usize = 200;
+
+/// What is to be run.
+pub struct Suite {
+    /// The world of the data; without it all runs are in the synthetic one.
+    pub globe: Option<Globe>,
+    /// Seeds 1 to this.
+    pub seeds: u64,
+    /// How long a run is.
+    pub length: Length,
+    /// Scenarios and who goes through them.
+    pub entries: Vec<(Scenario, Vec<Kind>)>,
+}
+
+/// Mean, least and greatest over all seeds.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Spread {
+    /// Mean.
+    pub mean: f64,
+    /// Least.
+    pub min: f64,
+    /// Greatest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Sums up.
+    pub fn of(values: impl Iterator<Item = f64> + Clone) -> Spread {
+        let count = values.clone().count().max(1) as f64;
+        Spread {
+            mean: values.clone().sum::<f64>() / count,
+            min: values.clone().fold(f64::INFINITY, f64::min),
+            max: values.fold(f64::NEG_INFINITY, f64::max),
+        }
+    }
+}
+
+/// One policy in one scenario, over all seeds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The scenario.
+    pub scenario: &'static str,
+    /// The policy.
+    pub policy: &'static str,
+    /// The world.
+    pub world: &'static str,
+    /// What viewers paid beyond the free oracle, as a share.
+    pub regret: Spread,
+    /// Beyond the sticky oracle, where there is one.
+    pub sticky_regret: Option<Spread>,
+    /// Beyond the free oracle in the second half of the run.
+    pub late_regret: Spread,
+    /// Share of session time on nodes over their capacity.
+    pub overloaded: Spread,
+    /// Median round trip in milliseconds, and how much more than the oracle's.
+    pub p50_ms: Spread,
+    /// See above.
+    pub p50_more_ms: Spread,
+    /// 99th percentile of the start of a session in milliseconds.
+    pub start_p99_ms: Spread,
+    /// Share of sessions whose title was at the node.
+    pub hits: Spread,
+    /// Moves per session.
+    pub moves: Spread,
+    /// Sessions moved away and back within five minutes, as a share.
+    pub back_and_forth: Spread,
+    /// Seconds after an accident until the last new session was sent there.
+    pub to_dead_s: Spread,
+    /// Sessions that no node of their list would serve.
+    pub failed: Spread,
+    /// Share of sessions that measured other sites.
+    pub explored: Spread,
+}
+
+impl Row {
+    fn of(scenario: &Scenario, kind: Kind, world: &'static str, runs: &[(Outcome, Best)]) -> Row {
+        let spread =
+            |of: &dyn Fn(&Outcome, &Best) -> f64| Spread::of(runs.iter().map(|(run, best)| of(run, best)));
+        Row {
+            scenario: scenario.name,
+            policy: kind.name(),
+            world,
+            regret: spread(&|run, best| run.regret(best, 0.0, 1.0)),
+            sticky_regret: runs
+                .iter()
+                .all(|(_, best)| !best.sticky_ms.is_empty())
+                .then(|| spread(&|run, best| run.sticky_regret(best).unwrap_or(0.0))),
+            late_regret: spread(&|run, best| run.regret(best, 0.5, 1.0)),
+            overloaded: spread(&|run, _| run.overloaded),
+            p50_ms: spread(&|run, _| run.p50_ms),
+            p50_more_ms: spread(&|run, best| run.p50_ms - best.p50_ms),
+            start_p99_ms: spread(&|run, _| run.start_p99_ms),
+            hits: spread(&|run, _| run.hits),
+            moves: spread(&|run, _| run.moves),
+            back_and_forth: spread(&|run, _| run.back_and_forth),
+            to_dead_s: spread(&|run, _| run.to_dead_s),
+            failed: spread(&|run, _| run.failed as f64),
+            explored: spread(&|run, _| run.explored),
+        }
+    }
+}
+
+impl Suite {
+    /// Runs everything on `threads` threads. The result does not depend on their number.
+    pub fn run(&self, threads: usize) -> Vec<Row> {
+        let jobs: Vec<(usize, u64)> = (0..self.entries.len())
+            .flat_map(|entry| (1..=self.seeds).map(move |seed| (entry, seed)))
+            .collect();
+        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        std::thread::scope(|scope| {
+            for _ in 0..threads.max(1) {
+                scope.spawn(|| {
+                    while let Some((entry, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let runs = self.job(*entry, *seed);
+                        done.lock().unwrap_or_else(|broken| broken.into_inner()).push((*entry, *seed, runs));
+                    }
+                });
+            }
+        });
+        let mut done = done.into_inner().unwrap_or_else(|broken| broken.into_inner());
+        done.sort_by_key(|(entry, seed, _)| (*entry, *seed));
+        let mut rows = Vec::new();
+        for (number, (scenario, kinds)) in self.entries.iter().enumerate() {
+            let world = self.world_name(scenario);
+            for (place, kind) in kinds.iter().enumerate() {
+                let runs: Vec<(Outcome, Best)> = done
+                    .iter()
+                    .filter(|(entry, ..)| *entry == number)
+                    .map(|(_, _, (best, outcomes))| (outcomes[place].clone(), best.clone()))
+                    .collect();
+                rows.push(Row::of(scenario, *kind, world, &runs));
+            }
+        }
+        rows
+    }
+
+    fn world_name(&self, scenario: &Scenario) -> &'static str {
+        match &self.globe {
+            Some(globe) if !scenario.synthetic => globe.name,
+            _ => "synthetic",
+        }
+    }
+
+    /// One scenario with one seed: all its policies meet the same viewers.
+    fn job(&self, entry: usize, seed: u64) -> (Best, Vec<Outcome>) {
+        let (scenario, kinds) = &self.entries[entry];
+        let synthetic;
+        let globe = match &self.globe {
+            Some(globe) if !scenario.synthetic => globe,
+            _ => {
+                synthetic = Globe::synthetic(seed, SYNTHETIC_CITIES);
+                &synthetic
+            }
+        };
+        let world = World::new(globe, scenario.sites, self.length.viewers / scenario.peak, seed);
+        let mut dice = Dice::new(seed, 31);
+        let mut off = |value: &f64, error: f64| value * dice.between(1.0 - error, 1.0 + error);
+        let rtt_ms = world.rtt_ms.iter().map(|ms| off(ms, scenario.distance_error)).collect();
+        let capacity = world.nodes.iter().map(|node| off(&node.capacity, scenario.capacity_error)).collect();
+        let known = Knowledge { world: &world, rtt_ms, capacity, scenario, seed };
+        let (curve, popularity) = (Curve::new(scenario.waiting), Popularity::new(scenario.popularity));
+        let mut best = Best::default();
+        let outcomes = kinds
+            .iter()
+            .map(|kind| run(*kind, &known, &curve, &popularity, self.length, &mut best))
+            .collect();
+        (best, outcomes)
+    }
+}

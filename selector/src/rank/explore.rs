@@ -1,0 +1,93 @@
+//! Which edges a client shall measure that it was not sent to.
+//!
+//! Edges see only the clients that were sent to them: a site believed to be far is never chosen, and so never found
+//! to be near. One session in fifty therefore fetches a little from two others, one that is nearly as good and one
+//! of the rest.
+
+use super::{Candidate, Snapshot};
+use super::{Question, Ranked, decide, ranking::EDGES_MAX, rendezvous};
+
+/// One session in so many measures.
+const ONE_IN: u64 = 50;
+
+/// Alternates that count as nearly as good.
+const NEARLY: usize = 3;
+
+/// The edges that this session shall measure besides the one it plays from; nothing for most sessions. The two
+/// stand in different sites where there are as many.
+pub fn explore<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> [Option<&'s Candidate>; 2] {
+    let Some(session) = question.session else { return [None; 2] };
+    let dice = rendezvous::bits(session, 1);
+    if !dice.is_multiple_of(ONE_IN) {
+        return [None; 2];
+    }
+    let ranking = decide(snapshot, &Question { k: EDGES_MAX, ..question.clone() });
+    let edge = |ranked: &Ranked<'s>| ranked.edge;
+    let others = ranking.edges.get(1..).unwrap_or_default();
+    let (near, rest) = others.split_at(others.len().min(NEARLY));
+    let pick = |of: &[Ranked<'s>], dice: u64| match of.len() {
+        0 => None,
+        count => of.get((dice % count as u64) as usize).map(edge),
+    };
+    let (first, second) = (dice / ONE_IN, rendezvous::bits(session, 2));
+    // What is not even on the list is asked as often as what is.
+    let sites = snapshot.sites.len();
+    let beyond = (sites > EDGES_MAX && second.is_multiple_of(2))
+        .then(|| {
+            let site = &snapshot.sites[(second / 2 % sites as u64) as usize];
+            let named = |place: usize| ranking.edges.iter().any(|ranked| ranked.number as usize == place);
+            let fit = |place: &usize| snapshot.nodes[*place].fit && !named(*place);
+            site.nodes().find(fit).map(|place| &snapshot.edges[place])
+        })
+        .flatten();
+    [pick(near, first), beyond.or_else(|| pick(rest, second))]
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use std::collections::BTreeMap;
+
+    use super::super::tests::{ask, edge, fleet};
+    use super::*;
+
+    #[test]
+    fn one_session_in_fifty_measures_two_others_and_all_are_measured() {
+        let edges = (0..12).map(|n| edge(&format!("e{n:02}"), &format!("s{n:02}"), f64::from(n) / 30.0));
+        let snapshot = fleet(edges.collect()).now();
+        let (mut asked, mut seen) = (0, BTreeMap::new());
+        for n in 0..50_000 {
+            let session = format!("s{n}");
+            let question = Question { session: Some(&session), ..ask("/t/") };
+            let plan = explore(&snapshot, &question);
+            asked += usize::from(plan[0].is_some());
+            let chosen = decide(&snapshot, &question).edges[0].edge.id.clone();
+            for edge in plan.into_iter().flatten() {
+                assert_ne!(edge.id, chosen);
+                *seen.entry(edge.id.to_string()).or_insert(0) += 1;
+            }
+            if let [Some(one), Some(other)] = plan {
+                assert_ne!(one.site, other.site);
+            }
+        }
+        assert!((800..1_200).contains(&asked), "{asked} of 50000");
+        assert!(seen.len() >= 11, "{seen:?}");
+    }
+
+    #[test]
+    fn where_there_is_nothing_else_nothing_is_measured() {
+        let snapshot = fleet(vec![edge("a1", "a", 0.0)]).now();
+        for n in 0..200 {
+            let session = format!("s{n}");
+            assert_eq!(
+                explore(&snapshot, &Question { session: Some(&session), ..ask("/t/") })
+                    .iter()
+                    .flatten()
+                    .count(),
+                0
+            );
+        }
+        assert!(explore(&snapshot, &ask("/t/")).iter().flatten().next().is_none(), "nor without a session");
+    }
+}
