@@ -41,9 +41,9 @@ impl Flow {
             (0..self.sites).map(|site| curve.marginal_ms(self.at[site] / world.capacity[site])).collect();
         for _ in 0..SWEEPS {
             let mut widest: f64 = 0.0;
-            for city in 0..demand.len() {
+            for (city, wanted) in demand.iter().enumerate() {
                 let row = city * self.sites..(city + 1) * self.sites;
-                if demand[city] <= 0.0 {
+                if *wanted <= 0.0 {
                     continue;
                 }
                 let cost = |site: usize| rtt[row.start + site] + price[site];
@@ -52,7 +52,7 @@ impl Flow {
                     if cost(site) < cost(best) {
                         best = site;
                     }
-                    let used = self.from[row.start + site] > 1e-9 * demand[city];
+                    let used = self.from[row.start + site] > 1e-9 * wanted;
                     if used && worst.is_none_or(|worst| cost(site) > cost(worst)) {
                         worst = Some(site);
                     }

@@ -80,51 +80,32 @@ pub(super) fn choose<'s>(
     zone: Option<&Mask>,
 ) -> Ranking<'s> {
     let lens = Lens::new(snapshot, question);
-    let mut edges = Edges::default();
-    let ranking = |edges: Edges<'s>, verdict| Ranking {
+    let mut ranking = Ranking {
         cell: Distances::cell(question.client),
         source: row.source,
-        edges,
-        verdict,
+        edges: Edges::default(),
+        verdict: Verdict::NoEdge,
         snapshot,
     };
     let wanted = question.k.min(EDGES_MAX);
-    let (mut sound, mut silent) = lens.shortlist(row, zone);
+    let mut sound = lens.shortlist(row, zone, false);
     let tied = lens.settle_tie(&mut sound, row, zone, question);
-    // Those that are silent in a distrusted fleet come after all that answer, except where they cost least of all.
-    let silent_first = match (sound.first(), silent.first()) {
-        (Some(sound), Some(silent)) => silent.cost_ms < sound.cost_ms,
-        (None, Some(_)) => true,
-        _ => false,
+    if lens.mode.distrusted && lens.mode.tier != Tier::Draining {
+        lens.fill_distrusted(&mut sound, row, zone, question, &mut ranking.edges);
+    } else {
+        lens.fill(&mut sound, false, wanted, question.content_key, &mut ranking.edges);
+    }
+    if let Some(first) = ranking.edges.first_mut() {
+        let spilled = first.marks.has(Marks::SPILLED);
+        first.marks.set(Marks::TIE, tied && !first.marks.has(Marks::SILENT));
+        first.place = if spilled { Place::Spill } else { Place::Primary };
+    }
+    ranking.verdict = match sound.count {
+        // Nothing was asked for, but there would be something.
+        count if count > 0 && wanted == 0 => Verdict::Best,
+        _ => lens.verdict(&ranking.edges, zone),
     };
-    if wanted == 0 || sound.count + silent.count == 0 {
-        let verdict = if sound.count + silent.count == 0 { Verdict::NoEdge } else { Verdict::Best };
-        return ranking(edges, verdict);
-    }
-    if silent_first {
-        lens.take_one(&mut silent.groups[0], true, question.content_key, &mut edges);
-    }
-    for (list, silent) in [(&mut sound, false), (&mut silent, true)] {
-        for depth in 0.. {
-            let before = edges.len();
-            let mut ahead = false;
-            for group in &mut list.groups[..list.count] {
-                ahead |= group.taken > depth;
-                if group.taken <= depth && edges.len() < wanted {
-                    lens.take_one(group, silent, question.content_key, &mut edges);
-                }
-            }
-            if edges.len() == wanted || (edges.len() == before && !ahead) {
-                break;
-            }
-        }
-    }
-    if let Some(first) = edges.first_mut() {
-        first.marks.set(Marks::TIE, tied && !silent_first);
-        first.place = if first.marks.has(Marks::SPILLED) { Place::Spill } else { Place::Primary };
-    }
-    let verdict = lens.verdict(&edges, zone);
-    ranking(edges, verdict)
+    ranking
 }
 
 /// A site on the shortlist.
@@ -252,22 +233,58 @@ impl<'s, 'q> Lens<'s, 'q> {
         Some(Group { site: site as u32, cost_ms, terms, bound, taken: 0 })
     }
 
-    /// The sites that cost least: of nodes that answer, and of those that are silent in a distrusted fleet.
-    fn shortlist(&self, row: &Row<'_>, zone: Option<&Mask>) -> (Shortlist, Shortlist) {
-        let (mut sound, mut silent) = (Shortlist::default(), Shortlist::default());
+    /// The sites that cost least: of nodes that answer, or of those that are silent in a distrusted fleet.
+    fn shortlist(&self, row: &Row<'_>, zone: Option<&Mask>, silent: bool) -> Shortlist {
+        let mut list = Shortlist::default();
         for site in 0..self.snapshot.sites.len() {
-            if let Some(group) = self.group(site, row, zone, false, sound.limit()) {
-                sound.insert(group);
+            if let Some(group) = self.group(site, row, zone, silent, list.limit()) {
+                list.insert(group);
             }
         }
-        if self.mode.distrusted && self.mode.tier != Tier::Draining {
-            for site in 0..self.snapshot.sites.len() {
-                if let Some(group) = self.group(site, row, zone, true, silent.limit()) {
-                    silent.insert(group);
+        list
+    }
+
+    /// Puts nodes of these sites into the answer until it has as many as are wanted: one of each site in turn, so
+    /// that what comes second fails for other reasons than what comes first.
+    fn fill(&self, list: &mut Shortlist, silent: bool, wanted: usize, key: &str, edges: &mut Edges<'s>) {
+        for depth in 0.. {
+            let before = edges.len();
+            let mut ahead = false;
+            for group in &mut list.groups[..list.count] {
+                ahead |= group.taken > depth;
+                if group.taken <= depth && edges.len() < wanted {
+                    self.take_one(group, silent, key, edges);
                 }
             }
+            if edges.len() >= wanted || (edges.len() == before && !ahead) {
+                break;
+            }
         }
-        (sound, silent)
+    }
+
+    /// The same where silence is not believed: who is silent comes after all that answer, except where it costs
+    /// least of all.
+    #[cold]
+    fn fill_distrusted(
+        &self,
+        sound: &mut Shortlist,
+        row: &Row<'_>,
+        zone: Option<&Mask>,
+        question: &Question<'_>,
+        edges: &mut Edges<'s>,
+    ) {
+        let (wanted, key) = (question.k.min(EDGES_MAX), question.content_key);
+        let mut silent = self.shortlist(row, zone, true);
+        let silent_first = match (sound.first(), silent.first()) {
+            (Some(sound), Some(silent)) => silent.cost_ms < sound.cost_ms,
+            (None, Some(_)) => true,
+            _ => false,
+        };
+        if silent_first && wanted > 0 {
+            self.take_one(&mut silent.groups[0], true, key, edges);
+        }
+        self.fill(sound, false, wanted, key, edges);
+        self.fill(&mut silent, true, wanted, key, edges);
     }
 
     /// Among sites that cost the same as the cheapest, the session decides, or else the title, so that it stays

@@ -5,7 +5,7 @@
 //! of the rest.
 
 use super::{Candidate, Snapshot};
-use super::{Question, Ranked, decide, ranking::EDGES_MAX, rendezvous};
+use super::{Question, decide, ranking::EDGES_MAX, rendezvous};
 
 /// One session in so many measures.
 const ONE_IN: u64 = 50;
@@ -22,12 +22,12 @@ pub fn explore<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> [Option<&
         return [None; 2];
     }
     let ranking = decide(snapshot, &Question { k: EDGES_MAX, ..question.clone() });
-    let edge = |ranked: &Ranked<'s>| ranked.edge;
-    let others = ranking.edges.get(1..).unwrap_or_default();
-    let (near, rest) = others.split_at(others.len().min(NEARLY));
-    let pick = |of: &[Ranked<'s>], dice: u64| match of.len() {
-        0 => None,
-        count => of.get((dice % count as u64) as usize).map(edge),
+    let others = ranking.edges.len().saturating_sub(1);
+    let near = 1..1 + others.min(NEARLY);
+    let rest = near.end..1 + others;
+    let pick = |of: std::ops::Range<usize>, dice: u64| {
+        let place = of.start + (dice % (of.len() as u64).max(1)) as usize;
+        of.contains(&place).then(|| ranking.edges.get(place).map(|ranked| ranked.edge)).flatten()
     };
     let (first, second) = (dice / ONE_IN, rendezvous::bits(session, 2));
     // What is not even on the list is asked as often as what is.

@@ -3,7 +3,7 @@
 //! An answer is small, lives on the stack and borrows the snapshot; words are made of its terms only where somebody
 //! reads them.
 
-use std::{fmt, ops::Deref};
+use std::{fmt, ops::Index};
 
 use super::{
     cell::{Cell, Source},
@@ -293,32 +293,61 @@ impl Verdict {
     }
 }
 
-/// The edges of an answer, best first; a slice of [`Ranked`].
+/// The edges of an answer, best first, at most [`EDGES_MAX`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Edges<'s> {
-    list: Option<[Ranked<'s>; EDGES_MAX]>,
+    list: [Option<Ranked<'s>>; EDGES_MAX],
     count: usize,
 }
 
 impl<'s> Edges<'s> {
     pub(super) fn push(&mut self, ranked: Ranked<'s>) {
-        let list = self.list.get_or_insert([ranked; EDGES_MAX]);
-        if let Some(place) = list.get_mut(self.count) {
-            *place = ranked;
+        if let Some(place) = self.list.get_mut(self.count) {
+            *place = Some(ranked);
             self.count += 1;
         }
     }
 
     pub(super) fn first_mut(&mut self) -> Option<&mut Ranked<'s>> {
-        self.list.as_mut()?.first_mut()
+        self.list.first_mut()?.as_mut()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// The first choice.
+    pub fn first(&self) -> Option<&Ranked<'s>> {
+        self.get(0)
+    }
+
+    /// The one at `place`, from 0.
+    pub fn get(&self, place: usize) -> Option<&Ranked<'s>> {
+        self.list.get(place)?.as_ref()
+    }
+
+    /// All of them, best first.
+    pub fn iter(&self) -> impl Iterator<Item = &Ranked<'s>> + Clone {
+        self.list[..self.count].iter().flatten()
     }
 }
 
-impl<'s> Deref for Edges<'s> {
-    type Target = [Ranked<'s>];
+impl<'s> Index<usize> for Edges<'s> {
+    type Output = Ranked<'s>;
 
-    fn deref(&self) -> &[Ranked<'s>] {
-        self.list.as_ref().map_or(&[], |list| &list[..self.count])
+    /// # Panics
+    /// When there are not so many; [`Edges::get`] does not.
+    fn index(&self, place: usize) -> &Ranked<'s> {
+        match self.get(place) {
+            Some(ranked) => ranked,
+            None => panic!("{place} of {} edges", self.count),
+        }
     }
 }
 
