@@ -61,7 +61,7 @@ fn snapshot(dead: usize) -> Snapshot {
         session_load: 0.001,
         gain: 2.0,
         share: 1.0,
-        returned_ms: (n % 5 == 0).then_some(NOW_MS - 10_000),
+        returned_ms: n.is_multiple_of(5).then_some(NOW_MS - 10_000),
         assigned: Arc::default(),
     };
     let mut learner = Learner::default();
@@ -98,11 +98,11 @@ fn no_decision_allocates() {
         for n in 0..2_000u32 {
             let key = keys[n as usize % keys.len()].as_str();
             let question = Question {
-                client: (n % 5 != 0).then(|| client(n % 200)),
-                place: if n % 3 == 0 { place } else { Whereabouts::default() },
+                client: (!n.is_multiple_of(5)).then(|| client(n % 200)),
+                place: if n.is_multiple_of(3) { place } else { Whereabouts::default() },
                 content_key: key,
-                session: (n % 2 == 0).then_some(key),
-                exclude: if n % 7 == 0 { &exclude } else { &[] },
+                session: n.is_multiple_of(2).then_some(key),
+                exclude: if n.is_multiple_of(7) { &exclude } else { &[] },
                 k: (n % 9) as usize,
                 // Also when what the snapshot reckoned no longer holds.
                 now_ms: NOW_MS + u64::from(n % 4) * 800,
