@@ -1,7 +1,7 @@
 //! The edge as its agent sees it: what it reports, and what the feed may ask of it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use kromka_cache::{Key, Purge, Tier};
 use kromka_control::{CacheLoad, CellRtt, Errors, Load, Node, NodeState, PeerEdge, PurgeMode, PurgeOrder};
@@ -12,6 +12,7 @@ use crate::distances::Distances;
 use crate::keys::Keys;
 use crate::metrics::Meters;
 use crate::pathways::Pathways;
+use crate::service::unix;
 use crate::shield::Shields;
 
 /// Largest playlist that a warm job reads.
@@ -62,6 +63,7 @@ impl Node for EdgeNode {
             connections: self.traffic.sum(|stats| &stats.active),
             connections_limit: self.traffic.connections_limit,
             inflight: self.traffic.sum(|stats| &stats.in_flight),
+            sessions: self.keys.playing(unix(SystemTime::now())) as u64,
             cpu: rates.cpu,
             disk_used: stats.disk_bytes,
             disk_limit: stats.disk_limit,

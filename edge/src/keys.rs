@@ -56,19 +56,24 @@ impl Keys {
 
     /// The session of a token: remembered, or verified now (`now` in unix seconds).
     pub(crate) fn session(&self, token: &str, now: i64) -> Result<Session, Refusal> {
-        if let Some(session) = self.verdicts.find(token) {
+        if let Some(session) = self.verdicts.find(token, now) {
             return Ok(session);
         }
         let epoch = self.verdicts.epoch();
         let keys = Arc::clone(&self.all.read());
         let session = kromka_access::verify(token, &keys, now)?;
-        self.verdicts.keep(token, &session, epoch);
+        self.verdicts.keep(token, &session, epoch, now);
         Ok(session)
     }
 
     /// Whether any token could be verified at all.
     pub(crate) fn any(&self) -> bool {
         !self.all.read().is_empty()
+    }
+
+    /// Sessions that are playing at `now`, in unix seconds.
+    pub(crate) fn playing(&self, now: i64) -> usize {
+        self.verdicts.playing(now)
     }
 
     /// Sessions remembered.

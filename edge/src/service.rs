@@ -205,7 +205,8 @@ fn no_content() -> Response<Content> {
     response
 }
 
-fn unix(now: SystemTime) -> i64 {
+/// Unix seconds.
+pub(crate) fn unix(now: SystemTime) -> i64 {
     let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }

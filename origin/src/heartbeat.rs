@@ -59,6 +59,7 @@ impl Node for OriginNode {
             connections: self.traffic.sum(|stats| &stats.active),
             connections_limit: self.traffic.connections_limit,
             inflight: self.traffic.sum(|stats| &stats.in_flight),
+            sessions: 0,
             cpu: rates.cpu,
             disk_used: stats.disk_bytes,
             disk_limit: stats.disk_limit,

@@ -13,9 +13,10 @@ use crate::{
     keys::Keyring,
     metrics::{Metrics, Surface},
     operations::Tracker,
+    policy::Policy,
     rank::{Question, Ranking, Snapshot, decide},
     roster::Roster,
-    store::Store,
+    store::{Store, StoreError},
 };
 
 /// Server-sent event streams that may be open at once; each holds a connection.
@@ -68,6 +69,17 @@ impl App {
         owners.max_by_key(|service| service.prefix.len())
     }
 
+    /// The question as it is asked now.
+    pub(crate) fn now<'a>(&self, question: Question<'a>) -> Question<'a> {
+        Question { now_ms: self.roster.now_ms(), ..question }
+    }
+
+    /// Has the roster obey what operators decided, as it stands in the store.
+    pub(crate) async fn obey(&self) -> Result<(), StoreError> {
+        self.roster.obey(Policy::load(&self.store).await?);
+        Ok(())
+    }
+
     /// Asks the ranking and counts the decision. `render` gets the snapshot's own words, so that nothing is copied
     /// that is not needed; the edge that comes first counts as assigned when `assign` says so.
     pub(crate) fn decide<T>(
@@ -79,7 +91,7 @@ impl App {
     ) -> T {
         let snapshot: Arc<Snapshot> = self.roster.snapshot();
         let began = Instant::now();
-        let ranking = decide(&snapshot, &Question { now_ms: self.roster.now_ms(), ..question });
+        let ranking = decide(&snapshot, &self.now(question));
         self.metrics.decided(surface, ranking.verdict, began.elapsed().as_secs_f64());
         if assign {
             ranking.assign(1.0);

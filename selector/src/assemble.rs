@@ -87,6 +87,7 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
         streams: Arc::new(Semaphore::new(STREAMS_MAX)),
         stop: CancellationToken::new(),
     });
+    app.obey().await?;
     upkeep::trim(&app, now, true).await?;
 
     let handler = Arc::new(Front::new(Arc::clone(&app), config.player));

@@ -3,6 +3,7 @@
 //! In the order of the data:
 //!
 //! - `roster`: heartbeats come in, an immutable snapshot of the edges goes out.
+//! - `policy`: what operators decided about routing; `drain`: how far a node's leaving is.
 //! - [`rank`]: the pure decision, which edges serve this viewer, best first.
 //! - `answer`: renders that decision for viewers: a redirect, a steering document, a list; `peers` for the edges
 //!   whose playlists carry it.
@@ -25,6 +26,7 @@ mod api;
 mod app;
 mod assemble;
 mod auth;
+mod drain;
 mod error;
 mod front;
 mod keys;
@@ -32,6 +34,7 @@ mod metrics;
 mod operations;
 mod peers;
 mod player;
+mod policy;
 pub mod rank;
 mod roster;
 mod store;

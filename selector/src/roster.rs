@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use kromka_config::{RoutingConfig, SiteConfig};
 use kromka_control::{CellRtt, Heartbeat, NodeInfo, NodeRole, NodeState};
 use parking_lot::Mutex;
@@ -14,9 +15,11 @@ use tokio::sync::watch;
 use url::Url;
 
 use crate::{
+    drain::Drain,
+    policy::Policy,
     rank::{
         Assigned, Candidate, Cell, Distances, Gain, Learner, Parts, Position, Reach, Settings, SiteSettings,
-        Snapshot, Whereabouts, Zones, score::Prices,
+        Snapshot, Whereabouts, score::Prices,
     },
     store::nodes::StoredNode,
 };
@@ -84,7 +87,9 @@ struct Nodes {
     entries: BTreeMap<String, Entry>,
     learner: Learner,
     distances: Arc<Distances>,
-    zones: Arc<Zones>,
+    policy: Policy,
+    /// The constants, with what operators decided of them.
+    settings: Arc<Settings>,
     published_ms: u64,
     tabled_ms: u64,
 }
@@ -108,6 +113,8 @@ struct Entry {
     gone: bool,
     drained: bool,
     revision: u64,
+    /// Since when it drains, if it does.
+    drain: Option<Drain>,
     /// When it came back, see [`Candidate::returned_ms`].
     returned_ms: Option<u64>,
     assigned: Arc<Assigned>,
@@ -132,7 +139,7 @@ impl Roster {
             sites: sites.iter().map(of_site).collect(),
             ..Settings::default()
         });
-        let mut nodes = Nodes::default();
+        let mut nodes = Nodes { settings: Arc::clone(&settings), ..Nodes::default() };
         for (site, known) in &settings.sites {
             nodes.learner.site(site, known.position);
         }
@@ -161,6 +168,7 @@ impl Roster {
                 gone: node.gone,
                 drained: node.drained,
                 revision: node.revision,
+                drain: None,
                 returned_ms: None,
                 assigned: Arc::default(),
                 reach: reach(&node.heartbeat),
@@ -222,6 +230,7 @@ impl Roster {
                     gone: heartbeat.goodbye,
                     drained: false,
                     revision: 1,
+                    drain: None,
                     // Among others that are at work it is the one that is cold; together they all are.
                     returned_ms: Some(now_ms)
                         .filter(|now| *now > CLOCK_BEGINS_MS + self.settings.slow_start_ms),
@@ -287,11 +296,29 @@ impl Roster {
         true
     }
 
+    /// Obeys what operators decided about routing, from the next decision on.
+    pub(crate) fn obey(&self, policy: Policy) {
+        let mut settings = Settings::clone(&self.settings);
+        for (site, cost_ms) in &policy.costs {
+            settings.sites.entry(site.clone()).or_default().cost_ms = *cost_ms;
+        }
+        let mut nodes = self.nodes.lock();
+        nodes.settings = Arc::new(settings);
+        nodes.policy = policy;
+        self.publish(&mut nodes);
+    }
+
+    /// The prefix of the zone that holds an address.
+    pub(crate) fn zone_of(&self, address: IpAddr) -> Option<IpNet> {
+        let zones = Arc::clone(&self.nodes.lock().policy.zones);
+        zones.of(address).map(|(net, _)| *net)
+    }
+
     /// One node with the revision of what operators decided about it.
     pub(crate) fn node(&self, id: &str) -> Option<(NodeInfo, u64)> {
         let now_ms = self.now_ms();
         let nodes = self.nodes.lock();
-        nodes.entries.get(id).map(|entry| (self.info(entry, now_ms), entry.revision))
+        nodes.entries.get(id).map(|entry| (self.info(&nodes, entry, now_ms), entry.revision))
     }
 
     /// Up to `limit` nodes ordered by id, those after the one named `after` if one is named.
@@ -299,7 +326,7 @@ impl Roster {
         let now_ms = self.now_ms();
         let nodes = self.nodes.lock();
         let later = nodes.entries.iter().filter(|(id, _)| after.is_none_or(|after| id.as_str() > after));
-        later.take(limit).map(|(_, entry)| self.info(entry, now_ms)).collect()
+        later.take(limit).map(|(_, entry)| self.info(&nodes, entry, now_ms)).collect()
     }
 
     /// The last heartbeat of every node that this process has heard, its silence in milliseconds, and whether it
@@ -321,7 +348,7 @@ impl Roster {
         let nodes = self.nodes.lock();
         let down = nodes.entries.values().filter(|entry| {
             let believed = !distrusted && (entry.heard_here || now_ms >= CLOCK_BEGINS_MS + PATIENCE_MS);
-            self.state(entry, now_ms) == NodeState::Down && (entry.gone || believed)
+            nodes.state(&self.settings, entry, now_ms) == NodeState::Down && (entry.gone || believed)
         });
         down.map(|entry| (entry.heartbeat.id.clone(), now_ms.saturating_sub(entry.heard_ms))).collect()
     }
@@ -337,7 +364,8 @@ impl Roster {
         let now_ms = self.now_ms();
         let nodes = self.nodes.lock();
         let live = |entry: &&Entry| {
-            entry.heartbeat.role == NodeRole::Origin && self.state(entry, now_ms) != NodeState::Down
+            entry.heartbeat.role == NodeRole::Origin
+                && nodes.state(&self.settings, entry, now_ms) != NodeState::Down
         };
         let applied =
             |entry: &Entry| if entry.heartbeat.feed_id == feed_id { entry.heartbeat.feed_seq } else { 0 };
@@ -353,9 +381,10 @@ impl Roster {
                 census.insert((role, state), 0);
             }
         }
-        for entry in self.nodes.lock().entries.values() {
+        let nodes = self.nodes.lock();
+        for entry in nodes.entries.values() {
             let role = if entry.heartbeat.role == NodeRole::Edge { "edge" } else { "origin" };
-            let state = match self.state(entry, now_ms) {
+            let state = match nodes.state(&self.settings, entry, now_ms) {
                 NodeState::Up => "up",
                 NodeState::Draining => "draining",
                 NodeState::Suspect => "suspect",
@@ -370,39 +399,40 @@ impl Roster {
     pub(crate) fn receipts(&self) -> Vec<(String, u64)> {
         let now_ms = self.now_ms();
         let nodes = self.nodes.lock();
-        let live = nodes.entries.values().filter(|entry| self.state(entry, now_ms) != NodeState::Down);
+        let live = nodes
+            .entries
+            .values()
+            .filter(|entry| nodes.state(&self.settings, entry, now_ms) != NodeState::Down);
         live.map(|entry| (entry.heartbeat.id.clone(), entry.heartbeat.feed_seq)).collect()
     }
 
-    fn state(&self, entry: &Entry, now_ms: u64) -> NodeState {
-        entry.candidate(now_ms).standing(&self.settings, now_ms)
-    }
-
-    fn info(&self, entry: &Entry, now_ms: u64) -> NodeInfo {
+    fn info(&self, nodes: &Nodes, entry: &Entry, now_ms: u64) -> NodeInfo {
         let heartbeat = &entry.heartbeat;
         NodeInfo {
             id: heartbeat.id.clone(),
             role: heartbeat.role,
             site: heartbeat.site.clone(),
-            state: self.state(entry, now_ms),
+            state: nodes.state(&self.settings, entry, now_ms),
             url: heartbeat.url.clone(),
             tls_url: heartbeat.tls_url.clone(),
             load: heartbeat.load.clone(),
             feed_seq: heartbeat.feed_seq,
             version: heartbeat.version.clone(),
             heartbeat_age_ms: entry.heard_here.then(|| now_ms.saturating_sub(entry.heard_ms)),
+            drain: entry.drain.map(|begun| begun.now(heartbeat.load.sessions)),
         }
     }
 
     fn publish(&self, nodes: &mut Nodes) {
         let now_ms = self.now_ms();
+        nodes.note_drains(&self.settings, now_ms);
         nodes.published_ms = now_ms;
         let edges = nodes.entries.values().filter(|entry| entry.heartbeat.role == NodeRole::Edge);
         let parts = Parts {
-            edges: edges.map(|entry| entry.candidate(now_ms)).collect(),
+            edges: edges.map(|entry| entry.candidate(&nodes.policy, now_ms)).collect(),
             distances: Arc::clone(&nodes.distances),
-            zones: Arc::clone(&nodes.zones),
-            settings: Arc::clone(&self.settings),
+            zones: Arc::clone(&nodes.policy.zones),
+            settings: Arc::clone(&nodes.settings),
         };
         let before = self.published.load();
         self.published.store(Arc::new(Snapshot::build(parts, Some(&before), now_ms)));
@@ -426,6 +456,24 @@ fn reach(heartbeat: &Heartbeat) -> Reach {
     reach
 }
 
+impl Nodes {
+    fn state(&self, settings: &Settings, entry: &Entry, now_ms: u64) -> NodeState {
+        entry.candidate(&self.policy, now_ms).standing(settings, now_ms)
+    }
+
+    /// Notes when a node begins to drain and with how many sessions, whoever wants it to.
+    fn note_drains(&mut self, settings: &Settings, now_ms: u64) {
+        for entry in self.entries.values_mut() {
+            let draining =
+                entry.candidate(&self.policy, now_ms).standing(settings, now_ms) == NodeState::Draining;
+            match draining {
+                true => drop(entry.drain.get_or_insert_with(|| Drain::begin(entry.heartbeat.load.sessions))),
+                false => entry.drain = None,
+            }
+        }
+    }
+}
+
 impl Entry {
     /// What its last heartbeat tells of distances and no earlier one has told.
     fn unread(&mut self) -> &[CellRtt] {
@@ -435,7 +483,7 @@ impl Entry {
         rtt.get(told..).unwrap_or_default()
     }
 
-    fn candidate(&self, now_ms: u64) -> Candidate {
+    fn candidate(&self, policy: &Policy, now_ms: u64) -> Candidate {
         let heartbeat = &self.heartbeat;
         let load = &heartbeat.load;
         let trimmed = |url: &str| Arc::from(url.trim_end_matches('/'));
@@ -466,7 +514,7 @@ impl Entry {
             capacity_bps,
             session_load,
             gain: self.gain.value(),
-            share: 1.0,
+            share: policy.share(&heartbeat.id, &heartbeat.site),
             returned_ms: self.returned_ms,
             assigned: Arc::clone(&self.assigned),
         }

@@ -68,5 +68,6 @@ pub(crate) async fn trim(app: &App, now: u64, restarted: bool) -> Result<(), Sto
     app.store.trim_feed(now).await?;
     app.store.trim_operations().await?;
     app.store.trim_nodes(now).await?;
+    app.store.trim_maintenance(now).await?;
     app.store.trim_audit().await
 }

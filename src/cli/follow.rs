@@ -142,6 +142,12 @@ fn draw(bar: &ProgressBar, node: &NodeProgress) {
     bar.set_position(done);
 }
 
+/// A bar that stands alone; it shows on a terminal only.
+pub(super) fn bar(name: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style());
+    bar.with_prefix(name.replace(char::is_control, " "))
+}
+
 /// Without colour, so that there is nothing to switch off.
 fn style() -> ProgressStyle {
     let style = ProgressStyle::with_template("{prefix:16} [{bar:30}] {msg}");

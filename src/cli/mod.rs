@@ -4,7 +4,8 @@
 //! - What serves: `up`, `role` (edge, origin, selector), with `signals` for the end. `check` reads a
 //!   configuration.
 //! - What asks a selector, at the `remote` end: `sessions`, `prewarm`, `purge`, `operations` (with `follow` for
-//!   those that wait), `nodes`.
+//!   those that wait), `nodes`; what operators decide about routing: `zones`, `costs`,
+//!   `maintenance`; why and what if: `explain`, `simulate`.
 //! - Signed URLs: `sign` and `verify`, with `keys` (and `pem`) for what they sign and verify with.
 //! - How arguments and answers are written: `time`, `output`; `exit` for how it ends.
 //!
@@ -12,9 +13,12 @@
 
 mod check;
 mod completions;
+mod costs;
 mod exit;
+mod explain;
 mod follow;
 mod keys;
+mod maintenance;
 mod nodes;
 mod operations;
 mod output;
@@ -27,9 +31,11 @@ mod role;
 mod sessions;
 mod sign;
 mod signals;
+mod simulate;
 mod time;
 mod up;
 mod verify;
+mod zones;
 
 use std::process::ExitCode;
 
@@ -80,6 +86,16 @@ enum Verb {
     Operations(operations::Args),
     /// The fleet
     Nodes(nodes::Args),
+    /// Why a viewer is sent where it is sent
+    Explain(explain::Args),
+    /// What would happen if nodes left or came
+    Simulate(simulate::Args),
+    /// Which sites may serve which networks
+    Zones(zones::Args),
+    /// What sites cost, in milliseconds of distance
+    Costs(costs::Args),
+    /// Planned work on nodes
+    Maintenance(maintenance::Args),
     /// Print a script that completes this command line
     Completions(completions::Args),
     /// Print the version
@@ -107,6 +123,11 @@ impl Cli {
             Verb::Purge(args) => purge::run(args, remote, output).await,
             Verb::Operations(args) => operations::run(args, remote, output).await,
             Verb::Nodes(args) => nodes::run(args, remote, output).await,
+            Verb::Explain(args) => explain::run(args, remote, output).await,
+            Verb::Simulate(args) => simulate::run(args, remote, output).await,
+            Verb::Zones(args) => zones::run(args, remote, output).await,
+            Verb::Costs(args) => costs::run(args, remote, output).await,
+            Verb::Maintenance(args) => maintenance::run(args, remote, output).await,
             Verb::Completions(args) => completions::run(&args),
             Verb::Version => {
                 output::print(concat!("kromka ", env!("CARGO_PKG_VERSION"), "\n"))?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Method, Request};
 use kromka_net::{Client, ClientError, ClientOptions, NetError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,7 +11,10 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 use uuid::Uuid;
 
-use crate::endpoint::{bearer, endpoint, get, post};
+use crate::costs::CostTable;
+use crate::endpoint::{bearer, endpoint, get, write};
+use crate::explain::{ExplainAnswer, ExplainQuery};
+use crate::maintenance::{Maintenance, MaintenanceList, MaintenanceRequest};
 use crate::nodes::{NodeInfo, NodeList};
 use crate::operations::{Operation, OperationList, PageQuery};
 use crate::prewarm::PrewarmRequest;
@@ -19,6 +22,8 @@ use crate::purge::PurgeRequest;
 use crate::select::{SelectAnswer, SelectQuery};
 use crate::sessions::{SessionAnswer, SessionRequest};
 use crate::sign::{SignAnswer, SignRequest};
+use crate::simulate::{SimulateAnswer, SimulateRequest};
+use crate::zones::ZoneTable;
 
 /// Tries of a write, all with the same key: the first and two more.
 const WRITE_TRIES: u32 = 3;
@@ -166,6 +171,64 @@ impl Api {
         self.write(&["v1", "nodes", &format!("{id}:resume")], &serde_json::json!({})).await
     }
 
+    /// Why a client is sent where it is sent.
+    pub async fn explain(&self, query: &ExplainQuery) -> Result<ExplainAnswer, ApiError> {
+        let mut url = endpoint(&self.base, &["v1", "select", "explain"]);
+        url.query_pairs_mut().append_pair("path", &query.path);
+        if let Some(ip) = query.client_ip {
+            url.query_pairs_mut().append_pair("client_ip", &ip.to_string());
+        }
+        if let Some(session) = &query.session_id {
+            url.query_pairs_mut().append_pair("session_id", session);
+        }
+        self.read(&url).await
+    }
+
+    /// What would happen if nodes left or came.
+    pub async fn simulate(&self, request: &SimulateRequest) -> Result<SimulateAnswer, ApiError> {
+        self.write(&["v1", "simulate"], request).await
+    }
+
+    /// One node.
+    pub async fn node(&self, id: &str) -> Result<NodeInfo, ApiError> {
+        self.read(&endpoint(&self.base, &["v1", "nodes", id])).await
+    }
+
+    /// Which sites serve which networks.
+    pub async fn zones(&self) -> Result<ZoneTable, ApiError> {
+        self.read(&endpoint(&self.base, &["v1", "zones"])).await
+    }
+
+    /// Replaces which sites serve which networks.
+    pub async fn set_zones(&self, table: &ZoneTable) -> Result<ZoneTable, ApiError> {
+        self.written(Method::PUT, &["v1", "zones"], table).await
+    }
+
+    /// What sites cost.
+    pub async fn costs(&self) -> Result<CostTable, ApiError> {
+        self.read(&endpoint(&self.base, &["v1", "costs"])).await
+    }
+
+    /// Replaces what sites cost.
+    pub async fn set_costs(&self, table: &CostTable) -> Result<CostTable, ApiError> {
+        self.written(Method::PUT, &["v1", "costs"], table).await
+    }
+
+    /// Planned work.
+    pub async fn maintenance(&self) -> Result<MaintenanceList, ApiError> {
+        self.read(&endpoint(&self.base, &["v1", "maintenance"])).await
+    }
+
+    /// Plans work.
+    pub async fn plan(&self, window: &MaintenanceRequest) -> Result<Maintenance, ApiError> {
+        self.write(&["v1", "maintenance"], window).await
+    }
+
+    /// Takes planned work back.
+    pub async fn unplan(&self, id: &str) -> Result<Maintenance, ApiError> {
+        self.written(Method::DELETE, &["v1", "maintenance", id], &serde_json::json!({})).await
+    }
+
     /// Which edge serves a client, and why.
     pub async fn select(&self, query: &SelectQuery) -> Result<SelectAnswer, ApiError> {
         let mut url = endpoint(&self.base, &["v1", "select"]);
@@ -196,9 +259,18 @@ impl Api {
         Ok(self.client.json(get(url, self.bearer.as_ref())?).await?)
     }
 
-    /// A POST under a fresh `Idempotency-Key`, so that trying it again cannot do it twice.
     async fn write<T: DeserializeOwned>(
         &self,
+        segments: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, ApiError> {
+        self.written(Method::POST, segments, body).await
+    }
+
+    /// A write under a fresh `Idempotency-Key`, so that trying it again cannot do it twice.
+    async fn written<T: DeserializeOwned>(
+        &self,
+        method: Method,
         segments: &[&str],
         body: &impl Serialize,
     ) -> Result<T, ApiError> {
@@ -206,7 +278,7 @@ impl Api {
         let key = Uuid::now_v7().to_string();
         let mut tries = 1;
         loop {
-            let mut request: Request<Bytes> = post(&url, self.bearer.as_ref(), body)?;
+            let mut request: Request<Bytes> = write(method.clone(), &url, self.bearer.as_ref(), body)?;
             // A UUID is always a header value.
             if let Ok(key) = HeaderValue::from_str(&key) {
                 request.headers_mut().insert("idempotency-key", key);

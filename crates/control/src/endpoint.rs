@@ -29,10 +29,20 @@ pub(crate) fn post(
     bearer: Option<&HeaderValue>,
     body: &impl Serialize,
 ) -> Result<Request<Bytes>, http::Error> {
+    write(Method::POST, url, bearer, body)
+}
+
+/// JSON by any method that writes.
+pub(crate) fn write(
+    method: Method,
+    url: &Url,
+    bearer: Option<&HeaderValue>,
+    body: &impl Serialize,
+) -> Result<Request<Bytes>, http::Error> {
     // The bodies are our own structs of strings and numbers: writing them cannot fail, and an empty body
     // would be refused by name.
     let body = serde_json::to_vec(body).unwrap_or_default();
-    request(Method::POST, url, bearer).header(CONTENT_TYPE, "application/json").body(Bytes::from(body))
+    request(method, url, bearer).header(CONTENT_TYPE, "application/json").body(Bytes::from(body))
 }
 
 /// `Bearer …`, kept out of debug output; `None` when the token holds what a header cannot.

@@ -119,6 +119,8 @@ pub struct Load {
     pub inflight: u64,
     /// Most requests it is meant to answer at once; 0 = unlimited.
     pub inflight_limit: u64,
+    /// Sessions playing: their token was shown within the last minute. 0 where services are public.
+    pub sessions: u64,
     /// Share of all CPUs in use, 0..1.
     pub cpu: f64,
     /// How busy the busiest disk of its cache is, 0..1; 0 without one, or where the system does not tell.

@@ -4,7 +4,8 @@
 //!
 //! - Operators and backends ask the selector: [`sessions`] (a viewer's right to play), [`sign`] (one file or
 //!   prefix), [`prewarm`] and [`purge`] (work for the fleet), [`operations`] (how that work goes), [`nodes`]
-//!   (the fleet), [`select`] (which edge, and why). [`api`] is the typed client of these; [`validate`] finds
+//!   (the fleet), [`zones`], [`costs`] and [`maintenance`] (what operators decide about routing), [`select`]
+//!   (which edge), [`explain`] and [`simulate`] (why, and what if). [`api`] is the typed client of these; [`validate`] finds
 //!   what is wrong in a request and says where.
 //! - The selector tells its nodes through the [`feed`], a numbered log; nodes tell the selector through the
 //!   [`heartbeat`]: load, what has been applied, how jobs go.
@@ -18,11 +19,14 @@
 
 pub mod agent;
 pub mod api;
+pub mod costs;
 mod endpoint;
+pub mod explain;
 #[cfg(test)]
 mod fake_server;
 pub mod feed;
 pub mod heartbeat;
+pub mod maintenance;
 pub mod nodes;
 pub mod operations;
 pub mod prewarm;
@@ -30,13 +34,18 @@ pub mod purge;
 pub mod select;
 pub mod sessions;
 pub mod sign;
+pub mod simulate;
 pub mod validate;
+pub mod zones;
 
 pub use agent::{Agent, AgentError, AgentHandle, AgentOptions, Identity, Node};
 pub use api::{Api, ApiError};
+pub use costs::CostTable;
+pub use explain::{ExplainAnswer, ExplainQuery, ExplainedEdge};
 pub use feed::{Feed, FeedEntry, FeedItem, FeedQuery, PurgeOrder, WarmOrder};
 pub use heartbeat::{CacheLoad, CellRtt, Errors, Heartbeat, HeartbeatAnswer, JobProgress, Load, PeerEdge};
-pub use nodes::{NodeInfo, NodeList, NodeRole, NodeState};
+pub use maintenance::{Maintenance, MaintenanceList, MaintenanceRequest, MaintenanceState};
+pub use nodes::{NodeDrain, NodeInfo, NodeList, NodeRole, NodeState};
 pub use operations::{
     NodeProgress, Operation, OperationKind, OperationList, OperationState, PageQuery, Progress,
 };
@@ -45,4 +54,6 @@ pub use purge::{PurgeMode, PurgeRequest};
 pub use select::{SelectAnswer, SelectQuery, SelectedEdge, Standing};
 pub use sessions::{SessionAnswer, SessionRequest};
 pub use sign::{SignAnswer, SignRequest};
+pub use simulate::{ExpectedEdge, SimulateAnswer, SimulateRequest, SupposedEdge};
 pub use validate::{FieldError, MAX_ENTRIES, MAX_ENTRY_CHARS, object_path};
+pub use zones::{Zone, ZoneTable};

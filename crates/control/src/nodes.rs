@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -81,6 +82,23 @@ pub struct NodeInfo {
     /// How old the last heartbeat is, milliseconds; absent when none came since the selector started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_age_ms: Option<u64>,
+    /// How far its drain is, while it drains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<NodeDrain>,
+}
+
+/// How far a drain is. Players are steered away first, so the count falls by itself; whoever is left at the end has
+/// a player that knows no steering, and goes on until the node is stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodeDrain {
+    /// When it began.
+    pub since: DateTime<Utc>,
+    /// Sessions that were playing there then.
+    pub sessions_then: u64,
+    /// Sessions that are playing there now.
+    pub sessions_left: u64,
+    /// Less than one in a hundred is left: it may be stopped.
+    pub done: bool,
 }
 
 /// A page of nodes, ordered by id.

@@ -6,16 +6,20 @@
 //! - [`path`]: reading paths and URLs of content.
 //! - [`writes`]: what stands before a call: scope, and for writes idempotency and audit.
 //! - for the platform: [`sessions`] with [`session_request`], [`sign`], [`keys`].
-//! - for operators: [`prewarm`], [`purge`], [`operations`], [`nodes`].
+//! - for operators: [`prewarm`], [`purge`], [`operations`]; [`nodes`], [`decisions`] and [`maintenance`], with
+//!   [`revision`] for what two operators must not decide at once; [`explain`].
 //! - for nodes: [`heartbeat`], [`feed`].
 //! - [`openapi`]: the document of all this.
 //!
 //! Handlers parse, ask a part of the selector, render. They decide nothing themselves.
 
 mod body;
+mod decisions;
+mod explain;
 mod feed;
 mod heartbeat;
 mod keys;
+mod maintenance;
 mod nodes;
 mod openapi;
 mod operations;
@@ -23,6 +27,7 @@ mod path;
 mod pointer;
 mod prewarm;
 mod purge;
+mod revision;
 mod routes;
 mod session_request;
 mod sessions;

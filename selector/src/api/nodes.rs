@@ -7,13 +7,14 @@ use axum::{
     extract::{Path, State},
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderMap;
 use kromka_control::{NodeInfo, NodeList, PageQuery};
 
 use super::{
     body::Params,
     openapi::Refusals,
     operations::{next_link, page_size},
+    revision,
 };
 use crate::{app::App, error::ApiError};
 
@@ -90,7 +91,7 @@ pub(crate) async fn verb(
 
 async fn decide(app: &App, id: &str, headers: &HeaderMap, drained: bool) -> Result<Response, ApiError> {
     let (_, revision) = app.roster.node(id).ok_or_else(unknown)?;
-    if !matches(headers, &tag(revision)) {
+    if !revision::matches(headers, revision) {
         return Err(ApiError::Changed);
     }
     let revision = app.store.set_drained(id, drained).await?;
@@ -98,21 +99,9 @@ async fn decide(app: &App, id: &str, headers: &HeaderMap, drained: bool) -> Resu
     shown(app, id)
 }
 
-/// Whether `If-Match` (RFC 9110, section 13.1.1) lets the write through; it does when it is absent.
-fn matches(headers: &HeaderMap, tag: &str) -> bool {
-    let expected = headers.get_all(header::IF_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let mut expected = expected.flat_map(|value| value.split(',')).map(str::trim).peekable();
-    expected.peek().is_none() || expected.any(|name| name == "*" || name == tag)
-}
-
 fn shown(app: &App, id: &str) -> Result<Response, ApiError> {
     let (node, revision) = app.roster.node(id).ok_or_else(unknown)?;
-    let tag = HeaderValue::try_from(tag(revision)).map_err(|error| ApiError::Internal(error.to_string()))?;
-    Ok(([(header::ETAG, tag)], Answer(node)).into_response())
-}
-
-fn tag(revision: u64) -> String {
-    format!("\"r{revision}\"")
+    Ok((revision::field(revision), Answer(node)).into_response())
 }
 
 fn unknown() -> ApiError {

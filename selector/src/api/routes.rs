@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::{
     Router,
     middleware::from_fn_with_state,
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post, put},
 };
 use kromka_access::Scope;
 
 use super::{
-    feed, heartbeat, keys, nodes, openapi, operations, prewarm, purge, sessions, sign,
+    decisions, explain, feed, heartbeat, keys, maintenance, nodes, openapi, operations, prewarm, purge,
+    sessions, sign,
     writes::{Gate, guard_node, guard_read, guard_write},
 };
 use crate::app::App;
@@ -37,6 +38,21 @@ pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/v1/operations/{id}/stream", read(get(operations::follow)))
         .route("/v1/nodes", read(get(nodes::list)))
         .route("/v1/nodes/{id}", read(get(nodes::show)).merge(write(Scope::NodesWrite, post(nodes::verb))))
+        .route("/v1/select/explain", read(get(explain::explained)))
+        .route("/v1/simulate", read(post(explain::simulated)))
+        .route(
+            "/v1/zones",
+            read(get(decisions::zones)).merge(write(Scope::NodesWrite, put(decisions::replace_zones))),
+        )
+        .route(
+            "/v1/costs",
+            read(get(decisions::costs)).merge(write(Scope::NodesWrite, put(decisions::replace_costs))),
+        )
+        .route(
+            "/v1/maintenance",
+            read(get(maintenance::list)).merge(write(Scope::NodesWrite, post(maintenance::plan))),
+        )
+        .route("/v1/maintenance/{id}", write(Scope::NodesWrite, delete(maintenance::take_back)))
         .route("/v1/nodes/{id}/heartbeat", for_nodes(post(heartbeat::hear)))
         .route("/v1/feed", for_nodes(get(feed::read)))
         .route("/v1/openapi.json", get(openapi::serve))

@@ -82,6 +82,28 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    /// An edge that there is not yet, idle, as forecasts suppose it.
+    pub fn supposed(id: &str, site: &str, capacity_bps: u64) -> Candidate {
+        Candidate {
+            id: id.into(),
+            site: site.into(),
+            url: "".into(),
+            tls_url: None,
+            reach: Reach::default(),
+            heard_ms: 0,
+            draining: false,
+            gone: false,
+            ejected: false,
+            reported: 0.0,
+            capacity_bps,
+            session_load: 0.0,
+            gain: 1.0,
+            share: 1.0,
+            returned_ms: None,
+            assigned: Arc::default(),
+        }
+    }
+
     /// Milliseconds of silence.
     pub fn age_ms(&self, now_ms: u64) -> u64 {
         now_ms.saturating_sub(self.heard_ms)

@@ -7,6 +7,7 @@
 //! - `steering`: content steering documents, and what edges are told for their playlists.
 //! - `fleet`: heartbeats, draining, the feed.
 //! - `names`: DNS.
+//! - `operators`: zones, costs, planned work; explanations and simulations.
 //! - `work`: purges and pre-warms to the last receipt, across a restart.
 //! - `surface`: the OpenAPI document, the player page, health, metrics, TLS.
 
@@ -16,6 +17,7 @@ mod access;
 mod agents;
 mod fleet;
 mod names;
+mod operators;
 mod playing;
 mod rig;
 mod steering;

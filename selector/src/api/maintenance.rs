@@ -1,0 +1,87 @@
+//! `/v1/maintenance`: planned work, so that nodes leave and come back without anybody being awake.
+
+use std::sync::Arc;
+
+use axum::{
+    Json as Answer,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+};
+use chrono::{DateTime, Utc};
+use http::{StatusCode, header::LOCATION};
+use kromka_control::{Maintenance, MaintenanceList, MaintenanceRequest};
+use uuid::Uuid;
+
+use super::{body::Json, openapi::Refusals};
+use crate::{app::App, error::ApiError, store::decisions::MAINTENANCE_MAX};
+
+/// Lists planned work, by when it begins; what is over stays for a day.
+#[utoipa::path(
+    get, path = "/v1/maintenance", tag = "nodes", security(("token" = ["read"])),
+    responses((status = 200, description = "All windows.", body = MaintenanceList), Refusals)
+)]
+pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Answer<MaintenanceList>, ApiError> {
+    let now = Utc::now();
+    let mut items: Vec<_> =
+        app.store.maintenance().await?.into_iter().map(|(id, window)| told(id, window, now)).collect();
+    items.sort_by(|a, b| (a.window.begins_at, &a.id).cmp(&(b.window.begins_at, &b.id)));
+    Ok(Answer(MaintenanceList { items }))
+}
+
+/// Plans work: nodes get fewer new viewers before it and none while it lasts.
+#[utoipa::path(
+    post, path = "/v1/maintenance", tag = "nodes", security(("token" = ["nodes:write"])),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours.")),
+    request_body = MaintenanceRequest,
+    responses((status = 201, description = "Planned; `Location` names it.", body = Maintenance), Refusals)
+)]
+pub(crate) async fn plan(
+    State(app): State<Arc<App>>,
+    Json(window): Json<MaintenanceRequest>,
+) -> Result<Response, ApiError> {
+    let now = Utc::now();
+    window.validate(now).map_err(ApiError::Invalid)?;
+    let known = app.roster.list(usize::MAX, None);
+    let nobody = |kind: &str, at: usize| {
+        ApiError::field(format!("/{kind}/{at}"), "no node of that name or site has reported")
+    };
+    if let Some(at) = window.nodes.iter().position(|id| known.iter().all(|node| node.id != *id)) {
+        return Err(nobody("nodes", at));
+    }
+    if let Some(at) = window.sites.iter().position(|site| known.iter().all(|node| node.site != *site)) {
+        return Err(nobody("sites", at));
+    }
+    if app.store.maintenance().await?.len() >= MAINTENANCE_MAX {
+        let full = format!("{MAINTENANCE_MAX} windows are planned; take some back first");
+        return Err(ApiError::Conflict(full));
+    }
+    let id = Uuid::now_v7().to_string();
+    app.store.plan(&id, &window).await?;
+    app.obey().await?;
+    let location = format!("/v1/maintenance/{id}");
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Answer(told(id, window, now))).into_response())
+}
+
+/// Takes planned work back; nodes that are out because of it come back.
+#[utoipa::path(
+    delete, path = "/v1/maintenance/{id}", tag = "nodes", security(("token" = ["nodes:write"])),
+    params(
+        ("id" = String, Path, description = "The window."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours."),
+    ),
+    responses((status = 200, description = "What was taken back.", body = Maintenance), Refusals)
+)]
+pub(crate) async fn take_back(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Answer<Maintenance>, ApiError> {
+    let planned = app.store.maintenance().await?.into_iter().find(|(known, _)| *known == id);
+    let (id, window) = planned.ok_or_else(|| ApiError::NotFound("no such work is planned".to_owned()))?;
+    app.store.unplan(&id).await?;
+    app.obey().await?;
+    Ok(Answer(told(id, window, Utc::now())))
+}
+
+fn told(id: String, window: MaintenanceRequest, now: DateTime<Utc>) -> Maintenance {
+    Maintenance { id, state: window.state(now), window }
+}
