@@ -7,10 +7,12 @@
 //!   those that wait), `nodes`; what operators decide about routing: `zones`, `costs`,
 //!   `maintenance`; why and what if: `explain`, `simulate`.
 //! - Signed URLs: `sign` and `verify`, with `keys` (and `pem`) for what they sign and verify with.
+//! - What a cache holds: `cache`, of a running node or in a folder.
 //! - How arguments and answers are written: `time`, `output`; `exit` for how it ends.
 //!
 //! Data goes to stdout, words to stderr. It must not know: sockets, HTTP, how a role works inside.
 
+mod cache;
 mod check;
 mod completions;
 mod costs;
@@ -72,6 +74,8 @@ enum Verb {
     Proxy(proxy::Args),
     /// Check configuration files without starting anything
     Check(check::Args),
+    /// Look into a cache: numbers, objects, damage
+    Cache(cache::Args),
     /// Sign a URL for one file or prefix, here with a key or by a selector
     Sign(sign::Args),
     /// Read a token or a signed URL, and say whether it is good and why not
@@ -116,6 +120,7 @@ impl Cli {
             Verb::Selector(args) => role::selector(args).await,
             Verb::Proxy(args) => proxy::run(args).await,
             Verb::Check(args) => check::run(&args, output),
+            Verb::Cache(args) => cache::run(args, output).await,
             Verb::Sign(args) => sign::run(args, remote, output).await,
             Verb::Verify(args) => verify::run(args, remote, output).await,
             Verb::Sessions(args) => sessions::run(args, remote, output).await,

@@ -47,7 +47,12 @@ pub(super) const DOORS: [Door; 20] = [
     // What the system knows of a connection and no safe wrapper tells.
     door(&["libc"], &["net"], &["crates/net/src/rtt"]),
     // The tier.
-    door(&["moka"], &["cache"], &["crates/cache/src/memory", "crates/cache/src/records"]),
+    // Of bench: what others' admission and eviction are worth beside ours.
+    door(
+        &["moka"],
+        &["cache", "bench"],
+        &["crates/cache/src/memory", "crates/cache/src/records", "bench/src/bin/hit_ratio"],
+    ),
     door(&["sfv"], &["cache"], &["crates/cache/src"]),
     // Where media comes from, and what it is.
     door(&["object_store"], &["origin"], &["origin/src/bucket"]),

@@ -17,6 +17,14 @@ pub enum CacheError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A folder that was to be looked at is none of a cache, or cannot be read.
+    #[error("cache disk {path}: {source}; name the folder of a cache (cache.disk.path), as a user who may read it", path = path.display())]
+    Unreadable {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Another process holds the folder.
     #[error("cache disk {path} is in use by another process; stop it or set another cache.disk.path", path = path.display())]
     Locked {

@@ -54,6 +54,7 @@ mod warm;
 pub use adopt::Outside;
 pub use answer::{Answer, Verdict};
 pub use body::{Body, BodyError};
+pub use disk::{Damage, Offline, Stored, Totals, seed_journal};
 pub use error::{CacheError, Failure};
 pub use fences::{Purge, PurgeMode};
 pub use key::Key;

@@ -78,6 +78,14 @@ impl Api {
         Ok(Self { client: Client::new(options)?, base, bearer })
     }
 
+    /// What a node says of its cache; the address of this client is the node's admin listener.
+    ///
+    /// # Errors
+    /// [`ApiError`], as of every call below.
+    pub async fn cache_stats(&self) -> Result<serde_json::Value, ApiError> {
+        self.read(&endpoint(&self.base, &["v1", "cache", "stats"])).await
+    }
+
     /// A viewer's right to play one asset.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ pub(super) const OBJECTS: &str = "objects";
 pub(super) const PACKS: &str = "packs";
 pub(super) const JOURNAL: &str = "journal";
 pub(super) const LEDGER: &str = "ledger";
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 /// What is on its way out; the sweeper removes it.
 pub(super) const OLD: &str = "old-";
 

@@ -292,6 +292,18 @@ impl Journal {
     }
 }
 
+/// Appends so many finished objects of 400 kB, which have no files, numbered behind all others.
+pub(super) fn append_hollow(path: &Path, objects: u64) -> Result<()> {
+    let file = OpenOptions::new().append(true).open(path)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, file);
+    for n in 0..objects {
+        let id = (1 << 40) + n;
+        let name = xxhash_rust::xxh3::xxh3_128(&id.to_le_bytes());
+        writer.write_all(&finished_record(name, Finished::file(id, 400_000)))?;
+    }
+    writer.flush()
+}
+
 /// What the index holds at one moment.
 struct Snapshot {
     finished: Vec<(u128, Finished)>,

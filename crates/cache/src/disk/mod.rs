@@ -9,7 +9,8 @@
 //!   of [`record`]s; [`walk`] reads the files themselves where the journal is lost;
 //! - [`files`] reads and writes blocks of files, with a checksum per block; [`trailer`] is the end of a
 //!   finished one: its header and the checksums; [`pack`] holds small objects;
-//! - [`writer`] is the thread that writes, [`sweeper`] the one that evicts and unlinks, off the hot path.
+//! - [`writer`] is the thread that writes, [`sweeper`] the one that evicts and unlinks, off the hot path;
+//! - [`offline`] looks at a folder that nobody uses.
 //!
 //! ```text
 //! <path>/lock               held while a process uses the folder
@@ -30,6 +31,7 @@ mod journal;
 mod keeper;
 mod ledger;
 mod membership;
+mod offline;
 mod one;
 mod pack;
 mod placement;
@@ -40,4 +42,5 @@ mod trailer;
 mod walk;
 mod writer;
 
+pub use offline::{Damage, Offline, Stored, Totals, seed_journal};
 pub(crate) use set::Disks;

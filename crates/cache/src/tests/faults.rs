@@ -317,3 +317,53 @@ async fn packs_keep_what_is_used_and_their_share() {
     assert_eq!(origin.asked(), asked, "it moved from pack to pack");
     tier.close().await;
 }
+
+#[tokio::test]
+async fn a_folder_is_looked_at_while_nobody_uses_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::new();
+    publish(&origin, 0..50);
+    let tier = on_disk(&origin, folder.path(), 64 << 20).await;
+    ask_all(&tier, 0..50).await;
+    assert!(matches!(crate::Offline::open(folder.path()), Err(crate::CacheError::Locked { .. })));
+    let purge = crate::Purge {
+        fence: 5,
+        service: "s".into(),
+        mode: crate::PurgeMode::Hard,
+        urls: vec!["/7.ts".into()],
+        prefixes: vec![],
+        tags: vec![],
+    };
+    tier.purge(&purge).unwrap();
+    tier.close().await;
+    drop(tier);
+    let look = || loop {
+        match crate::Offline::open(folder.path()) {
+            Err(crate::CacheError::Locked { .. }) => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    };
+    let offline = look();
+    let totals = offline.totals();
+    assert_eq!((totals.finished, totals.unfinished, totals.purges), (50, 0, 1));
+    assert!(totals.packed > 10 && totals.journal_whole, "{totals:?}");
+    let found = offline.find(&key("/7.ts")).unwrap().unwrap();
+    assert_eq!((found.length, found.purged, found.status), (Some(thing(7).len() as u64), true, 200));
+    assert!(offline.find(&key("/none.ts")).is_none());
+    assert_eq!(offline.objects().filter(|object| object.as_ref().is_ok_and(|it| it.purged)).count(), 1);
+    let mut seen = 0;
+    assert_eq!(offline.verify(|| seen += 1).len(), 0);
+    assert_eq!(seen, 50);
+    drop(offline);
+    let files = bodies(folder.path());
+    let mut bytes = std::fs::read(&files[0]).unwrap();
+    bytes[1] ^= 1;
+    std::fs::write(&files[0], bytes).unwrap();
+    std::fs::remove_file(&files[1]).unwrap();
+    let damaged = look().verify(|| {});
+    let told: Vec<&str> = damaged.iter().map(|damage| damage.what.as_str()).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told.contains(&"block 0 is damaged") && told.contains(&"header is missing"), "{told:?}");
+    let none = tempfile::tempdir().unwrap();
+    assert!(matches!(crate::Offline::open(none.path()), Err(crate::CacheError::Unreadable { .. })));
+}

@@ -7,6 +7,7 @@ mod disks;
 mod faults;
 mod fills;
 mod freshness;
+mod killed;
 mod merging;
 mod origin;
 mod property;
