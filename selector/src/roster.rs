@@ -18,8 +18,8 @@ use crate::{
     drain::Drain,
     policy::Policy,
     rank::{
-        Assigned, Candidate, Cell, Distances, Gain, Learner, Parts, Position, Reach, Settings, SiteSettings,
-        Snapshot, Whereabouts, score::Prices,
+        Assigned, Candidate, Capacity, Cell, Distances, Gain, Learner, Parts, Position, Reach, Settings,
+        SiteSettings, Snapshot, Whereabouts, score::Prices,
     },
     store::nodes::StoredNode,
 };
@@ -120,6 +120,7 @@ struct Entry {
     assigned: Arc<Assigned>,
     reach: Reach,
     gain: Gain,
+    capacity: Capacity,
 }
 
 impl Roster {
@@ -173,6 +174,7 @@ impl Roster {
                 assigned: Arc::default(),
                 reach: reach(&node.heartbeat),
                 gain: Gain::new(SELECTORS_MAX),
+                capacity: Capacity::default(),
                 heartbeat: node.heartbeat,
             };
             nodes.entries.insert(entry.heartbeat.id.clone(), entry);
@@ -212,7 +214,9 @@ impl Roster {
                 }
                 if before.boot != heartbeat.boot {
                     entry.rtt_read = 0;
+                    entry.capacity = Capacity::default();
                 }
+                entry.capacity.observe(heartbeat.load.utilisation(), heartbeat.load.ttfb_ms, now_ms);
                 entry.heartbeat = heartbeat.clone();
                 entry.reach = reach(heartbeat);
                 entry.heard_ms = now_ms;
@@ -237,6 +241,7 @@ impl Roster {
                     assigned: Arc::default(),
                     reach: reach(heartbeat),
                     gain: Gain::new(SELECTORS_MAX),
+                    capacity: Capacity::default(),
                 };
                 nodes.entries.insert(heartbeat.id.clone(), entry);
                 Heard { notable: true, newer: true }
@@ -491,6 +496,8 @@ impl Entry {
             few if few < TELLING_CONNECTIONS => SESSION_BPS,
             many => (load.egress_bps / many).clamp(64_000, 50_000_000),
         };
+        // The share of the configured limit that it has shown it can carry.
+        let factor = self.capacity.factor();
         let capacity_bps = if load.egress_limit_bps == 0 { UNLIMITED_BPS } else { load.egress_limit_bps };
         // Where another resource than the line is the tightest, a viewer takes of it as of the line.
         let reported = load.utilisation();
@@ -510,9 +517,9 @@ impl Entry {
             draining: self.drained || heartbeat.state == NodeState::Draining,
             gone: self.gone || now_ms.saturating_sub(self.heard_ms) > LEFT_MS,
             ejected: false,
-            reported,
-            capacity_bps,
-            session_load,
+            reported: reported / factor,
+            capacity_bps: (capacity_bps as f64 * factor) as u64,
+            session_load: session_load / factor,
             gain: self.gain.value(),
             share: policy.share(&heartbeat.id, &heartbeat.site),
             returned_ms: self.returned_ms,

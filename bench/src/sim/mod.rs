@@ -2,18 +2,21 @@
 //!
 //! In the order of a run:
 //! - [`world`]: cities and distances, from data or synthetic; sites and nodes among them.
-//! - [`scenario`]: demand, crowds, reports, mistakes, accidents. [`titles`]: what is watched and kept.
+//! - [`scenario`]: demand, crowds, reports, mistakes, accidents. [`titles`]: what is watched and kept. `demand`: by whom.
 //! - [`policies`]: who decides; ours is the production decision, the others are models.
-//! - [`run`]: viewers come and go, nodes report; [`cost`] says what a viewer pays, [`oracle`] what was possible.
+//! - [`run`]: viewers come and go, nodes report; [`cost`] says what a viewer pays, [`oracle`] what was possible;
+//!   [`outcome`] is what came of it.
 //! - [`suite`]: all policies, scenarios and seeds; [`goals`]: what was to be reached.
 //! - [`dice`]: chance that is the same in every run.
 //!
 //! It must not know: sockets, clocks. Equal seeds give equal results.
 
 pub mod cost;
+mod demand;
 pub mod dice;
 pub mod goals;
 pub mod oracle;
+pub mod outcome;
 pub mod policies;
 pub mod run;
 pub mod scenario;

@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::{
     cost::Curve,
     dice::Dice,
+    outcome::{Best, Outcome},
     policies::{Kind, Knowledge},
-    run::{Best, Length, Outcome, run},
+    run::{Length, run},
     scenario::Scenario,
     titles::Popularity,
     world::{Globe, World},

@@ -16,6 +16,10 @@ const BEYOND_QUEUE: f64 = 1.5;
 /// Past this utilisation slow answers are what is expected.
 const EXPECTED: f64 = 0.9;
 
+/// Milliseconds by which response times exceed the idle one at least, or they prove nothing: memory answers in
+/// microseconds, and three times that is still nothing.
+const PROOF_MS: f64 = 5.0;
+
 /// What is left of the limit after it is lowered once.
 const LOWERED: f64 = 0.95;
 
@@ -74,12 +78,13 @@ impl Capacity {
         let Some(idle_ms) = self.idle_ms else { return };
         let utilisation = utilisation / self.factor;
         let usual = (BEYOND_QUEUE / (1.0 - utilisation).max(0.01)).max(KNEE);
-        if service_ms > usual * idle_ms && utilisation < EXPECTED {
+        let slow = service_ms > usual * idle_ms && service_ms > idle_ms + PROOF_MS;
+        if slow && utilisation < EXPECTED {
             if now_ms.saturating_sub(self.lowered_ms) >= LOWER_EVERY_MS {
                 self.factor = (self.factor * LOWERED).max(LEAST);
                 self.lowered_ms = now_ms;
             }
-        } else if service_ms < QUIET * idle_ms {
+        } else if service_ms < (QUIET * idle_ms).max(idle_ms + PROOF_MS) {
             self.factor = (self.factor + RAISED_PER_MINUTE * passed_ms / 60_000.0).min(1.0);
         }
     }
@@ -142,6 +147,16 @@ mod tests {
         run(&mut edge, 180_000, 600, 0.3, 0.3);
         assert!((edge.factor() - lowered - 0.1).abs() < 0.02);
         run(&mut edge, 780_000, 3_600, 0.3, 0.3);
+        assert_eq!(edge.factor(), 1.0);
+    }
+
+    #[test]
+    fn microseconds_prove_nothing() {
+        let mut edge = Capacity::default();
+        edge.observe(0.1, 0.05, 0);
+        for second in 0..600 {
+            edge.observe(0.3, 2.0, second * 1_000);
+        }
         assert_eq!(edge.factor(), 1.0);
     }
 
