@@ -114,8 +114,7 @@ async fn start(args: &UpArgs, folder: &Folder, media: &Media) -> Result<(Roles, 
     let origin = kromka_origin::start(settings).await.with_context(|| media.told())?;
     let mut edges = Vec::new();
     for n in 1..=args.edges {
-        let file = conf.edge(n, &selector.url, &origin.url)?;
-        edges.push(kromka_edge::start(kromka_config::load_edge(&file)?).await?);
+        edges.push(edge(&conf, n, &selector.url, &origin.url, edges.first()).await?);
     }
 
     let api = Api::new(selector.url.clone(), Some(folder.api_token().to_owned()), Default::default())?;
@@ -149,6 +148,30 @@ async fn start(args: &UpArgs, folder: &Folder, media: &Media) -> Result<(Roles, 
         data_dir: folder.path().to_owned(),
     };
     Ok((Roles { edges, origin, selector }, ready))
+}
+
+/// Starts an edge: on the loopback at an address of its own with the ports of the first, so that nothing but the host
+/// of their URLs differs, as with edges in the world, and a steering document can name all; else at a port of its own.
+async fn edge(
+    conf: &configs::Configs<'_>,
+    n: u8,
+    selector: &Url,
+    shield: &Url,
+    first: Option<&kromka_edge::Running>,
+) -> Result<kromka_edge::Running> {
+    let ports = |first: &kromka_edge::Running| Some([first.url.port()?, first.tls_url.as_ref()?.port()?]);
+    if conf.ip == IpAddr::V4(Ipv4Addr::LOCALHOST)
+        && let Some(ports) = first.and_then(ports)
+    {
+        let ip = Ipv4Addr::new(127, 0, 0, n).into();
+        let file = conf.edge(n, ip, ports, selector, shield)?;
+        // Another process may be there, and not every system has more than one such address.
+        if let Ok(edge) = kromka_edge::start(kromka_config::load_edge(&file)?).await {
+            return Ok(edge);
+        }
+    }
+    let file = conf.edge(n, conf.ip, [0, 0], selector, shield)?;
+    Ok(kromka_edge::start(kromka_config::load_edge(&file)?).await?)
 }
 
 /// Waits until the selector has heard of every node.

@@ -26,6 +26,8 @@ pub(crate) const STREAMS_MAX: usize = 256;
 pub(crate) struct App {
     /// What viewers put before `/route`, without a trailing slash.
     pub(crate) url: String,
+    /// The same over TLS, where it is not `url` already.
+    pub(crate) tls_url: Option<String>,
     /// The state that lasts.
     pub(crate) store: Store,
     /// The nodes.
@@ -55,6 +57,13 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// What a viewer who came over TLS, or without, puts before a path: a page loaded over TLS may fetch nothing
+    /// without.
+    pub(crate) fn base(&self, tls: bool) -> &str {
+        let secure = self.tls_url.as_ref().filter(|_| tls && !self.url.starts_with("https:"));
+        secure.unwrap_or(&self.url)
+    }
+
     /// The service of that name, or what is wrong at `/service`.
     pub(crate) fn service(&self, id: &str) -> Result<&SelectorService, ApiError> {
         self.services.iter().find(|service| service.id == id).ok_or_else(|| {

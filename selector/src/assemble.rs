@@ -73,6 +73,7 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
     roster.restore(store.nodes().await?, now);
     let app = Arc::new(App {
         url: urls.plain.as_str().trim_end_matches('/').to_owned(),
+        tls_url: urls.tls.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()),
         keys: Keyring::open(&store, now).await?,
         tracker: Tracker::resume(store.clone(), now).await?,
         roster,

@@ -59,7 +59,16 @@ impl Configs<'_> {
         self.write("origin", text)
     }
 
-    pub(super) fn edge(&self, n: u8, selector: &Url, shield: &Url) -> Result<PathBuf> {
+    /// Edge `n`, which listens at `ip` on these ports: plain, and over TLS; 0 is a free one.
+    pub(super) fn edge(
+        &self,
+        n: u8,
+        ip: IpAddr,
+        [http, https]: [u16; 2],
+        selector: &Url,
+        shield: &Url,
+    ) -> Result<PathBuf> {
+        let at = |port| quoted(&std::net::SocketAddr::new(ip, port).to_string());
         let id = format!("edge-{n}");
         let steering = match self.edges {
             0 | 1 => String::new(),
@@ -67,12 +76,14 @@ impl Configs<'_> {
         };
         let text = format!(
             "role = \"edge\"\n\n[node]\nid = \"{id}\"\nsite = \"up-{n}\"\ndata = {data}\ntoken = {node}\n\n\
-             [listen]\nhttp = {any}\nhttps = {any}\n\n[tls]\nself_signed = {tls}\n\n[admin]\nlisten = {any}\n\n\
+             [listen]\nhttp = {http}\nhttps = {https}\n\n[tls]\nself_signed = {tls}\n\n[admin]\nlisten = {any}\n\n\
              [cache]\nmemory = \"128MiB\"\n\n[cache.disk]\npath = {disk}\nsize = \"4GiB\"\n\n\
              [shield]\nurls = [{shield}]\n\n[selector]\nurls = [{selector}]\n\n\
              [[service]]\nid = \"{SERVICE}\"\nprefix = \"/\"\naccess = \"token\"\n{steering}",
             data = self.path(&id)?,
             node = quoted(self.folder.node_token()),
+            http = at(http),
+            https = at(https),
             any = self.address(0),
             tls = quoted(&self.folder.tls().to_string_lossy()),
             disk = self.path(&format!("{id}/cache"))?,
@@ -144,12 +155,13 @@ mod tests {
         assert_eq!(selector.token[0].secret.expose(), folder.api_token());
         let origin = kromka_config::load_origin(&configs.origin(&url).unwrap()).unwrap();
         assert_eq!(origin.service[0].id, SERVICE);
-        let edge = kromka_config::load_edge(&configs.edge(2, &url, &url).unwrap()).unwrap();
+        let edge =
+            kromka_config::load_edge(&configs.edge(2, configs.ip, [0, 0], &url, &url).unwrap()).unwrap();
         assert_eq!((edge.node.id.as_str(), edge.node.site.as_str()), ("edge-2", "up-2"));
         let steering = edge.service[0].steering.as_ref().map(Url::as_str);
         assert_eq!(steering, Some("http://127.0.0.1:9/steer/default"));
         let alone = Configs { edges: 1, ..configs };
-        let edge = kromka_config::load_edge(&alone.edge(1, &url, &url).unwrap()).unwrap();
+        let edge = kromka_config::load_edge(&alone.edge(1, alone.ip, [0, 0], &url, &url).unwrap()).unwrap();
         assert_eq!(edge.service[0].steering, None, "with one edge there is nothing to choose");
     }
 }

@@ -16,6 +16,9 @@ use crate::serve::{ServerOptions, Serving, serve};
 use crate::stats::Traffic;
 use crate::tls::Tls;
 
+/// Addresses of the loopback, from 127.0.0.1, that a self-signed certificate is good for.
+const LOOPBACKS: u8 = 16;
+
 /// How long the admin listener may take to finish its answers.
 const ADMIN_DRAIN: Duration = Duration::from_secs(2);
 
@@ -146,7 +149,9 @@ fn certificate<'a>(settings: &TlsConfig, urls: impl Iterator<Item = &'a Url>) ->
                 .to_owned(),
         });
     };
-    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let mut names = vec!["localhost".to_owned(), "::1".to_owned()];
+    // A laboratory has its nodes side by side on the loopback, with one pair for all.
+    names.extend((1..=LOOPBACKS).map(|n| format!("127.0.0.{n}")));
     for name in urls.filter_map(Url::host_str) {
         let name = name.trim_matches(['[', ']']);
         if !names.iter().any(|known| known == name) {

@@ -85,8 +85,9 @@ impl Asked {
         asked
     }
 
-    /// The same for the next time, relative to the document's own address.
-    fn reload_uri(&self, service: &str, hot: bool) -> String {
+    /// The same for the next time. With host and all: Shaka 5.2 resolves it against the playlist's address, where
+    /// RFC 8216bis means the document's.
+    fn reload_uri(&self, base: &str, service: &str, hot: bool) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in [("path", &self.path), ("sid", &self.session)] {
             if let Some(value) = value {
@@ -101,7 +102,7 @@ impl Asked {
                 query.append_pair(name, "1");
             }
         }
-        format!("{service}?{}", query.finish())
+        format!("{base}/steer/{service}?{}", query.finish())
     }
 }
 
@@ -161,7 +162,7 @@ pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result
     let manifest = Manifest {
         version: 1,
         ttl_s: pace::ttl_s(usual, crowding, lot),
-        reload_uri: Some(asked.reload_uri(&service.id, ways.hot)),
+        reload_uri: Some(asked.reload_uri(app.base(peer.tls), &service.id, ways.hot)),
         locations: ways.priority.clone(),
         priority: ways.priority,
         clones: ways.clones,
@@ -181,8 +182,8 @@ mod tests {
         let asked = Asked::read(query);
         assert_eq!(asked.session.as_deref(), Some("s&1"));
         assert_eq!((asked.listed.len(), asked.current.as_deref()), (2, Some("e2.bbbbbb")));
-        let uri = asked.reload_uri("default", true);
-        let next = Asked::read(uri.strip_prefix("default?").unwrap());
+        let uri = asked.reload_uri("https://s.example/cdn", "default", true);
+        let next = Asked::read(uri.strip_prefix("https://s.example/cdn/steer/default?").unwrap());
         assert_eq!(next, Asked { current: None, hot: true, ..asked });
     }
 
