@@ -181,8 +181,8 @@ pub(crate) fn stored(
     if *ask.method == Method::HEAD || status == StatusCode::RANGE_NOT_SATISFIABLE || length == Some(0) {
         return respond(status, headers, Body::empty(), verdict);
     }
-    let reader = Reader::new(filler, generation, piece, following).then(later).beginning_with(first);
-    respond(status, headers, Body::stored(reader), verdict)
+    let reader = Reader::new(filler, generation, piece, following).then(later);
+    respond(status, headers, Body::stored(reader.beginning_with(first)), verdict)
 }
 
 /// An answer that is sent on without being stored.

@@ -12,12 +12,15 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::blocks;
+use crate::crowd::{Crowd, Turn};
 use crate::fill::Attached;
 use crate::generation::{GAP, Generation};
 use crate::source::SourceBody;
 use crate::store::Store;
 use crate::{Failure, jitter};
 
+/// What one of many who waited together gets before the others have had something, bytes.
+const FIRST: usize = 16 << 10;
 /// How often a reader lets a broken fill be started anew at the same position.
 const ATTEMPTS: u32 = 3;
 /// How often the bytes at one position may arrive and be evicted before a reader got them.
@@ -63,6 +66,13 @@ impl Body {
 
     pub(crate) fn stored(reader: Reader) -> Self {
         Self(Inner::Stored(reader))
+    }
+
+    /// Has it wait for those who waited for the object with it, once it has a first piece.
+    pub(crate) fn in_turn(&mut self, turn: Turn) {
+        if let Inner::Stored(reader) = &mut self.0 {
+            reader.turn = Some(turn);
+        }
     }
 
     /// A source's body as it comes, past the cache; of `length` bytes if that is known: one that ends
@@ -139,6 +149,9 @@ pub(crate) struct Reader {
     first: Option<(u32, Bytes)>,
     following: Option<Arc<Attached>>,
     waiting: Option<Waiting>,
+    /// Until it has its first piece; afterwards those who have none yet.
+    turn: Option<Turn>,
+    crowd: Option<Arc<Crowd>>,
     keep: bool,
 }
 
@@ -160,7 +173,18 @@ impl Reader {
         following: Option<Arc<Attached>>,
     ) -> Self {
         let (piece, later) = (Some(piece), VecDeque::new());
-        Self { filler, generation, piece, later, first: None, following, waiting: None, keep: false }
+        Self {
+            filler,
+            generation,
+            piece,
+            later,
+            first: None,
+            following,
+            waiting: None,
+            turn: None,
+            crowd: None,
+            keep: false,
+        }
     }
 
     /// What is to be read behind the first piece.
@@ -214,7 +238,7 @@ impl Reader {
                 self.next_piece();
                 continue;
             }
-            let bytes = match self.at_hand(position) {
+            let mut bytes = match self.at_hand(position) {
                 Some(bytes) => bytes,
                 None => {
                     let reach = if self.waiting.is_none() { self.reach(end) } else { position };
@@ -224,6 +248,7 @@ impl Reader {
                             self.generation.clone(),
                             position..reach,
                             self.following.take(),
+                            self.crowd.take(),
                             self.keep,
                         ))
                     });
@@ -245,6 +270,12 @@ impl Reader {
             if bytes.is_empty() {
                 self.next_piece();
                 continue;
+            }
+            if let Some(turn) = self.turn.take() {
+                if turn.has_company() {
+                    bytes.truncate(FIRST);
+                }
+                self.crowd = turn.served();
             }
             return Poll::Ready(Some(Ok(self.advance(position, end, bytes))));
         }
@@ -271,7 +302,7 @@ impl Reader {
 
     /// Bytes at `position` that need no waiting.
     fn at_hand(&mut self, position: u64) -> Option<Bytes> {
-        if self.waiting.is_some() {
+        if self.waiting.is_some() || self.crowd.as_ref().is_some_and(|crowd| crowd.waits()) {
             return None;
         }
         let block = blocks::block_of(position, self.generation.block);
@@ -309,14 +340,18 @@ fn from(bytes: Bytes, offset: u64) -> Option<Bytes> {
     (offset < bytes.len()).then(|| bytes.slice(offset..))
 }
 
-/// Waits for the bytes at `wanted.start`: from disk, from a fill in progress, or from one that it starts.
+/// Waits for the bytes at `wanted.start`, and before that for the crowd: from disk, from a fill in progress, or from one that it starts.
 async fn obtain(
     filler: Arc<dyn Filler>,
     generation: Arc<Generation>,
     wanted: Range<u64>,
     mut following: Option<Arc<Attached>>,
+    crowd: Option<Arc<Crowd>>,
     keep: bool,
 ) -> Result<Got, Failure> {
+    if let Some(crowd) = crowd {
+        crowd.everybody().await;
+    }
     let position = wanted.start;
     let block = blocks::block_of(position, generation.block);
     let offset = position - blocks::start_of(block, generation.block);

@@ -15,7 +15,7 @@
 //!    one fetch that finds out what an object is, `troubles` which of them failed a moment ago, `fill` a
 //!    run of blocks on its way in, `pull` what brings it;
 //! 5. what goes back: `tier` tells the story of a request, `answer` writes its header,
-//!    `body` sends the blocks while they arrive; `warm` takes them in with nobody waiting,
+//!    `body` sends the blocks while they arrive, to a `crowd` in turns; `warm` takes them in with nobody waiting,
 //!    `adopt` what comes without a request.
 //!
 //! This crate knows HTTP caching and nothing else: no playlist, no token, no role, no socket.
@@ -27,6 +27,7 @@ mod body;
 mod cache_control;
 mod clock;
 mod conditional;
+mod crowd;
 mod disk;
 mod error;
 mod fences;

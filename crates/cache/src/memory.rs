@@ -21,6 +21,9 @@ const OVERHEAD: u64 = 256;
 /// The part of the budget for blocks that are coming or going.
 const RESERVE_SHARE: u64 = 16;
 
+/// Free space up to this much keeps its pages: to fetch them anew costs more than to copy a block into them.
+const WARM_MIN: u64 = 64 << 20;
+
 /// The memory half of a tier. Cheap to use from any thread; never blocks on I/O.
 pub(crate) struct Memory {
     blocks: Cache<(u64, u32), Block>,
@@ -45,7 +48,8 @@ impl Memory {
             .weigher(|_: &(u64, u32), block: &Block| block.weight)
             .max_capacity(budget - reserve)
             .build();
-        let arena = Arena::new(budget, usize::try_from(block).unwrap_or(usize::MAX), reserve);
+        let warm = reserve.max(WARM_MIN);
+        let arena = Arena::new(budget, usize::try_from(block).unwrap_or(usize::MAX), warm);
         Self { blocks, arena, high: budget - reserve / 2, limit: budget }
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::clock::Moment;
+use crate::crowd::Crowd;
 use crate::fill::{Attached, Fill};
 use crate::freshness::Policy;
 use crate::gate::Permit;
@@ -38,6 +39,8 @@ pub(crate) struct Opening {
     /// The purges it lies above; a request that knows of a later one does not join.
     pub stamp: Stamp,
     outcome: watch::Sender<Option<Outcome>>,
+    /// The requests that wait for it.
+    pub crowd: Arc<Crowd>,
     /// An answer that must not be stored: the first who takes it sends it on.
     handoff: Mutex<Option<Fetched>>,
     /// An unsafe request changed the object meanwhile: what comes is for those who wait, and not kept.
@@ -123,6 +126,7 @@ impl Opening {
             policy,
             stamp,
             outcome: watch::Sender::new(None),
+            crowd: Arc::default(),
             handoff: Mutex::new(None),
             revoked: AtomicBool::new(false),
         }

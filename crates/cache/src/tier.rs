@@ -160,6 +160,7 @@ impl<S: Source> Tier<S> {
         }
         let (opening, leads) = self.open_one(ask, self.hint(ask), &known);
         let verdict = if leads { verdict } else { Verdict::Collapsed };
+        let turn = opening.crowd.join();
         match opening.wait().await {
             Outcome::Ready(ready) => {
                 if ask.web && ready.generation.key != self.store.resolve(&ask.key.base(), ask.headers) {
@@ -168,6 +169,7 @@ impl<S: Source> Tier<S> {
                 let verdict = if ready.revalidated { Verdict::Revalidated } else { verdict };
                 let Ready { generation, following, upstream, personal, .. } = ready;
                 let mut answer = self.answer(ask, generation, following, verdict, upstream).await;
+                answer.response.body_mut().in_turn(turn);
                 if let Some(personal) = personal.filter(|_| leads) {
                     answer.response.headers_mut().extend((*personal).clone());
                 }

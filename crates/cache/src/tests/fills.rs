@@ -46,6 +46,32 @@ async fn followers_read_while_it_fills_and_a_leaver_harms_nobody() {
 }
 
 #[tokio::test]
+async fn who_waited_together_gets_a_first_piece_before_anybody_gets_a_second() {
+    let origin = Origin::new();
+    let body = pattern(100_000, 15);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+    let tier = tier(&origin).await;
+    let (first, second) = tokio::join!(get(&tier, "/a.ts").ask(), get(&tier, "/a.ts").ask());
+    until("the fill ends", || tier.stats().fills_active == 0).await;
+    let (mut first, second) = (first.unwrap().response.into_body(), second.unwrap().response.into_body());
+    let piece = first.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(piece, body.slice(..16 << 10));
+    let next = tokio::time::timeout(Duration::from_millis(50), first.frame()).await;
+    assert!(next.is_err(), "the other has nothing yet");
+    let (rest, whole) = tokio::join!(first.collect(), second.collect());
+    assert_eq!([piece, rest.unwrap().to_bytes()].concat(), body);
+    assert_eq!(whole.unwrap().to_bytes(), body);
+    // One that has left is not waited for, and one that is stuck not for long.
+    origin.put("/b.ts", body.clone(), "\"1\"", "max-age=60");
+    let (first, second) = tokio::join!(get(&tier, "/b.ts").ask(), get(&tier, "/b.ts").ask());
+    drop(second);
+    assert_eq!(drain(first.unwrap().response).await.unwrap(), body);
+    origin.put("/c.ts", body.clone(), "\"1\"", "max-age=60");
+    let (first, _stuck) = tokio::join!(get(&tier, "/c.ts").ask(), get(&tier, "/c.ts").ask());
+    assert_eq!(drain(first.unwrap().response).await.unwrap(), body);
+}
+
+#[tokio::test]
 async fn a_fill_nobody_reads_is_finished_for_the_cache() {
     let origin = Origin::new();
     let body = pattern(100_000, 3);
