@@ -57,7 +57,16 @@ impl Client {
     /// # Errors
     /// The connection ends or rests for 30 s within the answer, or the answer does not tell its length.
     pub fn get(&mut self, path: &str) -> Result<Answer> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
+        self.ask(path, None)
+    }
+
+    /// Asks for a part of `path`, as in `bytes=0-9`, or for all of it, and reads the answer to its end.
+    ///
+    /// # Errors
+    /// As with [`get`](Self::get).
+    pub fn ask(&mut self, path: &str, range: Option<&str>) -> Result<Answer> {
+        let range = range.map(|range| format!("Range: {range}\r\n")).unwrap_or_default();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{range}\r\n", self.host);
         self.exchange(path, &request)
     }
 

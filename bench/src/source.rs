@@ -1,7 +1,8 @@
 //! A little HTTP server to fill caches from: it counts what it is asked, and answers as slowly as told.
 //!
 //! An object's name says what it is: the number between its last dash and its dot is its size, as in
-//! `/cold/7-2000000.ts`; its bytes depend on its name alone, whatever stands before. One thread per
+//! `/cold/7-2000000.ts`; its bytes depend on its name alone, whatever stands before. Objects of more than
+//! 16 MiB are sparse: all their bytes are zero, so that they may be as large as anybody likes. One thread per
 //! connection, at most 512 of them: a cache that needs more shields nothing.
 
 use std::io::{BufWriter, Read, Write};
@@ -21,7 +22,7 @@ use crate::world::noise;
 /// Most connections at once.
 const CONNECTIONS: usize = 512;
 
-/// Largest object.
+/// Largest object with bytes of its own.
 const SIZE_MAX: usize = 16 << 20;
 
 /// Objects are cut out of these bytes, each at a place of its own, so that making one takes no time that a
@@ -30,6 +31,9 @@ static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| noise(3, SIZE_MAX + PLACES));
 
 /// How many places there are.
 const PLACES: usize = 1 << 20;
+
+/// What sparse objects consist of.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// Pieces in which a slow body is sent.
 const PIECES: usize = 100;
@@ -105,11 +109,16 @@ impl Drop for Source {
     }
 }
 
+/// The size that an object's name tells.
+fn size(path: &str) -> Option<usize> {
+    let name = path.rsplit('/').next()?;
+    name.split_once('.')?.0.rsplit_once('-')?.1.parse().ok()
+}
+
 /// What an object of this path consists of; nothing if its name tells no size up to 16 MiB.
 pub fn body(path: &str) -> Option<&'static [u8]> {
     let name = path.rsplit('/').next()?;
-    let (_, size) = name.split_once('.')?.0.rsplit_once('-')?;
-    let size = size.parse::<usize>().ok().filter(|size| *size <= SIZE_MAX)?;
+    let size = size(path).filter(|size| *size <= SIZE_MAX)?;
     let place = usize::try_from(xxh3_64(name.as_bytes()) % PLACES as u64).ok()?;
     BYTES.get(place..place + size)
 }
@@ -160,14 +169,14 @@ fn answer(stream: &mut TcpStream, head: &Head, shared: &Shared) -> Result<()> {
     let (Some(method), Some(path)) = (words.next(), words.next()) else { bail!("no request") };
     let micros = |time: &AtomicU64| Duration::from_micros(time.load(Ordering::Relaxed));
     thread::sleep(micros(&shared.delay_us));
-    let Some(body) = body(path) else {
+    let Some(size) = size(path) else {
         stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
         return Ok(());
     };
-    let range = head.field("range").and_then(|range| span(range, body.len()));
+    let range = head.field("range").and_then(|range| span(range, size));
     let (status, span) = match &range {
         Some(range) => ("206 Partial Content", range.clone()),
-        None => ("200 OK", 0..body.len()),
+        None => ("200 OK", 0..size),
     };
     let mut text = format!(
         "HTTP/1.1 {status}\r\nContent-Type: video/mp2t\r\nContent-Length: {}\r\n\
@@ -180,17 +189,25 @@ fn answer(stream: &mut TcpStream, head: &Head, shared: &Shared) -> Result<()> {
             "Content-Range: bytes {}-{}/{}\r\n",
             span.start,
             span.end.saturating_sub(1),
-            body.len()
+            size
         ));
     }
     stream.write_all(format!("{text}\r\n").as_bytes())?;
     if method == "HEAD" {
         return Ok(());
     }
-    let body = &body[span];
     let time = micros(&shared.body_us);
-    let piece = if time.is_zero() { body.len() } else { body.len().div_ceil(PIECES) };
     let mut out = BufWriter::new(&mut *stream);
+    let Some(body) = body(path) else {
+        for from in span.clone().step_by(ZEROS.len()) {
+            let zeros = &ZEROS[..ZEROS.len().min(span.end - from)];
+            out.write_all(zeros)?;
+            shared.bytes.fetch_add(zeros.len() as u64, Ordering::Relaxed);
+        }
+        return Ok(out.flush()?);
+    };
+    let body = &body[span];
+    let piece = if time.is_zero() { body.len() } else { body.len().div_ceil(PIECES) };
     for bytes in body.chunks(piece.max(1)) {
         out.write_all(bytes)?;
         out.flush()?;
@@ -230,6 +247,15 @@ mod tests {
         assert_eq!(span("bytes=900-5000", 1000), Some(900..1000));
         assert_eq!(span("bytes=1000-", 1000), None);
         assert_eq!(span("bytes=-5", 1000), None);
+    }
+
+    #[test]
+    fn large_objects_are_sparse() {
+        let source = Source::start().unwrap();
+        let mut client = Client::connect(source.addr()).unwrap();
+        let answer = client.ask("/large/1-10000000000.ts", Some("bytes=9999000000-9999199999")).unwrap();
+        assert_eq!((answer.status, answer.bytes, source.bytes()), (206, 200_000, 200_000));
+        assert_eq!(answer.head.field("content-range"), Some("bytes 9999000000-9999199999/10000000000"));
     }
 
     #[test]

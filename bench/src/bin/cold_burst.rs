@@ -1,18 +1,20 @@
 //! Many viewers of one cold segment at one server: how often it asks upstream, and when first bytes come.
 //!
-//! Two scenes, each beside nginx with its cache lock. "At once": all ask while the source still thinks, and
-//! wait for its first byte; they read on when everybody has one. "Arriving": they come one after the other while the source sends slowly. A viewer
-//! is late by the time between when its first byte could have come (the leader has one, and the viewer has
-//! asked) and when it did.
+//! Two scenes, each beside nginx with its cache lock, Varnish and Traffic Server. "At once": all ask while the
+//! source still thinks, and wait for its first byte; they read on when everybody has one. "Arriving": they come
+//! one after the other while the source sends slowly. A viewer is late by the time between when its first byte
+//! could have come (the leader has one, and the viewer has asked) and when it did.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use kromka_bench::facts::Facts;
 use kromka_bench::peers::kromka::{self, Edge};
 use kromka_bench::peers::nginx::Nginx;
+use kromka_bench::peers::trafficserver::{self, TrafficServer};
+use kromka_bench::peers::varnish::{self, Varnish};
 use kromka_bench::peers::{Peer, Upstream};
 use kromka_bench::quantile::{median, quantile};
 use kromka_bench::report::{Report, today};
@@ -55,9 +57,9 @@ struct Args {
     /// The core of viewers and source.
     #[arg(long, default_value_t = 1)]
     load_core: usize,
-    /// Measure no peer.
-    #[arg(long)]
-    alone: bool,
+    /// The peers: nginx, varnish, trafficserver, or none of them.
+    #[arg(long, value_delimiter = ',', default_value = "nginx,varnish,trafficserver")]
+    peers: Vec<String>,
     /// The binary to measure; otherwise $KROMKA_BIN, target/dist/kromka, target/release/kromka.
     #[arg(long)]
     kromka: Option<PathBuf>,
@@ -108,12 +110,35 @@ fn main() -> Result<()> {
     let core = Some(args.server_core);
     let edge = Edge::start(&binary, &world.room("edge")?, source.addr(), core)?;
     let upstream = Upstream { addr: source.addr(), prefix: String::new() };
-    let nginx = match args.alone {
-        true => None,
-        false => Some(Nginx::start("nginx", &world.room("nginx")?, &upstream, &edge.certificate(), core)?),
-    };
+    let mut others: Vec<Box<dyn Peer>> = Vec::new();
+    let mut settings = vec![
+        ("viewers", args.viewers.to_string()),
+        ("bytes of the segment", args.bytes.to_string()),
+        ("source: first byte after", format!("{} ms", args.delay_ms)),
+        ("arriving: viewers come, and the source sends, over", format!("{} ms", args.arriving_ms)),
+        ("rounds", args.rounds.to_string()),
+        ("bar", "1 request upstream; followers late by at most 5 ms at p99".to_owned()),
+    ];
+    for name in args.peers.iter().filter(|name| !name.is_empty()) {
+        let room = world.room(name)?;
+        match name.as_str() {
+            "nginx" => {
+                others.push(Box::new(Nginx::start("nginx", &room, &upstream, &edge.certificate(), core)?));
+                settings.push(("nginx", "settings of bench/src/peers/nginx.conf".to_owned()));
+            }
+            "varnish" => {
+                others.push(Box::new(Varnish::start(&room, &upstream, core)?));
+                settings.push(("Varnish", varnish::version()));
+            }
+            "trafficserver" => {
+                others.push(Box::new(TrafficServer::start(&room, &upstream, core)?));
+                settings.push(("Traffic Server", trafficserver::version()));
+            }
+            other => bail!("no peer `{other}`; there are nginx, varnish, trafficserver"),
+        }
+    }
     let peers: Vec<&dyn Peer> =
-        [Some(&edge as &dyn Peer), nginx.as_ref().map(|nginx| nginx as _)].into_iter().flatten().collect();
+        [&edge as &dyn Peer].into_iter().chain(others.iter().map(|peer| &**peer)).collect();
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut bursts = Vec::new();
@@ -130,15 +155,6 @@ fn main() -> Result<()> {
         }
     }
 
-    let settings = [
-        ("viewers", args.viewers.to_string()),
-        ("bytes of the segment", args.bytes.to_string()),
-        ("source: first byte after", format!("{} ms", args.delay_ms)),
-        ("arriving: viewers come, and the source sends, over", format!("{} ms", args.arriving_ms)),
-        ("rounds", args.rounds.to_string()),
-        ("bar", "1 request upstream; followers late by at most 5 ms at p99".to_owned()),
-        ("nginx", "settings of bench/src/peers/nginx.conf".to_owned()),
-    ];
     let tables = table(&bursts);
     let report = Report {
         name: "cold-burst",
@@ -179,7 +195,8 @@ fn scenes(args: &Args) -> Vec<Scene> {
 
 async fn burst(scene: &Scene, peer: &dyn Peer, round: u32, source: &Source, args: &Args) -> Result<Burst> {
     source.pace(scene.pace);
-    let path = format!("/cold/{}-{}-{round}-{}.ts", scene.name.replace(' ', "-"), peer.name(), args.bytes);
+    let name = format!("{} {}", scene.name, peer.name()).replace(' ', "-");
+    let path = format!("/cold/{name}-{round}-{}.ts", args.bytes);
     let hash = xxh3_64(source::body(&path).context("no such object")?);
     let crowd = Crowd {
         server: peer.http(),

@@ -173,6 +173,7 @@ fn measure(plan: &Plan, selector: &Selector, nginx: &NginxRoute, args: &Args, ro
             seconds,
             connections: args.connections,
             core: args.load_core,
+            ..Order::default()
         };
         Run::of(pid, || wrk::load(&order, room)).with_context(|| plan.name.to_owned())
     };

@@ -11,9 +11,9 @@ use kromka_bench::client::Client;
 use kromka_bench::facts::Facts;
 use kromka_bench::load::{Load, Order, h2load, wrk};
 use kromka_bench::measure::{Row, Run, Unit};
-use kromka_bench::peers::Peer;
 use kromka_bench::peers::kromka::{self, Edge, Origin};
 use kromka_bench::peers::nginx::Nginx;
+use kromka_bench::peers::{Peer, TlsPeer};
 use kromka_bench::report::{Report, today};
 use kromka_bench::table::{Table, number};
 use kromka_bench::world::{Object, World};
@@ -101,13 +101,14 @@ impl Plan {
         }
     }
 
-    fn load(&self, peer: &dyn Peer, seconds: u32, args: &Args, room: &Path) -> Result<Load> {
+    fn load(&self, peer: &dyn TlsPeer, seconds: u32, args: &Args, room: &Path) -> Result<Load> {
         let path = self.object.path();
         let url = match self.wire {
             Wire::Plain => format!("http://{}{path}", peer.http()),
             Wire::Tls | Wire::TlsH2 => format!("https://{}{path}", peer.https()),
         };
-        let order = Order { url, seconds, connections: args.connections, core: args.load_core };
+        let order =
+            Order { url, seconds, connections: args.connections, core: args.load_core, ..Order::default() };
         match self.wire {
             Wire::Plain | Wire::Tls => wrk::load(&order, room),
             Wire::TlsH2 => h2load::load(&order),
@@ -116,7 +117,7 @@ impl Plan {
 
     /// One run of each to settle down, then the rounds.
     fn measure(&self, edge: &Edge, nginx: &Nginx, args: &Args, room: &Path) -> Result<Row> {
-        let run = |peer: &dyn Peer, seconds| {
+        let run = |peer: &dyn TlsPeer, seconds| {
             Run::of(peer.pid(), || self.load(peer, seconds, args, room))
                 .with_context(|| format!("{}, {}", self.name(), peer.name()))
         };
@@ -155,7 +156,7 @@ fn main() -> Result<()> {
         ("nginx", "settings of bench/src/peers/nginx.conf".to_owned()),
     ];
     settings.extend(warm(&edge, &nginx)?);
-    for peer in [&edge as &dyn Peer, &nginx] {
+    for peer in [&edge as &dyn TlsPeer, &nginx] {
         let told = h2load::handshake(peer.https(), Object::Playlist.path(), args.load_core)?;
         settings.push(("TLS of h2load", format!("{}: {told}", peer.name())));
     }

@@ -15,10 +15,14 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail};
 
 /// What a load tool is told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Order {
     /// What to ask for, over and over.
     pub url: String,
+    /// Further paths of that server, asked for in turn instead (wrk only).
+    pub paths: Vec<String>,
+    /// A field of each request, as in `Range: bytes=0-9` (wrk only).
+    pub field: Option<String>,
     /// For how long.
     pub seconds: u32,
     /// How many connections, each with one request at a time.

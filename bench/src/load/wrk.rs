@@ -16,8 +16,9 @@ const SCRIPT: &str = include_str!("wrk.lua");
 /// wrk is not there, fails, or prints something unknown.
 pub fn load(order: &Order, room: &Path) -> Result<Load> {
     let script = room.join("wrk.lua");
-    fs::write(&script, SCRIPT).with_context(|| format!("cannot write {}", script.display()))?;
-    let args = [
+    fs::write(&script, format!("{SCRIPT}{}", turns(&order.paths)))
+        .with_context(|| format!("cannot write {}", script.display()))?;
+    let mut args = vec![
         "-t1".to_owned(),
         format!("-c{}", order.connections),
         format!("-d{}s", order.seconds),
@@ -25,8 +26,25 @@ pub fn load(order: &Order, room: &Path) -> Result<Load> {
         format!("--script={}", script.display()),
         order.url.clone(),
     ];
+    if let Some(field) = &order.field {
+        args.splice(0..0, ["-H".to_owned(), field.clone()]);
+    }
     let text = run("wrk", "wrk", order.core, &args)?;
     parse(&text).with_context(|| format!("wrk printed something unknown: {text}"))
+}
+
+/// Makes wrk ask for the paths in turn; each request is put together once, before the clock starts.
+fn turns(paths: &[String]) -> String {
+    if paths.is_empty() {
+        return String::new();
+    }
+    let list: Vec<String> = paths.iter().map(|path| format!("{path:?}")).collect();
+    format!(
+        "local paths = {{{}}}\nlocal requests, at = {{}}, 0\n\
+         init = function() for n, path in ipairs(paths) do requests[n] = wrk.format(nil, path) end end\n\
+         request = function() at = at % #requests + 1; return requests[at] end\n",
+        list.join(", ")
+    )
 }
 
 /// Reads the line that the script prints. A timeout only says that an answer took long; it is no failure.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Peer, Upstream};
+use super::{Peer, TlsPeer, Upstream};
 use crate::client::Client;
 use crate::process::{Process, free_address};
 
@@ -118,6 +118,21 @@ impl Edge {
     /// # Errors
     /// It does not start; the message has its last words.
     pub fn start(binary: &Path, room: &Path, shield: SocketAddr, core: Option<usize>) -> Result<Edge> {
+        Self::start_with("memory = \"1GiB\"", "", binary, room, shield, core)
+    }
+
+    /// The same with other lines in `[cache]`, and further tables such as `[cache.disk]`.
+    ///
+    /// # Errors
+    /// As with [`start`](Self::start).
+    pub fn start_with(
+        cache: &str,
+        tables: &str,
+        binary: &Path,
+        room: &Path,
+        shield: SocketAddr,
+        core: Option<usize>,
+    ) -> Result<Edge> {
         let (http, https, admin) = (free_address()?, free_address()?, free_address()?);
         let config = format!(
             r#"role = "edge"
@@ -138,9 +153,10 @@ drain = "1s"
 [admin]
 listen = "{admin}"
 [cache]
-memory = "1GiB"
+{cache}
 first_byte = "1m"
 stall = "1m"
+{tables}
 [shield]
 urls = ["http://{shield}"]
 first_byte = "1m"
@@ -174,12 +190,14 @@ impl Peer for Edge {
         self.http
     }
 
-    fn https(&self) -> SocketAddr {
-        self.https
-    }
-
     fn pid(&self) -> u32 {
         self.process.pid()
+    }
+}
+
+impl TlsPeer for Edge {
+    fn https(&self) -> SocketAddr {
+        self.https
     }
 }
 

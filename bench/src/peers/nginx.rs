@@ -8,12 +8,17 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::kromka::TOKEN;
-use super::{Peer, Upstream};
+use super::{Peer, TlsPeer, Upstream, fill};
 use crate::client::Client;
 use crate::process::{Process, free_address};
 
 /// The settings, with gaps.
 const CONFIG: &str = include_str!("nginx.conf");
+
+/// What an entry of the cache is: an object, or a slice of one.
+const WHOLE: &str = "proxy_cache_key $uri; proxy_cache_valid 200 1d;";
+const SLICED: &str = "slice 1m; proxy_cache_key $uri$slice_range; proxy_set_header Range $slice_range; \
+                      proxy_cache_valid 200 206 1d;";
 
 /// Where Debian puts it; not every user's path contains it.
 pub(super) const BINARY: &str = "/usr/sbin/nginx";
@@ -41,6 +46,32 @@ impl Nginx {
         certificate: &(PathBuf, PathBuf),
         core: Option<usize>,
     ) -> Result<Nginx> {
+        Self::start_with(WHOLE, name, room, upstream, certificate, core)
+    }
+
+    /// The same, with objects cut into slices of 1 MiB (ngx_http_slice_module), which it needs to answer a
+    /// part of what it does not have without fetching all of it.
+    ///
+    /// # Errors
+    /// As with [`start`](Self::start).
+    pub fn start_sliced(
+        name: &str,
+        room: &Path,
+        upstream: &Upstream,
+        certificate: &(PathBuf, PathBuf),
+        core: Option<usize>,
+    ) -> Result<Nginx> {
+        Self::start_with(SLICED, name, room, upstream, certificate, core)
+    }
+
+    fn start_with(
+        objects: &str,
+        name: &str,
+        room: &Path,
+        upstream: &Upstream,
+        certificate: &(PathBuf, PathBuf),
+        core: Option<usize>,
+    ) -> Result<Nginx> {
         if !Path::new(BINARY).exists() {
             bail!("no nginx: `apt-get install --no-install-recommends nginx-light`");
         }
@@ -51,6 +82,7 @@ impl Nginx {
             CONFIG,
             &[
                 ("user", user),
+                ("objects", objects),
                 ("files", &FILES.to_string()),
                 ("certificate", &certificate.0.display().to_string()),
                 ("key", &certificate.1.display().to_string()),
@@ -97,12 +129,14 @@ impl Peer for Nginx {
         self.http
     }
 
-    fn https(&self) -> SocketAddr {
-        self.https
-    }
-
     fn pid(&self) -> u32 {
         self.process.pid()
+    }
+}
+
+impl TlsPeer for Nginx {
+    fn https(&self) -> SocketAddr {
+        self.https
     }
 }
 
@@ -112,35 +146,4 @@ pub fn version() -> String {
     let said = output.map(|output| String::from_utf8_lossy(&output.stderr).into_owned()).unwrap_or_default();
     let line = |start: &str| said.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
     format!("{}, {}", line("nginx version: ").replace("nginx version: ", ""), line("built with "))
-}
-
-/// Puts values into the gaps; all of both must match.
-pub(super) fn fill(text: &str, values: &[(&str, &str)]) -> Result<String> {
-    let mut filled = text.to_owned();
-    for (name, value) in values {
-        let gap = format!("{{{{{name}}}}}");
-        if !filled.contains(&gap) {
-            bail!("nginx.conf has no {gap}");
-        }
-        filled = filled.replace(&gap, value);
-    }
-    match filled.split_once("{{") {
-        Some((_, rest)) => {
-            bail!("nginx.conf has a gap nobody fills: {}", rest.split("}}").next().unwrap_or(rest))
-        }
-        None => Ok(filled),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::*;
-
-    #[test]
-    fn every_gap_is_filled_and_every_value_used() {
-        assert_eq!(fill("listen {{a}}; {{b}}{{a}}", &[("a", "1"), ("b", "")]).unwrap(), "listen 1; 1");
-        assert!(fill("listen {{a}};", &[]).is_err());
-        assert!(fill("listen;", &[("a", "1")]).is_err());
-    }
 }

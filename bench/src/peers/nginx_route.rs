@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::nginx::{BINARY, FILES, fill};
+use super::fill;
+use super::nginx::{BINARY, FILES};
 use crate::process::{Process, free_address};
 
 /// The settings, with gaps.

@@ -11,8 +11,8 @@
 //! huge pages are asked for, and kept only if a trial shows that a slot can be punched out of them.
 //!
 //! Slots that nobody has sent by reference are used again as they are: fresh pages cost several times
-//! what the copy into them costs (bench/results). Past a small reserve, free slots are punched, so that
-//! memory that is not used is the system's again.
+//! what the copy into them costs. Past a reserve, free slots are punched, so that memory that is not used
+//! is the system's again.
 
 use std::io;
 use std::mem::ManuallyDrop;
