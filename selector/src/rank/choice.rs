@@ -91,9 +91,10 @@ pub(super) fn choose<'s>(
     let mut sound = lens.shortlist(row, zone, false);
     let tied = lens.settle_tie(&mut sound, row, zone, question);
     if lens.mode.distrusted && lens.mode.tier != Tier::Draining {
-        lens.fill_distrusted(&mut sound, row, zone, question, &mut ranking.edges);
+        lens.fill_distrusted(&sound, row, zone, question, &mut ranking.edges);
     } else {
-        lens.fill(&mut sound, false, wanted, question.content_key, &mut ranking.edges);
+        let mut groups = lens.groups(&sound, row, zone, false, wanted);
+        lens.fill(&mut groups, false, wanted, question.content_key, &mut ranking.edges);
     }
     if let Some(first) = ranking.edges.first_mut() {
         let spilled = first.marks.has(Marks::SPILLED);
@@ -119,35 +120,55 @@ struct Group {
     taken: u32,
 }
 
-/// The sites that cost least, in order.
+/// The sites that nodes are taken from, in order.
+#[derive(Clone, Copy, Debug, Default)]
+struct Groups {
+    of: [Group; EDGES_MAX],
+    count: usize,
+}
+
+/// The sites that cost least, in order: no more than has to be moved when one is put among them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Shortlist {
-    groups: [Group; EDGES_MAX],
+    costs_ms: [f32; EDGES_MAX],
+    sites: [u32; EDGES_MAX],
     count: usize,
 }
 
 impl Shortlist {
-    fn first(&self) -> Option<&Group> {
-        self.groups[..self.count].first()
+    /// The least cost.
+    fn least(&self) -> Option<f32> {
+        self.costs_ms[..self.count].first().copied()
     }
 
     /// The cost that a site must be below to be listed.
     #[inline]
     fn limit(&self) -> f32 {
-        if self.count == EDGES_MAX { self.groups[EDGES_MAX - 1].cost_ms } else { f32::INFINITY }
+        if self.count == EDGES_MAX { self.costs_ms[EDGES_MAX - 1] } else { f32::INFINITY }
     }
 
     /// Puts a site where it belongs; of equals the one that came first stays first.
-    fn insert(&mut self, group: Group) {
+    #[inline]
+    fn insert(&mut self, site: u32, cost_ms: f32) {
         if self.count < EDGES_MAX {
             self.count += 1;
         }
         let mut place = self.count - 1;
-        while place > 0 && self.groups[place - 1].cost_ms > group.cost_ms {
-            self.groups[place] = self.groups[place - 1];
+        while place > 0 && self.costs_ms[place - 1] > cost_ms {
+            self.costs_ms[place] = self.costs_ms[place - 1];
+            self.sites[place] = self.sites[place - 1];
             place -= 1;
         }
-        self.groups[place] = group;
+        (self.costs_ms[place], self.sites[place]) = (cost_ms, site);
+    }
+
+    /// Puts the site at `place` before all others, or one that is not listed in the last one's place.
+    fn prefer(&mut self, site: u32, cost_ms: f32) {
+        let place = self.sites[..self.count].iter().position(|listed| *listed == site);
+        let place = place.unwrap_or(self.count.saturating_sub(1));
+        self.sites.copy_within(0..place, 1);
+        self.costs_ms.copy_within(0..place, 1);
+        (self.costs_ms[0], self.sites[0]) = (cost_ms, site);
     }
 }
 
@@ -238,19 +259,38 @@ impl<'s, 'q> Lens<'s, 'q> {
         let mut list = Shortlist::default();
         for site in 0..self.snapshot.sites.len() {
             if let Some(group) = self.group(site, row, zone, silent, list.limit()) {
-                list.insert(group);
+                list.insert(group.site, group.cost_ms);
             }
         }
         list
     }
 
+    /// The sites of a list with all that is known of them.
+    fn groups(
+        &self,
+        list: &Shortlist,
+        row: &Row<'_>,
+        zone: Option<&Mask>,
+        silent: bool,
+        most: usize,
+    ) -> Groups {
+        let mut groups = Groups::default();
+        for site in &list.sites[..list.count.min(most)] {
+            if let Some(group) = self.group(*site as usize, row, zone, silent, f32::INFINITY) {
+                groups.of[groups.count] = group;
+                groups.count += 1;
+            }
+        }
+        groups
+    }
+
     /// Puts nodes of these sites into the answer until it has as many as are wanted: one of each site in turn, so
     /// that what comes second fails for other reasons than what comes first.
-    fn fill(&self, list: &mut Shortlist, silent: bool, wanted: usize, key: &str, edges: &mut Edges<'s>) {
+    fn fill(&self, groups: &mut Groups, silent: bool, wanted: usize, key: &str, edges: &mut Edges<'s>) {
         for depth in 0.. {
             let before = edges.len();
             let mut ahead = false;
-            for group in &mut list.groups[..list.count] {
+            for group in &mut groups.of[..groups.count] {
                 ahead |= group.taken > depth;
                 if group.taken <= depth && edges.len() < wanted {
                     self.take_one(group, silent, key, edges);
@@ -267,23 +307,25 @@ impl<'s, 'q> Lens<'s, 'q> {
     #[cold]
     fn fill_distrusted(
         &self,
-        sound: &mut Shortlist,
+        sound: &Shortlist,
         row: &Row<'_>,
         zone: Option<&Mask>,
         question: &Question<'_>,
         edges: &mut Edges<'s>,
     ) {
         let (wanted, key) = (question.k.min(EDGES_MAX), question.content_key);
-        let mut silent = self.shortlist(row, zone, true);
-        let silent_first = match (sound.first(), silent.first()) {
-            (Some(sound), Some(silent)) => silent.cost_ms < sound.cost_ms,
+        let list = self.shortlist(row, zone, true);
+        let silent_first = match (sound.least(), list.least()) {
+            (Some(sound), Some(silent)) => silent < sound,
             (None, Some(_)) => true,
             _ => false,
         };
-        if silent_first && wanted > 0 {
-            self.take_one(&mut silent.groups[0], true, key, edges);
+        let mut sound = self.groups(sound, row, zone, false, wanted);
+        let mut silent = self.groups(&list, row, zone, true, wanted);
+        if silent_first && silent.count > 0 && wanted > 0 {
+            self.take_one(&mut silent.of[0], true, key, edges);
         }
-        self.fill(sound, false, wanted, key, edges);
+        self.fill(&mut sound, false, wanted, key, edges);
         self.fill(&mut silent, true, wanted, key, edges);
     }
 
@@ -296,38 +338,35 @@ impl<'s, 'q> Lens<'s, 'q> {
         zone: Option<&Mask>,
         question: &Question<'_>,
     ) -> bool {
-        let Some(best) = list.first().map(|group| group.cost_ms) else { return false };
+        let Some(best) = list.least() else { return false };
         let limit = best + self.snapshot.settings.tie_ms as f32;
-        let equals = list.groups[..list.count].iter().take_while(|group| group.cost_ms <= limit).count();
+        let equals = list.costs_ms[..list.count].iter().take_while(|cost_ms| **cost_ms <= limit).count();
         if equals < 2 {
             return false;
         }
         let key = question.session.unwrap_or(question.content_key);
-        let draw = |group: &Group| {
-            let site = &self.snapshot.sites[group.site as usize];
-            let weight = self.load(group.site as usize, false).map_or(1.0, |(_, weight)| weight);
-            rendezvous::weighted(rendezvous::bits(key, site.seed), weight)
-        };
-        let mut chosen: Option<(f64, Group)> = None;
-        let mut consider = |group: Group| {
-            let drawn = draw(&group);
-            if chosen.as_ref().is_none_or(|(best, _)| drawn > *best) {
-                chosen = Some((drawn, group));
+        let mut chosen: Option<(f64, u32, f32)> = None;
+        let mut consider = |site: u32, cost_ms: f32| {
+            let of = &self.snapshot.sites[site as usize];
+            let weight = self.load(site as usize, false).map_or(1.0, |(_, weight)| weight);
+            let drawn = rendezvous::weighted(rendezvous::bits(key, of.seed), weight);
+            if chosen.is_none_or(|(best, ..)| drawn > best) {
+                chosen = Some((drawn, site, cost_ms));
             }
         };
         if equals < EDGES_MAX || self.snapshot.sites.len() == EDGES_MAX {
-            list.groups[..equals].iter().for_each(|group| consider(*group));
+            for place in 0..equals {
+                consider(list.sites[place], list.costs_ms[place]);
+            }
         } else {
             // More may be equal than the list holds.
             let all = 0..self.snapshot.sites.len();
             let groups = all.filter_map(|site| self.group(site, row, zone, false, f32::INFINITY));
-            groups.filter(|group| group.cost_ms <= limit).for_each(&mut consider);
+            let equal = groups.filter(|group| group.cost_ms <= limit);
+            equal.for_each(|group| consider(group.site, group.cost_ms));
         }
-        let Some((_, chosen)) = chosen else { return false };
-        let place = list.groups[..equals].iter().position(|group| group.site == chosen.site);
-        let place = place.unwrap_or(EDGES_MAX - 1);
-        list.groups.copy_within(0..place, 1);
-        list.groups[0] = chosen;
+        let Some((_, site, cost_ms)) = chosen else { return false };
+        list.prefer(site, cost_ms);
         true
     }
 
