@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crate::reader::Table;
 use crate::service::read_services;
 use crate::{
-    Access, AdminConfig, CacheConfig, Content, Limits, ListenConfig, LogConfig, NodeConfig, SelectorRef,
-    ServiceConfig, TlsConfig, UpstreamConfig,
+    Access, AdminConfig, CacheConfig, Content, Limits, ListenConfig, LiveConfig, LogConfig, NodeConfig,
+    SelectorRef, ServiceConfig, SiblingsConfig, TlsConfig, UpstreamConfig,
 };
 
 /// All settings of `kromka edge`.
@@ -26,6 +26,10 @@ pub struct EdgeConfig {
     pub cache: CacheConfig,
     /// `[shield]`: where it fills from.
     pub shield: UpstreamConfig,
+    /// `[siblings]`: the edges beside it.
+    pub siblings: SiblingsConfig,
+    /// `[live]`: held reloads, and what is fetched ahead.
+    pub live: LiveConfig,
     /// `[selector]`: to whom it reports.
     pub selector: SelectorRef,
     /// `[[service]]`: what it publishes, at least one.
@@ -50,6 +54,8 @@ impl EdgeConfig {
             admin: AdminConfig::read(root.table("admin"), &listen),
             cache: CacheConfig::read(root.table("cache")),
             shield: UpstreamConfig::read(root.table("shield")),
+            siblings: SiblingsConfig::read(root.table("siblings")),
+            live: LiveConfig::read(root.table("live")),
             selector: SelectorRef::read(selector),
             keys: root.path("keys", None),
             service: read_services(&mut root, |table| ServiceConfig::read(table)),

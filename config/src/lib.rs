@@ -8,8 +8,9 @@
 //!   `position` turns byte offsets into lines and columns, `nearest` guesses what a misspelt key meant,
 //!   `error` is what the operator sees;
 //! - `byte_size`, `span` and `secret` are the values that plain TOML does not have;
-//! - `node`, `listen`, `limits`, `admin`, `log`, `cache`, `upstream`, `service`, `source`, `lifetimes`,
-//!   `sessions`, `routing`, `dns`, `steering` and `store` hold one table each: the struct, its defaults, its bounds;
+//! - `node`, `listen`, `limits`, `admin`, `log`, `cache`, `upstream`, `siblings`, `live`, `service`,
+//!   `source`, `lifetimes`, `sessions`, `routing`, `dns`, `steering` and `store` hold one table each: the struct,
+//!   its defaults, its bounds;
 //! - `edge`, `origin` and `selector` put the tables of one role together and check what spans several.
 //!
 //! This crate knows no socket, no runtime and no other crate of the project. Beside it stand the samples
@@ -24,6 +25,7 @@ mod error;
 mod lifetimes;
 mod limits;
 mod listen;
+mod live;
 pub mod load;
 mod log;
 mod nearest;
@@ -36,6 +38,7 @@ mod secret;
 mod selector;
 mod service;
 mod sessions;
+mod siblings;
 mod site;
 mod source;
 mod span;
@@ -52,6 +55,7 @@ pub use error::ConfigError;
 pub use lifetimes::LifetimesConfig;
 pub use limits::Limits;
 pub use listen::{ListenConfig, TlsConfig};
+pub use live::LiveConfig;
 pub use load::{
     Role, check, load_edge, load_origin, load_selector, parse_edge, parse_origin, parse_selector,
 };
@@ -63,6 +67,7 @@ pub use secret::Secret;
 pub use selector::{ApiTokenConfig, SelectorConfig};
 pub use service::{Access, Content, NamedSecret, OriginService, SelectorService, ServiceConfig, owns};
 pub use sessions::SessionsConfig;
+pub use siblings::SiblingsConfig;
 pub use site::SiteConfig;
 pub use source::{S3Source, SourceConfig};
 pub use span::Span;

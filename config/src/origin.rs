@@ -3,8 +3,8 @@
 use crate::reader::Table;
 use crate::service::read_services;
 use crate::{
-    AdminConfig, CacheConfig, Limits, ListenConfig, LogConfig, NodeConfig, OriginService, SelectorRef,
-    TlsConfig,
+    AdminConfig, CacheConfig, Limits, ListenConfig, LiveConfig, LogConfig, NodeConfig, OriginService,
+    SelectorRef, TlsConfig,
 };
 
 /// All settings of `kromka origin`.
@@ -22,6 +22,8 @@ pub struct OriginConfig {
     pub admin: AdminConfig,
     /// `[cache]`: memory and disk.
     pub cache: CacheConfig,
+    /// `[live]`: held reloads, and what is fetched ahead.
+    pub live: LiveConfig,
     /// `[selector]`: to whom it reports.
     pub selector: SelectorRef,
     /// `[[service]]`: what it publishes and from where, at least one.
@@ -41,6 +43,7 @@ impl OriginConfig {
             limits: Limits::read(root.table("limits")),
             admin: AdminConfig::read(root.table("admin"), &listen),
             cache: CacheConfig::read(root.table("cache")),
+            live: LiveConfig::read(root.table("live")),
             selector: SelectorRef::read(selector),
             service: read_services(&mut root, |table| OriginService::read(table)),
             log: LogConfig::read(root.table("log")),

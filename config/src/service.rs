@@ -59,6 +59,9 @@ pub struct ServiceConfig {
     /// at a selector. With it, multivariant playlists get `EXT-X-CONTENT-STEERING`. No default: they stay as
     /// the publisher wrote them.
     pub steering: Option<Url>,
+    /// How many segments are fetched before a viewer asks, 0..8. Default 1 behind a token, else 0: strangers
+    /// must not make an edge fetch more than they ask for.
+    pub ahead: u32,
 }
 
 /// What a service holds.
@@ -101,6 +104,8 @@ pub struct OriginService {
     pub source: SourceConfig,
     /// How long its objects stay fresh.
     pub lifetimes: LifetimesConfig,
+    /// How many segments are fetched before an edge asks, 0..8. Default 1: the way to storage is the longest.
+    pub ahead: u32,
 }
 
 /// A service on a selector.
@@ -136,6 +141,7 @@ impl ServiceConfig {
             cors_origins: vec!["*".to_owned()],
             query: Vec::new(),
             steering: None,
+            ahead: 1,
         }
     }
 }
@@ -143,7 +149,8 @@ impl ServiceConfig {
 impl OriginService {
     /// A service with that name and source that owns every path, with default lifetimes.
     pub fn new(id: impl Into<String>, source: SourceConfig) -> Self {
-        Self { id: id.into(), prefix: "/".to_owned(), source, lifetimes: LifetimesConfig::default() }
+        let lifetimes = LifetimesConfig::default();
+        Self { id: id.into(), prefix: "/".to_owned(), source, lifetimes, ahead: 1 }
     }
 }
 
@@ -158,7 +165,7 @@ impl ServiceConfig {
     pub(crate) fn read(mut table: Table<'_>) -> Self {
         let (id, prefix) = name_and_prefix(&mut table);
         let usual = Self::new(id);
-        let service = Self {
+        let mut service = Self {
             prefix,
             content: table.choice(
                 "content",
@@ -174,8 +181,11 @@ impl ServiceConfig {
             cors_origins: table.texts("cors_origins", Some(&["*"]), 64, ORIGIN).unwrap_or(usual.cors_origins),
             query: table.texts("query", Some(&[]), 32, PARAMETER).unwrap_or_default(),
             steering: table.url("steering"),
+            ahead: usual.ahead,
             id: usual.id,
         };
+        let ahead = if service.access == Access::Token { usual.ahead } else { 0 };
+        service.ahead = table.count("ahead", ahead, 0, 8);
         if service.content == Content::Web && service.access == Access::Token {
             table.fault("content", "is \"web\" behind a token", "access = \"public\" with content = \"web\"");
         }
@@ -192,8 +202,9 @@ impl OriginService {
         let (id, prefix) = name_and_prefix(&mut table);
         let source = SourceConfig::read(table.table("source"));
         let lifetimes = LifetimesConfig::read(table.table("lifetimes"));
+        let ahead = table.count("ahead", 1, 0, 8);
         table.close();
-        Self { id, prefix, source, lifetimes }
+        Self { id, prefix, source, lifetimes, ahead }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use kromka_cache::Tier;
 use kromka_config::EdgeConfig;
 use kromka_control::{Agent, AgentHandle, AgentOptions, NodeRole};
+use kromka_live::Live;
 use kromka_net::Listeners;
 use kromka_telemetry::{DiskTime, Health, RateMeter, Registry};
 use url::Url;
@@ -56,8 +57,11 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
     let health = Health::new();
     let meters = Arc::new(Meters::new(&registry, &config));
     let keys = Arc::new(Keys::open(&config)?);
-    let shields = Shields::new(&config, &registry)?;
+    let limits = kromka_live::Limits::of(&config.live);
+    let live = Live::new(limits);
+    let shields = Shields::new(&config, &registry, Arc::clone(&live))?;
     let tier = Tier::open("kromka-edge", &config.cache, shields.clone()).await?;
+    live.forget_in(&tier);
     let services = Services::new(&config.service);
     let needs_keys = !services.all_public();
     let signature = Signature::new(&config.node.id)?;
@@ -65,6 +69,8 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
     let edge = Arc::new(Edge {
         tier: Arc::clone(&tier),
         shields: shields.clone(),
+        live: Arc::clone(&live),
+        node_token: config.node.token.clone(),
         upload_limit: config.shield.request_body.0,
         services,
         keys: Arc::clone(&keys),
@@ -74,8 +80,10 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
     });
 
     let distances = Distances::new(listeners.measure(), &registry);
+    shields.siblings().call(&listeners.url);
     listeners.serve(&edge);
 
+    let siblings = Arc::clone(shields.siblings());
     let node = Arc::new(EdgeNode {
         tier: Arc::clone(&tier),
         shields,
@@ -93,7 +101,8 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
     let (url, tls_url) = (listeners.url.clone(), listeners.tls_url.clone());
     let options = AgentOptions::of(&config.node, &config.selector, NodeRole::Edge, &url, tls_url.as_ref());
     let agent = Agent::start(options, node)?;
-    metrics::watch(&registry, Arc::clone(&tier), listeners.traffic(), agent.clone(), Arc::clone(&keys));
+    let held = (Arc::clone(&tier), live, siblings, Arc::clone(&keys));
+    metrics::watch(&registry, held, listeners.traffic(), agent.clone());
     listeners.serve_admin(Admin {
         registry,
         health: health.clone(),

@@ -11,7 +11,7 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Either;
 use kromka_access::Refusal;
 use kromka_cache::Failure;
-use kromka_hls::PathError;
+use kromka_hls::{DirectiveError, PathError};
 use kromka_net::Problem;
 
 use crate::respond::Content;
@@ -79,6 +79,16 @@ pub(crate) enum Denied {
     Upgrade,
     /// The plan's limits leave nothing to play.
     NothingLeft,
+    /// A delivery directive that cannot be obeyed.
+    Directive(DirectiveError),
+    /// A reload waits for what is too far ahead.
+    TooFar,
+    /// A held reload's news did not come in time.
+    NoNews,
+    /// More reloads wait than are held.
+    TooManyHeld,
+    /// A sibling asks for what another edge owns.
+    NotTheOwner,
     /// The source's own error, which came without words.
     Source(StatusCode),
 }
@@ -123,6 +133,19 @@ impl Denied {
                 .detail("WebSocket and other upgrades do not pass a cache: connect to the server itself"),
             Denied::NothingLeft => Problem::new(S::FORBIDDEN, "nothing-left", "No rendition allowed")
                 .detail("the session's limits on resolution and bitrate leave no rendition of this title"),
+            Denied::Directive(error) => {
+                Problem::new(S::BAD_REQUEST, "bad-directive", "Bad directive").detail(error.to_string())
+            }
+            Denied::TooFar => Problem::new(S::BAD_REQUEST, "too-far", "Too far ahead")
+                .detail("the reload waits for a segment or part far beyond the newest one"),
+            Denied::NoNews => Problem::new(S::SERVICE_UNAVAILABLE, "no-news", "No news of the stream")
+                .detail("the stream was not continued within three target durations")
+                .retry_after(SOON),
+            Denied::TooManyHeld => Problem::new(S::SERVICE_UNAVAILABLE, "too-many-held", "Busy")
+                .detail("too many reloads wait for news already")
+                .retry_after(SOON),
+            Denied::NotTheOwner => Problem::new(S::MISDIRECTED_REQUEST, "not-the-owner", "Another edge's")
+                .detail("another edge of this site owns the object: ask a shield"),
             Denied::Source(status) => source(*status),
         }
     }

@@ -120,6 +120,10 @@ impl Node for EdgeNode {
         self.tier.purge(&purge).map_err(|error| format!("the purge cannot be written down: {error}"))
     }
 
+    fn siblings(&self, urls: &[String]) {
+        self.shields.siblings().learn(urls);
+    }
+
     fn state(&self, state: NodeState) {
         match state {
             NodeState::Draining => self.health.set_draining(),

@@ -6,7 +6,9 @@
 //! - `service` tells the story of one request; `services` knows who publishes a path, `ticket` where the
 //!   token is, `keys` and `verdicts` whose it is;
 //! - `web` tells that of a request for any other HTTP content;
-//! - the tier (`kromka_cache`) answers, and fills from `shield`, the shields;
+//! - `reloads` holds reloads of low-latency streams until there is news (`kromka_live`);
+//! - the tier (`kromka_cache`) answers, and fills from `shield`, the shields; `upcoming` has it fetch what the
+//!   viewer will ask for next, `siblings` spares the shields what an edge beside this one has;
 //! - `tailor` makes a playlist one viewer's: `variants` cuts it to the plan, `pathways` writes the ways in that
 //!   it may take; `respond` and `cors` dress every answer; `error` alone picks
 //!   a status and finds words for what goes wrong.
@@ -25,12 +27,15 @@ mod heartbeat;
 mod keys;
 mod metrics;
 mod pathways;
+mod reloads;
 mod respond;
 mod service;
 mod services;
 mod shield;
+mod siblings;
 mod tailor;
 mod ticket;
+mod upcoming;
 mod variants;
 mod verdicts;
 mod web;

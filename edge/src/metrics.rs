@@ -5,11 +5,13 @@ use std::sync::Arc;
 use kromka_cache::{DiskStats, Tier};
 use kromka_config::EdgeConfig;
 use kromka_control::AgentHandle;
+use kromka_live::Live;
 use kromka_net::Traffic;
 use kromka_telemetry::{Counter, Registry, RequestMeters};
 
 use crate::keys::Keys;
 use crate::shield::Shields;
+use crate::siblings::Siblings;
 
 /// The numbers of an edge.
 pub(crate) struct Meters {
@@ -32,10 +34,9 @@ impl Meters {
 /// Makes the registry look at what is counted elsewhere, at each scrape.
 pub(crate) fn watch(
     registry: &Registry,
-    tier: Arc<Tier<Shields>>,
+    (tier, live, siblings, keys): (Arc<Tier<Shields>>, Arc<Live>, Arc<Siblings>, Arc<Keys>),
     traffic: Traffic,
     agent: AgentHandle,
-    keys: Arc<Keys>,
 ) {
     let (failures, help) =
         (traffic.clone(), "Connections ended by a failed TLS handshake or a stalled client.");
@@ -47,6 +48,8 @@ pub(crate) fn watch(
     }
     registry.mirror(move || {
         let mut all = tier.stats().metrics().to_vec();
+        all.extend(live.metrics());
+        all.extend(siblings.metrics());
         all.extend(traffic.metrics());
         let lag = agent.feed_head().saturating_sub(agent.feed_seq());
         all.push(("kromka_feed_lag", "How far behind the feed's newest entry this node is.", lag));

@@ -55,6 +55,11 @@ impl Signature {
         })
     }
 
+    /// What `Via` says of this edge.
+    pub(crate) fn via(&self) -> &HeaderValue {
+        &self.via
+    }
+
     /// Whether a request has been through this edge already (RFC 8586, RFC 9110 section 7.6.3).
     pub(crate) fn stands_in(&self, headers: &HeaderMap) -> bool {
         kromka_net::looped(headers, &self.id) || {

@@ -11,7 +11,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use kromka_access::{Refusal, Session};
 use kromka_cache::{Key, Tier, Verdict};
-use kromka_hls::{Kind, Playlist, RequestPath};
+use kromka_config::Secret;
+use kromka_hls::{Kind, Listed, Playlist, RequestPath};
+use kromka_live::{Live, parts};
 use kromka_net::{Counted, Handler, Incoming, Peer};
 
 use crate::cors::Cors;
@@ -22,8 +24,10 @@ use crate::pathways::Pathways;
 use crate::respond::{self, Content, Signature};
 use crate::services::{Service, Services};
 use crate::shield::Shields;
+use crate::siblings;
 use crate::tailor::Wish;
 use crate::ticket;
+use crate::upcoming::Answered;
 
 /// Largest playlist that is read to see what it is, or to change it.
 pub(crate) const PLAYLIST_MAX: usize = 4 << 20;
@@ -32,6 +36,7 @@ pub(crate) const PLAYLIST_MAX: usize = 4 << 20;
 pub(crate) struct Edge {
     pub(crate) tier: Arc<Tier<Shields>>,
     pub(crate) shields: Shields,
+    pub(crate) live: Arc<Live>,
     /// Bytes of a request's body that are sent on.
     pub(crate) upload_limit: u64,
     pub(crate) services: Services,
@@ -39,6 +44,8 @@ pub(crate) struct Edge {
     pub(crate) meters: Arc<Meters>,
     pub(crate) pathways: Arc<Pathways>,
     pub(crate) signature: Signature,
+    /// What siblings show.
+    pub(crate) node_token: Secret,
 }
 
 /// A request as one function after the other sees it.
@@ -48,12 +55,22 @@ pub(crate) struct Visit<'a> {
     pub(crate) now: SystemTime,
 }
 
+impl Visit<'_> {
+    /// Unix seconds.
+    pub(crate) fn unix(&self) -> i64 {
+        unix(self.now)
+    }
+}
+
 impl Handler for Edge {
     type Body = Counted<Content>;
 
     async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Counted<Content>> {
         let begun = Instant::now();
         let now = SystemTime::now();
+        if siblings::of_sibling(self, request.headers()) {
+            return self.beside(&request, begun).await;
+        }
         let (path, service) = self.locate(&request);
         if let Some(service) = service.filter(|service| service.web) {
             return self.web(request, peer, service, begun).await;
@@ -103,6 +120,17 @@ impl Edge {
         }
     }
 
+    /// An answer to a sibling: with the fields for tiers, and counted as no viewer's.
+    async fn beside(&self, request: &Request<Incoming>, begun: Instant) -> Response<Counted<Content>> {
+        let (response, verdict) = match self.answer_sibling(request).await {
+            Ok((response, verdict)) => (response, verdict),
+            Err(denied) => (denied.response(), None),
+        };
+        let meters = self.meters.requests.at(None);
+        meters.answered(request.version(), response.status(), respond::label(verdict), begun.elapsed());
+        response.map(|content| Counted::new(content, meters.sent()))
+    }
+
     async fn answer(
         &self,
         visit: &Visit<'_>,
@@ -126,18 +154,22 @@ impl Edge {
             true => None,
             false => Some(self.admit(visit, path, service, &key).await?),
         };
+        let playlist = kromka_hls::kind(&path.path) == Kind::Playlist;
         let wish = Wish::of(service, path, session.as_ref());
-        let tailored = match wish.filter(|_| kromka_hls::kind(&path.path) == Kind::Playlist) {
-            Some(wish) => self.tailored(visit, path, &key, &wish).await?,
+        let mut own = match wish.filter(|_| playlist) {
+            Some(wish) => self.tailored(visit, path, &key, &wish).await?.map(|response| (response, None)),
             None => None,
         };
-        let (mut response, verdict) = match tailored {
-            Some(response) => (response, None),
+        if own.is_none() && playlist {
+            own = self.reload(visit.request, &key, path.query.as_deref()).await?;
+        }
+        let (mut response, verdict) = match own {
+            Some((response, verdict)) => (response, verdict),
             None => {
-                let now = self.tier.now();
-                let ask = kromka_cache::Ask { key, method, headers, web: false, fence: 0, now };
-                let answer = self.tier.get(ask).await.map_err(Denied::Tier)?;
-                (answer.response.map(Either::Left), Some(answer.verdict))
+                let (response, verdict) = self.stored(visit, &key).await?;
+                let session = session.as_ref();
+                self.look_ahead(&Answered { visit, path, service, session, key: &key, verdict }, &response);
+                (response, Some(verdict))
             }
         };
         if kromka_net::wordless(method, &response) {
@@ -154,6 +186,28 @@ impl Edge {
             }
         }
         Ok((response, verdict))
+    }
+
+    /// What the tier has, or gets.
+    async fn stored(&self, visit: &Visit<'_>, key: &Key) -> Result<(Response<Content>, Verdict), Denied> {
+        self.announced(key).await;
+        let (method, headers) = (visit.request.method(), visit.request.headers());
+        let part = self.live.part(&self.tier, &self.shields, key, headers).await;
+        let whole = part.as_ref().map(|_| parts::whole_part(headers));
+        let ask = kromka_cache::Ask {
+            key: part.as_ref().map_or(key, |part| &part.key).clone(),
+            method,
+            headers: whole.as_ref().unwrap_or(headers),
+            web: false,
+            fence: 0,
+            now: self.tier.now(),
+        };
+        let answer = self.tier.get(ask).await.map_err(Denied::Tier)?;
+        let mut response = answer.response.map(Either::Left);
+        if let Some(part) = &part {
+            parts::as_range(&mut response, part);
+        }
+        Ok((response, answer.verdict))
     }
 
     /// The session that the request's token stands for, if it opens this path now.
@@ -187,6 +241,19 @@ impl Edge {
                 }
             }
             Err(refusal) => Err(Denied::Token(refusal)),
+        }
+    }
+
+    /// A part that a live playlist only announces is waited for: asked of the source before it is there, it
+    /// would be a 404 for everybody.
+    async fn announced(&self, key: &Key) {
+        if !self.live.any_hints() {
+            return;
+        }
+        let place = self.live.place(key.service(), key.path());
+        let Some(place) = place.filter(|place| place.listed == Listed::Hint) else { return };
+        if self.live.appears(&self.tier, &self.shields, &place, key.path()).await {
+            self.tier.invalidate(key);
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Service {
     query: Vec<String>,
     /// Where its players ask which edge to take.
     pub(crate) steering: Option<Url>,
+    /// Segments that are fetched before a viewer asks.
+    pub(crate) ahead: usize,
     /// Its place in the configuration, which is its place in the meters.
     pub(crate) index: usize,
 }
@@ -34,6 +36,7 @@ impl Services {
             cors: Cors::new(&service.cors_origins),
             query: service.query.clone(),
             steering: service.steering.clone(),
+            ahead: service.ahead as usize,
             index,
         };
         let mut services: Vec<_> = config.iter().enumerate().map(service).collect();

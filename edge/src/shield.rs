@@ -10,18 +10,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use http::header::{AUTHORIZATION, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, VIA};
 use http::{HeaderValue, Method, Request, StatusCode};
 use kromka_cache::{Fetched, Key, Source, SourceError, SourceFault, Want};
-use kromka_config::EdgeConfig;
+use kromka_config::{Content, EdgeConfig};
+use kromka_hls::{Kind, Wanted};
+use kromka_live::{Live, Reload, parts};
 use kromka_net::{BoxError, Client, ClientError, ClientOptions};
 use kromka_telemetry::{Registry, SourceMeters};
 use serde::Deserialize;
-use url::{Url, form_urlencoded};
+use url::form_urlencoded;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::StartError;
+use crate::siblings::{SIBLING, Siblings, settles};
 
 /// How long a shield that could not be reached is asked last: long enough not to pay the connect timeout at
 /// every miss, short enough to notice a restart.
@@ -49,6 +52,7 @@ pub(crate) struct Shields(Arc<Inner>);
 
 struct Inner {
     shields: Vec<Shield>,
+    siblings: Arc<Siblings>,
     /// They are HTTP servers that hold the content themselves.
     plain: bool,
     client: Client,
@@ -57,32 +61,44 @@ struct Inner {
     via: HeaderValue,
     born: Instant,
     meters: SourceMeters,
+    live: Arc<Live>,
+    /// Services whose content is anything: nothing is read into it.
+    web: Vec<String>,
 }
 
-struct Shield {
+/// One server that an edge fills from.
+pub(crate) struct Shield {
     /// Without the slash at its end.
-    url: String,
+    pub(crate) url: String,
     /// Milliseconds since `born` until which it is asked last.
     away_until: AtomicU64,
 }
 
+impl Shield {
+    pub(crate) fn new(url: &str) -> Shield {
+        Shield { url: url.trim_end_matches('/').to_owned(), away_until: AtomicU64::new(0) }
+    }
+}
+
 impl Shields {
-    pub(crate) fn new(config: &EdgeConfig, registry: &Registry) -> Result<Shields, StartError> {
+    pub(crate) fn new(
+        config: &EdgeConfig,
+        registry: &Registry,
+        live: Arc<Live>,
+    ) -> Result<Shields, StartError> {
         let options = ClientOptions {
             connect: *config.shield.connect,
             first_byte: *config.shield.first_byte,
             stall: *config.shield.stall,
             ..ClientOptions::default()
         };
-        let shield = |url: &Url| Shield {
-            url: url.as_str().trim_end_matches('/').to_owned(),
-            away_until: AtomicU64::new(0),
-        };
         let id = &config.node.id;
+        let siblings = Siblings::new(&config.siblings, field("node.id", id)?);
         let mut authorization = field("node.token", &format!("Bearer {}", config.node.token.expose()))?;
         authorization.set_sensitive(true);
         Ok(Shields(Arc::new(Inner {
-            shields: config.shield.urls.iter().map(shield).collect(),
+            shields: config.shield.urls.iter().map(|url| Shield::new(url.as_str())).collect(),
+            siblings,
             plain: config.shield.plain,
             client: Client::new(options).map_err(StartError::Net)?,
             authorization,
@@ -90,7 +106,19 @@ impl Shields {
             via: field("node.id", &format!("1.1 kromka-edge-{id}"))?,
             born: Instant::now(),
             meters: SourceMeters::new(registry),
+            live,
+            web: config
+                .service
+                .iter()
+                .filter(|one| one.content == Content::Web)
+                .map(|one| one.id.clone())
+                .collect(),
         })))
+    }
+
+    /// The edges beside this one.
+    pub(crate) fn siblings(&self) -> &Arc<Siblings> {
+        &self.0.siblings
     }
 
     /// Names and sizes of all objects of a service whose path begins with `prefix`.
@@ -166,9 +194,22 @@ impl Inner {
         Ok(Fetched { status: parts.status, headers: parts.headers, body })
     }
 
-    /// What the first shield says that can be reached.
+    /// Whether an object is a playlist that must not go backwards.
+    fn guards(&self, key: &Key) -> bool {
+        kromka_hls::kind(key.path()) == Kind::Playlist && !self.web.iter().any(|web| web == key.service())
+    }
+
+    /// Whether a known playlist says that the object exists.
+    fn is_listed(&self, key: &Key) -> bool {
+        let place = self.live.place(key.service(), key.path());
+        place.is_some_and(|place| place.listed.exists())
+    }
+
+    /// What the first shield says that can be reached. One that lacks what its own playlist names lags: then
+    /// the next one is asked, too.
     async fn first(&self, want: &Want) -> Result<Fetched, SourceError> {
         let mut last = SourceError::new(SourceFault::Unreachable, "no shield is configured");
+        let mut lacking: Option<Fetched> = None;
         for shield in self.order(&want.key) {
             match self.ask(shield, want).await {
                 Err(error) if error.kind == SourceFault::Unreachable => {
@@ -178,9 +219,68 @@ impl Inner {
                 }
                 Err(error) => {
                     tracing::warn!(shield = %shield.url, key = %want.key, %error, "no answer from the shield");
-                    return Err(error);
+                    return lacking.ok_or(error);
                 }
+                Ok(answer) if lacks(answer.status) => match lacking {
+                    Some(lacking) => return Ok(lacking),
+                    None if self.shields.len() > 1 && self.is_listed(&want.key) => lacking = Some(answer),
+                    None => return Ok(answer),
+                },
                 answer => return answer,
+            }
+        }
+        lacking.ok_or(last)
+    }
+
+    /// What the sibling that owns an object says; none where a shield is to be asked.
+    async fn beside(&self, want: &Want) -> Option<Fetched> {
+        if self.plain {
+            return None;
+        }
+        let owner = self.siblings.owner(&want.key)?;
+        if owner.away_until.load(Ordering::Relaxed) > self.now_ms() {
+            return None;
+        }
+        let mut request = self.request(&owner, want)?;
+        request.headers_mut().insert(SIBLING, self.siblings.name.clone());
+        let counters = &self.siblings.counters;
+        match self.client.send_within(request, self.siblings.wait).await {
+            Ok(answer) if settles(answer.status()) => {
+                counters.filled.fetch_add(1, Ordering::Relaxed);
+                let (parts, body) = answer.into_parts();
+                let body = Box::pin(body.map(|piece| piece.map_err(fault)));
+                Some(Fetched { status: parts.status, headers: parts.headers, body })
+            }
+            other => {
+                counters.failed.fetch_add(1, Ordering::Relaxed);
+                let status = other.as_ref().map_or(0, |answer| answer.status().as_u16());
+                tracing::debug!(sibling = %owner.url, key = %want.key, status, "a sibling does not answer");
+                self.pass_over(&owner);
+                None
+            }
+        }
+    }
+
+    /// Asks for a playlist as it will be when it holds `next`.
+    async fn reload(&self, want: &Want, next: Wanted, limit: Duration) -> Result<Fetched, SourceError> {
+        let mut query = want.key.query().map(|query| format!("{query}&")).unwrap_or_default();
+        query.push_str(&next.query());
+        let asked = Want { key: Key::new(want.key.service(), want.key.path(), Some(&query)), ..want.clone() };
+        let mut last = SourceError::new(SourceFault::Unreachable, "no shield is configured");
+        // The shield that fetches the playlist for all edges is the one that waits for it.
+        for shield in self.order(&want.key) {
+            let Some(request) = self.request(shield, &asked) else { continue };
+            match self.client.send_within(request, limit).await.map_err(fault) {
+                Err(error) if error.kind == SourceFault::Unreachable => {
+                    self.pass_over(shield);
+                    last = error;
+                }
+                Err(error) => return Err(error),
+                Ok(answer) => {
+                    let (parts, body) = answer.into_parts();
+                    let body = Box::pin(body.map(|piece| piece.map_err(fault)));
+                    return Ok(Fetched { status: parts.status, headers: parts.headers, body });
+                }
             }
         }
         Err(last)
@@ -257,12 +357,49 @@ impl Inner {
 }
 
 impl Source for Shields {
-    async fn fetch(&self, want: Want) -> Result<Fetched, SourceError> {
+    async fn fetch(&self, mut want: Want) -> Result<Fetched, SourceError> {
+        let guarded = self.0.guards(&want.key);
+        let head = want.head;
+        if guarded {
+            // It is read here, so it is fetched whole; it is small.
+            want.range = None;
+            want.pin = None;
+            want.head = false;
+        }
+        if !guarded && let Some(fetched) = self.0.beside(&want).await {
+            return Ok(fetched);
+        }
+        // A shield knows the names of parts; a server of content knows ranges.
+        let part = if self.0.plain { parts::wish(&want) } else { None };
         let begun = Instant::now();
-        let answer = self.0.first(&want).await;
+        let answer = self.0.first(part.as_ref().unwrap_or(&want)).await;
         self.0.meters.count(want.key.service(), begun, kromka_cache::outcome(&answer));
-        answer
+        if let Some(part) = part {
+            return parts::granted(&part, answer?);
+        }
+        if !guarded {
+            return answer;
+        }
+        let mut fetched = self.0.live.pass(&want, answer?).await?.fetched;
+        if head {
+            fetched.body = Box::pin(stream::empty());
+        }
+        Ok(fetched)
     }
+}
+
+impl Reload for Shields {
+    async fn reload(&self, want: Want, next: Wanted, limit: Duration) -> Result<Fetched, SourceError> {
+        let begun = Instant::now();
+        let answer = self.0.reload(&want, next, limit).await;
+        self.0.meters.count(want.key.service(), begun, kromka_cache::outcome(&answer));
+        Ok(self.0.live.pass(&want, answer?).await?.fetched)
+    }
+}
+
+/// Whether an answer may be another shield's to give better.
+fn lacks(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) || status.is_server_error()
 }
 
 fn fault(error: ClientError) -> SourceError {

@@ -95,7 +95,12 @@ impl Edge {
 }
 
 /// An answer with a text of our own and what of the original's header is true of it.
-fn respond(asked: &HeaderMap, mut headers: HeaderMap, text: String, head: bool) -> Response<Content> {
+pub(crate) fn respond(
+    asked: &HeaderMap,
+    mut headers: HeaderMap,
+    text: String,
+    head: bool,
+) -> Response<Content> {
     // Nothing that speaks of the bytes of the original may stay.
     for name in [CONTENT_LENGTH, CONTENT_RANGE, ACCEPT_RANGES, LAST_MODIFIED] {
         headers.remove(name);

@@ -8,6 +8,7 @@ use std::time::Instant;
 use kromka_cache::Tier;
 use kromka_config::OriginConfig;
 use kromka_control::{Agent, AgentHandle, AgentOptions, Node, NodeRole};
+use kromka_live::Live;
 use kromka_net::Listeners;
 use kromka_telemetry::{DiskTime, Health, RateMeter, Registry, RequestMeters, SourceMeters};
 use url::Url;
@@ -52,9 +53,12 @@ pub async fn start(config: OriginConfig) -> Result<Running, StartError> {
     let health = Health::new();
     let meters =
         Arc::new(RequestMeters::new(&registry, "edges", config.service.iter().map(|one| one.id.as_str())));
-    let sources = Sources::open(&config, SourceMeters::new(&registry))?;
+    let live = Live::new(kromka_live::Limits::of(&config.live));
+    let sources = Sources::open(&config, SourceMeters::new(&registry), Arc::clone(&live))?;
     let tier = Tier::open("kromka-shield", &config.cache, sources.clone()).await?;
-    let origin = Arc::new(Origin::new(&config, Arc::clone(&tier), sources.clone(), Arc::clone(&meters))?);
+    live.forget_in(&tier);
+    let parts = (Arc::clone(&tier), sources.clone(), Arc::clone(&live));
+    let origin = Arc::new(Origin::new(&config, parts, Arc::clone(&meters))?);
 
     listeners.serve(&origin);
 
@@ -72,7 +76,7 @@ pub async fn start(config: OriginConfig) -> Result<Running, StartError> {
     let (url, tls_url) = (listeners.url.clone(), listeners.tls_url.clone());
     let options = AgentOptions::of(&config.node, &config.selector, NodeRole::Origin, &url, tls_url.as_ref());
     let agent = Agent::start(options, Arc::clone(&node))?;
-    metrics::watch(&registry, Arc::clone(&tier), listeners.traffic(), agent.clone());
+    metrics::watch(&registry, (Arc::clone(&tier), live), listeners.traffic(), agent.clone());
     listeners.serve_admin(Admin {
         registry,
         health: health.clone(),

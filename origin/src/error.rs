@@ -10,7 +10,7 @@ use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Either;
 use kromka_cache::Failure;
-use kromka_hls::PathError;
+use kromka_hls::{DirectiveError, PathError};
 use kromka_net::Problem;
 
 use crate::service::Content;
@@ -74,6 +74,12 @@ pub(crate) enum Denied {
     NoService,
     /// The source of that service has no listing.
     NoListing,
+    /// A delivery directive that cannot be obeyed.
+    Directive(DirectiveError),
+    /// A reload waits for what is too far ahead.
+    TooFar,
+    /// A held reload's news did not come in time, or too many are held.
+    NoNews,
     /// The tier or the source could not answer.
     Source(Failure),
     /// The source's own status, which came without words.
@@ -106,6 +112,14 @@ impl Denied {
                 .detail("the shield has no such service: the path is /<service>/<path>"),
             Denied::NoListing => Problem::new(S::NOT_IMPLEMENTED, "no-listing", "No listing")
                 .detail("a web server cannot be listed: name trees or urls instead of a prefix"),
+            Denied::Directive(error) => {
+                Problem::new(S::BAD_REQUEST, "bad-directive", "Bad directive").detail(error.to_string())
+            }
+            Denied::TooFar => Problem::new(S::BAD_REQUEST, "too-far", "Too far ahead")
+                .detail("the reload waits for a segment or part far beyond the newest one"),
+            Denied::NoNews => Problem::new(S::SERVICE_UNAVAILABLE, "no-news", "No news of the stream")
+                .detail("the stream was not continued within three target durations")
+                .retry_after(SOON),
             Denied::Source(failure) => failed(failure),
             Denied::Status(status) => told(*status),
         }

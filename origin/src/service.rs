@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, VIA};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, VIA};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use kromka_cache::{Failure, Key, Tier, Verdict};
 use kromka_config::{OriginConfig, Secret};
+use kromka_hls::position::DIRECTIVE_PREFIX;
+use kromka_hls::{Directives, Kind, Listed, Wanted};
+use kromka_live::{Held, Live};
 use kromka_net::{Counted, Handler, Incoming, Peer};
 use kromka_telemetry::RequestMeters;
 use serde::Serialize;
@@ -33,6 +36,7 @@ pub(crate) type Content = Either<kromka_cache::Body, Full<Bytes>>;
 pub(crate) struct Origin {
     tier: Arc<Tier<Sources>>,
     sources: Sources,
+    live: Arc<Live>,
     meters: Arc<RequestMeters>,
     token: Secret,
     id: String,
@@ -75,8 +79,7 @@ impl Handler for Origin {
 impl Origin {
     pub(crate) fn new(
         config: &OriginConfig,
-        tier: Arc<Tier<Sources>>,
-        sources: Sources,
+        (tier, sources, live): (Arc<Tier<Sources>>, Sources, Arc<Live>),
         meters: Arc<RequestMeters>,
     ) -> Result<Origin, StartError> {
         let id = config.node.id.clone();
@@ -85,7 +88,7 @@ impl Origin {
                 key: "node.id",
                 why: "it holds a character that no HTTP header may hold".to_owned(),
             })?;
-        Ok(Origin { tier, sources, meters, token: config.node.token.clone(), id, via })
+        Ok(Origin { tier, sources, live, meters, token: config.node.token.clone(), id, via })
     }
 
     async fn answer(
@@ -114,12 +117,31 @@ impl Origin {
         if !self.sources.knows(service) {
             return Err(Denied::NoService);
         }
-        let key = Key::new(service, path, asked.query.as_deref());
-        let ask = kromka_cache::Ask { key, method, headers, web: false, fence: fence(headers)?, now };
+        let playlist = kromka_hls::kind(path) == Kind::Playlist;
+        let (query, wanted) = match playlist {
+            true => directives(asked.query.as_deref())?,
+            false => (asked.query, None),
+        };
+        let key = Key::new(service, path, query.as_deref());
+        if let Some(wanted) = wanted
+            && let Some(news) = self.hold(&key, wanted).await?
+        {
+            return Ok((news, Some(Verdict::Revalidated)));
+        }
+        self.announced(&key).await;
+        let fence = fence(headers)?;
+        let ask = kromka_cache::Ask { key: key.clone(), method, headers, web: false, fence, now };
         let answer = match self.tier.get(ask).await {
             Ok(answer) => answer,
             Err(failure) => return Err(failed(service, path, failure)),
         };
+        let (ahead, verdict) = (self.sources.ahead(service), answer.verdict);
+        if method == Method::GET && answer.response.status().is_success() && ahead > 0 {
+            match playlist {
+                true => self.live.playlist_asked(&self.tier, &key, verdict, ahead),
+                false => self.live.segment_asked(&self.tier, &key, verdict, ahead, Vec::new),
+            }
+        }
         let mut response = answer.response.map(Either::Left);
         // What the source wants of the shield, an edge would take for its own.
         let misread = [StatusCode::UNAUTHORIZED, StatusCode::PROXY_AUTHENTICATION_REQUIRED]
@@ -129,6 +151,35 @@ impl Origin {
             kromka_net::explain(&mut response, problem);
         }
         Ok((response, Some(answer.verdict)))
+    }
+
+    /// Holds a reload until there is news; nothing where the playlist as it is will do.
+    async fn hold(&self, key: &Key, wanted: Wanted) -> Result<Option<Response<Content>>, Denied> {
+        let held = self.live.hold(&self.tier, &self.sources, key, wanted).await;
+        match held.map_err(|failure| failed(key.service(), key.path(), failure))? {
+            Held::Now => Ok(None),
+            Held::News(version) => {
+                let mut response = Response::new(Either::Right(version.text.clone().into()));
+                *response.headers_mut() = self.sources.dress(key, &version);
+                let length = HeaderValue::from(version.text.len());
+                response.headers_mut().insert(CONTENT_LENGTH, length);
+                Ok(Some(response))
+            }
+            Held::TooFar => Err(Denied::TooFar),
+            Held::Late | Held::Full => Err(Denied::NoNews),
+        }
+    }
+
+    /// A part that a live playlist only announces is waited for.
+    async fn announced(&self, key: &Key) {
+        if !self.live.any_hints() {
+            return;
+        }
+        let place = self.live.place(key.service(), key.path());
+        let Some(place) = place.filter(|place| place.listed == Listed::Hint) else { return };
+        if self.live.appears(&self.tier, &self.sources, &place, key.path()).await {
+            self.tier.invalidate(key);
+        }
     }
 
     /// Whether the request carries the fleet's token; the time it takes tells nothing about the token.
@@ -163,6 +214,14 @@ impl Origin {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
+}
+
+/// What a playlist's query names, and what a reload waits for.
+fn directives(query: Option<&str>) -> Result<(Option<String>, Option<Wanted>), Denied> {
+    let Some(query) = query else { return Ok((None, None)) };
+    let asked = Directives::read(Some(query)).map_err(Denied::Directive)?;
+    let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with(DIRECTIVE_PREFIX)).collect();
+    Ok((Some(kept.join("&")).filter(|kept| !kept.is_empty()), asked.wanted))
 }
 
 /// The operator reads the whole story here; the edge gets a short one.

@@ -3,11 +3,14 @@
 //! One `Want` is one GET or HEAD with Range, If-Range and validators; the answer goes to the tier as it came.
 //! Redirects are answers too: following them would let a source choose what the shield connects to.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::header::{ACCEPT_ENCODING, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, VIA};
 use http::{HeaderValue, Method, Request, StatusCode};
 use kromka_cache::{Fetched, SourceError, SourceFault, Want};
+use kromka_hls::Wanted;
 use kromka_net::{Client, ClientError, ClientOptions};
 use url::Url;
 
@@ -44,17 +47,27 @@ impl Web {
     }
 
     /// Answers one wish of the tier.
-    pub(crate) async fn fetch(&self, want: &Want) -> Result<Fetched, SourceError> {
-        let Some(request) = self.request(want) else { return Ok(plain(StatusCode::NOT_FOUND)) };
-        let (parts, body) = self.client.send(request).await.map_err(fault)?.into_parts();
+    /// With `next`, a server of low-latency streams may wait for that; another answers at once.
+    pub(crate) async fn fetch(
+        &self,
+        want: &Want,
+        next: Option<(Wanted, Duration)>,
+    ) -> Result<Fetched, SourceError> {
+        let directives = next.map(|(next, _)| next.query());
+        let Some(request) = self.request(want, directives) else { return Ok(plain(StatusCode::NOT_FOUND)) };
+        let sent = match next {
+            Some((_, limit)) => self.client.send_within(request, limit).await,
+            None => self.client.send(request).await,
+        };
+        let (parts, body) = sent.map_err(fault)?.into_parts();
         let body = Box::pin(body.map(|piece| piece.map_err(fault)));
         Ok(Fetched { status: parts.status, headers: parts.headers, body })
     }
 
-    fn request(&self, want: &Want) -> Option<Request<Bytes>> {
+    fn request(&self, want: &Want, directives: Option<String>) -> Option<Request<Bytes>> {
         let mut url = format!("{}{}", self.base, kromka_hls::encode_path(want.key.path()));
-        if let Some(query) = want.key.query() {
-            url.push('?');
+        for (n, query) in want.key.query().into_iter().chain(directives.as_deref()).enumerate() {
+            url.push(if n == 0 { '?' } else { '&' });
             url.push_str(query);
         }
         let method = if want.head { Method::HEAD } else { Method::GET };

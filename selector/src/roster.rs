@@ -33,6 +33,9 @@ const LEFT_MS: u64 = 3_600_000;
 /// Where this process's clock begins, in milliseconds: late enough that silences from before can be expressed.
 const CLOCK_BEGINS_MS: u64 = 1 << 40;
 
+/// Most edges that an edge is told of in its site.
+const BESIDE: usize = 64;
+
 /// How long a selector that has just started waits for the nodes it knows, in milliseconds, before it tells
 /// operations that they are down.
 const PATIENCE_MS: u64 = 10_000;
@@ -356,6 +359,20 @@ impl Roster {
             nodes.state(&self.settings, entry, now_ms) == NodeState::Down && (entry.gone || believed)
         });
         down.map(|entry| (entry.heartbeat.id.clone(), now_ms.saturating_sub(entry.heard_ms))).collect()
+    }
+
+    /// Where the other edges are that are up in the site of this one; at most [`BESIDE`].
+    pub(crate) fn beside(&self, edge: &Heartbeat) -> Vec<String> {
+        let now_ms = self.now_ms();
+        let nodes = self.nodes.lock();
+        let beside = nodes.entries.values().filter(|entry| {
+            let other = &entry.heartbeat;
+            other.role == NodeRole::Edge
+                && other.site == edge.site
+                && other.id != edge.id
+                && nodes.state(&self.settings, entry, now_ms) == NodeState::Up
+        });
+        beside.take(BESIDE).map(|entry| entry.heartbeat.url.clone()).collect()
     }
 
     /// What a node is; `None` when it was never heard.

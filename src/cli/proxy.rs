@@ -97,6 +97,8 @@ fn config(args: &Args, state: PathBuf) -> Result<EdgeConfig> {
         admin,
         cache: CacheConfig { memory: args.memory, disk, ..CacheConfig::default() },
         shield: UpstreamConfig { urls: vec![args.to.clone()], plain: true, ..UpstreamConfig::default() },
+        siblings: kromka_config::SiblingsConfig::default(),
+        live: kromka_config::LiveConfig::default(),
         selector: kromka_config::SelectorRef::default(),
         service: vec![service],
         keys: None,

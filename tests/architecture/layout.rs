@@ -40,7 +40,7 @@ const FILES: [&str; 14] = [
 ];
 
 /// What two or more roles need.
-const CRATES: [&str; 6] = ["access", "cache", "control", "hls", "net", "telemetry"];
+const CRATES: [&str; 7] = ["access", "cache", "control", "hls", "live", "net", "telemetry"];
 
 #[test]
 fn the_top_level_is_fixed() {

@@ -71,9 +71,13 @@ impl<S: Source> Tier<S> {
         let generation = self.store.adopt(key.clone(), meta.clone(), Some(length), stamp.local);
         for block in 0..blocks::count(length, generation.block) {
             let bytes = blocks::bytes_of(block, generation.block, length);
-            // In bounds: blocks end where the body does. An allocation of its own, as the budget counts it.
-            let piece = &body[bytes.start as usize..bytes.end as usize];
-            self.store.memory.put(generation.id, block, Bytes::copy_from_slice(piece));
+            let mut room = self.store.memory.room(bytes.end - bytes.start);
+            // In bounds: blocks end where the body does.
+            room.write(&body[bytes.start as usize..bytes.end as usize]);
+            if !self.store.memory.put(generation.id, block, room.finish()) {
+                self.store.discard(&generation);
+                break;
+            }
         }
         None
     }
@@ -87,8 +91,8 @@ impl<S: Source> Tier<S> {
         let headers = HeaderMap::new();
         let now = self.now();
         let ask = Ask { key, method: &Method::GET, headers: &headers, web: false, fence: 0, now };
-        let (generation, mut following) = match self.store.find(&ask.key, 0, now).await {
-            Found::Current(generation, _) => (generation, None),
+        let (generation, mut following, new) = match self.store.find(&ask.key, 0, now).await {
+            Found::Current(generation, _) => (generation, None, false),
             Found::Nothing if self.store.passes(&ask.key) => return Ok(0),
             found => {
                 let known = match found {
@@ -105,7 +109,7 @@ impl<S: Source> Tier<S> {
                     },
                 };
                 match self.open_one(&ask, hint, &known).0.wait().await {
-                    Outcome::Ready(ready) => (ready.generation, ready.following),
+                    Outcome::Ready(ready) => (ready.generation, ready.following, !ready.revalidated),
                     Outcome::Unstored | Outcome::Elsewhere | Outcome::Bare => return Ok(0),
                     Outcome::Failed(failure) => return Err(failure),
                 }
@@ -118,10 +122,12 @@ impl<S: Source> Tier<S> {
         let filler: Arc<dyn Filler> = self.clone();
         let mut fetched = 0;
         for block in blocks::blocks_of(&range, generation.block) {
+            let bytes = blocks::bytes_of(block, generation.block, length);
             if range.is_empty() || self.store.has(&generation, block) {
+                // What its opening brought may have arrived already.
+                fetched += if new { bytes.end - bytes.start } else { 0 };
                 continue;
             }
-            let bytes = blocks::bytes_of(block, generation.block, length);
             let piece = Piece::Object(bytes.start, Some(bytes.end));
             let mut reader = Reader::new(filler.clone(), generation.clone(), piece, following.take());
             while let Some(chunk) = reader.next().await {

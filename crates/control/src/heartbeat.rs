@@ -89,6 +89,9 @@ pub struct HeartbeatAnswer {
     /// host differs from its own. At most two, from other sites first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<PeerEdge>,
+    /// For an edge: where the other edges of its site are that are up, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub siblings: Vec<String>,
 }
 
 /// Another edge, as viewers reach it.

@@ -72,6 +72,12 @@ impl Playlist {
     }
 }
 
+/// The decoded path that an address in (or beside) the object at a decoded path leads to, if it is one on the
+/// same origin that a viewer could ask for.
+pub fn resolve(base_path: &str, uri: &str) -> Option<String> {
+    Addresses::of(base_path)?.path(uri)
+}
+
 /// The addresses in one playlist, as paths on its own origin.
 #[derive(Debug)]
 pub(crate) struct Addresses {

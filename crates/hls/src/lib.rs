@@ -36,12 +36,12 @@ pub mod steering;
 pub mod succession;
 pub mod upcoming;
 
-pub use children::Child;
+pub use children::{Child, resolve};
 pub use cmcd::{NextRequest, next_request};
 pub use delta::delta;
 pub use filter::filter;
 pub use kind::{Kind, content_type, kind};
-pub use lifetime::{Lifetime, Lifetimes, object_lifetime, playlist_lifetime};
+pub use lifetime::{Lifetime, Lifetimes, media_lifetime, object_lifetime, playlist_lifetime};
 pub use path::{PathError, RequestPath, encode_path, split, split_plain};
 pub use playlist::{
     Hint, LowLatency, Media, Multivariant, PartRef, Playlist, PlaylistError, Rendition, RenditionKind,

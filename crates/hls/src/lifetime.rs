@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::{Kind, Playlist};
+use crate::{Kind, Media, Playlist};
 
 /// Longest time that a live playlist is kept, whatever target duration it claims.
 const LIVE_MAX: Duration = Duration::from_secs(300);
@@ -90,10 +90,14 @@ impl Default for Lifetimes {
 /// is never more than one target duration old; if the source fails, for three more, after which a
 /// player has given up. A multivariant playlist has its default.
 pub fn playlist_lifetime(playlist: &Playlist, defaults: &Lifetimes) -> Lifetime {
-    let media = match playlist {
-        Playlist::Multivariant(_) => return Lifetime::for_a_while(defaults.multivariant),
-        Playlist::Media(media) => media,
-    };
+    match playlist {
+        Playlist::Multivariant(_) => Lifetime::for_a_while(defaults.multivariant),
+        Playlist::Media(media) => media_lifetime(media, defaults),
+    }
+}
+
+/// The same for a media playlist.
+pub fn media_lifetime(media: &Media, defaults: &Lifetimes) -> Lifetime {
     if media.ended {
         return Lifetime::for_ever(defaults.segment);
     }

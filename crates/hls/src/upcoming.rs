@@ -29,6 +29,13 @@ pub enum Listed {
     Next,
 }
 
+impl Listed {
+    /// Whether the playlist says that it is there.
+    pub fn exists(&self) -> bool {
+        matches!(self, Self::Segment(_) | Self::Map | Self::Part)
+    }
+}
+
 /// What stands in one media playlist, found by decoded path.
 #[derive(Debug)]
 pub struct Listing {

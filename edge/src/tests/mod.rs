@@ -21,8 +21,8 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use kromka_access::{Claims, Signer};
 use kromka_config::{
-    AdminConfig, CacheConfig, EdgeConfig, Limits, ListenConfig, LogConfig, NodeConfig, SelectorRef,
-    ServiceConfig, TlsConfig, UpstreamConfig,
+    AdminConfig, CacheConfig, EdgeConfig, Limits, ListenConfig, LiveConfig, LogConfig, NodeConfig,
+    SelectorRef, ServiceConfig, SiblingsConfig, TlsConfig, UpstreamConfig,
 };
 use kromka_net::{BoxError, Client, ClientOptions, Handler, Incoming, Peer, ServerOptions, Serving};
 use parking_lot::Mutex;
@@ -157,6 +157,8 @@ impl Site {
             admin: AdminConfig { listen: "127.0.0.1:0".parse().unwrap() },
             cache: CacheConfig::default(),
             shield: UpstreamConfig { urls: shields.iter().map(url).collect(), ..UpstreamConfig::default() },
+            siblings: SiblingsConfig::default(),
+            live: LiveConfig::default(),
             selector: SelectorRef::default(),
             service: vec![ServiceConfig::new("default")],
             keys: Some(keys),

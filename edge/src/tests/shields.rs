@@ -28,7 +28,12 @@ async fn fence_pin_and_validators_go_upstream() {
     let site = Site::start(&[]).await;
     let mut config = None;
     let other = Site::start_with(&[&serving], |made| config = Some(made.clone())).await;
-    let shields = Shields::new(&config.unwrap(), &Registry::new("edge", "", "")).unwrap();
+    let shields = Shields::new(
+        &config.unwrap(),
+        &Registry::new("edge", "", ""),
+        kromka_live::Live::new(kromka_live::Limits { held: 1, ahead: 0 }),
+    )
+    .unwrap();
     let want = Want {
         key: Key::new("default", "/a.ts", None),
         range: Some(10..20),

@@ -15,8 +15,8 @@ use http_body::Frame;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use kromka_config::{
-    AdminConfig, CacheConfig, Limits, ListenConfig, LogConfig, NodeConfig, OriginConfig, OriginService,
-    SelectorRef, SourceConfig, TlsConfig,
+    AdminConfig, CacheConfig, Limits, ListenConfig, LiveConfig, LogConfig, NodeConfig, OriginConfig,
+    OriginService, SelectorRef, SourceConfig, TlsConfig,
 };
 use kromka_net::{BoxError, Client, ClientOptions, Handler, Incoming, Peer, ServerOptions, Serving};
 use parking_lot::Mutex;
@@ -103,6 +103,7 @@ fn config(state: &Path, source: SourceConfig) -> OriginConfig {
         limits: Limits::default(),
         admin: AdminConfig { listen: "127.0.0.1:0".parse().unwrap() },
         cache: CacheConfig::default(),
+        live: LiveConfig::default(),
         selector: SelectorRef::default(),
         service: vec![OriginService::new("default", source)],
         log: LogConfig::default(),

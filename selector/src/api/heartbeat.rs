@@ -41,11 +41,19 @@ pub(crate) async fn hear(
         let state = if heartbeat.goodbye { "goodbye" } else { "heard" };
         tracing::info!(node = heartbeat.id, role = %heartbeat.role, site = heartbeat.site, url = heartbeat.url, state, "node");
     }
-    let peers = match heartbeat.role {
-        NodeRole::Edge => peers(&app.roster.snapshot(), &heartbeat, app.roster.now_ms()),
-        NodeRole::Origin => Vec::new(),
+    let (peers, siblings) = match heartbeat.role {
+        NodeRole::Edge => {
+            let peers = peers(&app.roster.snapshot(), &heartbeat, app.roster.now_ms());
+            (peers, app.roster.beside(&heartbeat))
+        }
+        NodeRole::Origin => (Vec::new(), Vec::new()),
     };
-    Ok(Answer(HeartbeatAnswer { feed_head: app.store.feed_head(), interval_ms: app.heartbeat_ms, peers }))
+    Ok(Answer(HeartbeatAnswer {
+        feed_head: app.store.feed_head(),
+        interval_ms: app.heartbeat_ms,
+        peers,
+        siblings,
+    }))
 }
 
 /// What goes into URLs, metrics and redirects must be what it claims to be, even from a node.

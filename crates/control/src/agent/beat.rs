@@ -83,6 +83,7 @@ async fn send<N: Node>(
     read.next = heartbeat.rtt_first + heartbeat.rtt.len() as u64;
     shared.status.raise_head(answer.feed_head);
     shared.node.peers(&answer.peers);
+    shared.node.siblings(&answer.siblings);
     Ok(answer)
 }
 

@@ -56,6 +56,9 @@ pub trait Node: Send + Sync + 'static {
     /// to a heartbeat.
     fn peers(&self, _peers: &[PeerEdge]) {}
 
+    /// Where the other edges of this site are, as a selector knows it now. Told with every heartbeat's answer.
+    fn siblings(&self, _urls: &[String]) {}
+
     /// Reads a playlist through the node's own cache, so that it is warm thereafter.
     fn fetch_playlist(
         &self,
