@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use reqwest::Method;
 use rustix::process::Signal;
 
+use crate::live::Stream;
 use crate::world::command::run;
 use crate::world::fleet::Plan;
 use crate::world::{Process, Up, Viewer, media, player, ports, until, within};
@@ -43,14 +44,43 @@ fn program(name: &str) -> PathBuf {
 
 impl Bucket {
     async fn start() -> Bucket {
+        let bucket = Bucket::empty().await;
+        bucket.fill().await;
+        bucket
+    }
+
+    /// Without even the bucket itself.
+    async fn empty() -> Bucket {
         let folder = tempfile::tempdir().unwrap();
         let port = ports::free();
         let url = format!("http://127.0.0.1:{port}");
         let process = Bucket::serve(port, folder.path());
         let bucket = Bucket { url, process, folder };
         bucket.answers().await;
-        bucket.fill().await;
         bucket
+    }
+
+    /// Puts objects in, below the prefix, in this order; makes the bucket if there is none.
+    async fn put(&self, objects: &[(String, Vec<u8>)]) {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "
+import boto3, sys
+url, bucket = sys.argv[1:3]
+s3 = boto3.client('s3', endpoint_url=url)
+s3.create_bucket(Bucket=bucket)
+for pair in sys.argv[3:]:
+    path, file = pair.split('=')
+    s3.put_object(Bucket=bucket, Key='published' + path, Body=open(file, 'rb').read())
+";
+        let mut command = Command::new(program("python"));
+        command.arg("-c").arg(script).args([&self.url, BUCKET]).envs(KEYS);
+        for (n, (path, body)) in objects.iter().enumerate() {
+            let file = folder.path().join(n.to_string());
+            std::fs::write(&file, body).unwrap();
+            command.arg(format!("{path}={}", file.display()));
+        }
+        let ran = run(command).await;
+        assert_eq!(ran.code, 0, "{}", ran.everything());
     }
 
     fn serve(port: u16, folder: &Path) -> Process {
@@ -193,4 +223,44 @@ async fn a_server_that_freezes_in_the_middle_of_a_fill_is_an_error_in_bounded_ti
         .await;
     }
     comes_back(&film).await;
+}
+
+#[tokio::test]
+#[ignore = "needs moto's S3 server, which tests/run installs"]
+async fn a_low_latency_stream_in_a_bucket_goes_on_for_who_waits_and_is_asked_for_by_its_version() {
+    let bucket = Bucket::empty().await;
+    let stream = Stream { target: 6, ..Stream::in_parts(5, 8, 1) };
+    let objects = |stream: &Stream| {
+        let mut objects: Vec<_> =
+            (stream.first..stream.end).map(|n| (stream.segment(n), stream.bytes(n))).collect();
+        objects.push((stream.path(), stream.playlist().into_bytes()));
+        objects
+    };
+    bucket.put(&objects(&stream)).await;
+    let source = format!(
+        "{{ s3 = \"s3://{BUCKET}/published\", endpoint = {:?}, access_key = \"scenario\", secret_key = \"scenario-secret\" }}",
+        bucket.url
+    );
+    let fleet = Plan::over(source).start().await;
+    let (viewer, url) = (Viewer::new(), fleet.signed(&stream.path()));
+    assert_eq!(viewer.get(&url).await.text(), stream.playlist());
+    let waiting = tokio::spawn({
+        let (viewer, url) = (viewer.clone(), format!("{url}?_HLS_msn=8&_HLS_part=1"));
+        async move { viewer.get(&url).await }
+    });
+    until("it is held", || async { (fleet.edges[0].metric("kromka_live_held").await == 1.0).then_some(()) })
+        .await;
+    let news = Stream { parts: Some(2), ..stream.clone() };
+    bucket.put(&objects(&news)).await;
+    let got = waiting.await.unwrap();
+    assert_eq!((got.status, got.text()), (200, news.playlist().as_str()));
+    assert_eq!(viewer.get(&fleet.signed(&stream.segment(7))).await.bytes(), stream.bytes(7));
+    // What had not changed was not sent again.
+    let asked = viewer.get(&format!("{}/metrics", fleet.shield.admin)).await;
+    let unchanged = asked
+        .text()
+        .lines()
+        .filter(|line| line.starts_with("kromka_source_requests_total{") && line.contains("outcome=\"3xx\""));
+    let unchanged: f64 = unchanged.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum();
+    assert!(unchanged >= 1.0, "{}", asked.text());
 }

@@ -1,6 +1,7 @@
 //! Real clients against real roles. Each needs programs that tests/run installs, so they run when asked for.
 //!
 //! - `ffmpeg`: every rendition, packet by packet;
+//! - `live`: ffmpeg makes a stream while another plays it;
 //! - `browsers`: Chromium with its own HLS, and hls.js over TLS and h2;
 //! - `downloads`: curl resumes on another edge;
 //! - `resolvers`: dig and kdig ask for names;
@@ -10,4 +11,5 @@ mod browsers;
 mod bucket;
 mod downloads;
 mod ffmpeg;
+mod live;
 mod resolvers;

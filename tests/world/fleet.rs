@@ -27,6 +27,7 @@ pub(crate) struct Plan {
     selector: bool,
     names: Option<SocketAddr>,
     steered: bool,
+    one_site: bool,
     additions: Additions,
 }
 
@@ -59,7 +60,15 @@ impl Plan {
 
     /// Over a source as a configuration writes it.
     pub(crate) fn over(source: String) -> Plan {
-        Plan { source, edges: 1, selector: false, names: None, steered: false, additions: Additions::new() }
+        Plan {
+            source,
+            edges: 1,
+            selector: false,
+            names: None,
+            one_site: false,
+            steered: false,
+            additions: Additions::new(),
+        }
     }
 
     pub(crate) fn edges(mut self, edges: usize) -> Plan {
@@ -70,6 +79,12 @@ impl Plan {
     /// With a selector, which then signs.
     pub(crate) fn selected(mut self) -> Plan {
         self.selector = true;
+        self
+    }
+
+    /// All edges in one site; otherwise each has its own.
+    pub(crate) fn one_site(mut self) -> Plan {
+        self.one_site = true;
         self
     }
 
@@ -137,7 +152,11 @@ impl Plan {
             let id = format!("edge-{n}");
             let (places, place) = (Places::choose(), folder.path().join(&id));
             let keys = keys.as_deref();
-            let text = settings::edge(&id, &places, &place, reports_to, &shield.url, keys, &self.additions);
+            let mut text =
+                settings::edge(&id, &places, &place, reports_to, &shield.url, keys, &self.additions);
+            if self.one_site {
+                text = text.replace(&format!("site-of-{id}"), "the-site");
+            }
             Role::new("edge", &id, &places, &place, &text)
         });
         Fleet { edges: edges.collect(), selector, shield, tokens, names: self.names, folder }

@@ -127,6 +127,8 @@ pub(crate) fn edge(
     text.table("admin", &format!("listen = {:?}", places.admin));
     cache(&mut text, folder);
     text.table("shield", &format!("urls = [{shield:?}]"));
+    text.table("siblings", "");
+    text.table("live", "");
     text.table("selector", &format!("urls = {:?}", selector.as_slice()));
     text.table("service", "id = \"default\"\nprefix = \"/\"");
     text.text

@@ -152,7 +152,9 @@ impl Stage {
             }
             let asked = Asked { path, fields };
             self.asked.lock().unwrap().push(asked.clone());
-            let thing = self.things.lock().unwrap().get(&asked.path).cloned();
+            // As a web server over files: a query changes nothing.
+            let name = asked.path.split('?').next().unwrap_or_default();
+            let thing = self.things.lock().unwrap().get(name).cloned();
             if !self.answer(&mut write, method == "HEAD", &asked, thing).await? {
                 break;
             }

@@ -1,0 +1,129 @@
+//! A live stream is never seen going back, and is never lost: shields that lag, an encoder that starts anew.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use super::encoder::{Place, Stream, numbers};
+use crate::world::fleet::Plan;
+use crate::world::settings::{self, Additions, Places};
+use crate::world::{Role, Source, Viewer, until};
+
+#[tokio::test]
+async fn a_viewer_never_goes_back_when_the_shield_that_was_ahead_dies() {
+    let (ahead, lagging) = (Source::start().await, Source::start().await);
+    // Long segments: what stays behind for three target durations would be taken for the stream.
+    let stream = |first, end| Stream { target: 10, ..Stream::plain(first, end) };
+    stream(5, 10).publish(&Place::Web(&ahead));
+    // Its versions are numbered otherwise.
+    stream(2, 7).publish(&Place::Web(&lagging));
+    stream(3, 8).publish(&Place::Web(&lagging));
+    let mut fleet = Plan::web(&ahead.url).prepare();
+    // A second shield, over a copy of the storage that is behind.
+    let (places, place) = (Places::choose(), fleet.folder().join("shield-2"));
+    let over = format!("{{ http = {:?} }}", lagging.url);
+    let text = settings::origin("shield-2", &places, &place, None, &over, &Additions::new());
+    let mut second = Role::new("origin", "shield-2", &places, &place, &text);
+    let config = std::fs::read_to_string(fleet.edges[0].config()).unwrap();
+    let both = config.replace(
+        &format!("urls = [{:?}]", fleet.shield.url),
+        &format!("urls = [{:?}, {:?}]", fleet.shield.url, second.url),
+    );
+    std::fs::write(fleet.edges[0].config(), both).unwrap();
+    fleet.shield.start().await;
+    second.start().await;
+    fleet.edges[0].start().await;
+    fleet.ready().await;
+
+    // Whichever of the two owns the stream: first only the one that is ahead is there.
+    let url = fleet.signed(&stream(5, 10).path());
+    let viewer = Viewer::new();
+    second.kill();
+    assert_eq!(numbers(viewer.get(&url).await.text()), (5, 10));
+    second.start().await;
+    second.ready().await;
+    fleet.shield.kill();
+    let last = Cell::new(10);
+    let seen = Cell::new(0);
+    until("the lagging copy was offered several times", || async {
+        let got = viewer.get(&url).await;
+        let (_, end) = numbers(got.text());
+        assert!(end >= last.get(), "went back from {} to {end}", last.get());
+        seen.set(seen.get() + 1);
+        let refused = fleet.edges[0].metric("kromka_live_backwards_total").await;
+        (refused >= 2.0).then_some(())
+    })
+    .await;
+    assert!(seen.get() > 1);
+    // It catches up, and then the stream goes on.
+    stream(7, 12).publish(&Place::Web(&lagging));
+    until("the stream goes on", || async {
+        let (_, end) = numbers(viewer.get(&url).await.text());
+        assert!(end >= last.replace(end), "went back to {end}");
+        (end == 12).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_encoder_that_starts_anew_is_seen_soon_with_its_own_segments() {
+    let source = Source::start().await;
+    let old = Stream::plain(40, 44);
+    old.publish(&Place::Web(&source));
+    let fleet = Plan::web(&source.url).start().await;
+    let viewer = Viewer::new();
+    let url = fleet.signed(&old.path());
+    assert_eq!(numbers(viewer.get(&url).await.text()), (40, 44));
+    assert_eq!(viewer.get(&fleet.signed(&old.segment(40))).await.bytes(), old.bytes(40));
+
+    // From the beginning, and with no date that would tell; it writes a name that was used before.
+    let new = Stream { name: "t", ..Stream::plain(0, 2) };
+    let end = Cell::new(2);
+    until("the new stream is seen", || async {
+        end.set(end.get() + 1);
+        Stream { end: end.get(), ..new.clone() }.publish(&Place::Web(&source));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let (first, _) = numbers(viewer.get(&url).await.text());
+        (first == 0).then_some(())
+    })
+    .await;
+    assert!(fleet.shield.metric("kromka_live_restarts_total").await >= 1.0);
+    source.put(&old.segment(40), new.bytes(7));
+    assert_eq!(viewer.get(&fleet.signed(&old.segment(40))).await.bytes(), new.bytes(7));
+}
+
+#[tokio::test]
+async fn a_segment_that_its_playlist_names_is_asked_for_again_before_it_is_said_to_be_missing() {
+    let source = Source::start().await;
+    let stream = Stream::plain(5, 8);
+    stream.publish(&Place::Web(&source));
+    source.remove(&stream.segment(7));
+    let fleet = Plan::web(&source.url).start().await;
+    let viewer = Viewer::new();
+    viewer.get(&fleet.signed(&stream.path())).await;
+    let got = viewer.get(&fleet.signed(&stream.segment(7))).await;
+    assert_eq!(got.status, 404);
+    assert_eq!(source.asked_for(&stream.segment(7)), 2);
+    // Not remembered for longer than a moment.
+    source.put(&stream.segment(7), stream.bytes(7));
+    until("it is there", || async {
+        let got = viewer.get(&fleet.signed(&stream.segment(7))).await;
+        (got.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_source_cannot_freeze_a_live_playlist() {
+    let source = Source::start().await;
+    let stream = Stream::plain(5, 8);
+    stream.publish(&Place::Web(&source));
+    source.cache_control(&stream.path(), "public, max-age=86400, immutable");
+    let fleet = Plan::web(&source.url).start().await;
+    let (viewer, url) = (Viewer::new(), fleet.signed(&stream.path()));
+    assert_eq!(numbers(viewer.get(&url).await.text()), (5, 8));
+    Stream::plain(6, 9).publish(&Place::Web(&source));
+    until("the stream goes on", || async {
+        (numbers(viewer.get(&url).await.text()) == (6, 9)).then_some(())
+    })
+    .await;
+}
