@@ -9,7 +9,7 @@
 //!   `error` is what the operator sees;
 //! - `byte_size`, `span` and `secret` are the values that plain TOML does not have;
 //! - `node`, `listen`, `limits`, `admin`, `log`, `cache`, `upstream`, `siblings`, `live`, `service`,
-//!   `source`, `lifetimes`, `sessions`, `routing`, `dns`, `steering` and `store` hold one table each: the struct,
+//!   `source`, `lifetimes`, `sessions`, `site`, `routing`, `dns`, `steering` and `store` hold one table each: the struct,
 //!   its defaults, its bounds;
 //! - `edge`, `origin` and `selector` put the tables of one role together and check what spans several.
 //!

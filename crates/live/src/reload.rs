@@ -25,6 +25,9 @@ const PLAYLIST_MAX: usize = 4 << 20;
 /// How much longer than the waiting requests the one that brings the news may take.
 const MARGIN: Duration = Duration::from_secs(1);
 
+/// A request for news that nobody waits for is given up after this.
+const HASTE: Duration = Duration::from_millis(300);
+
 /// A source that can be asked for the next version of a playlist.
 pub trait Reload: Source + Clone {
     /// Asks for a playlist and may wait, at most for `limit`, until it holds what `next` names. Its answer
@@ -177,7 +180,11 @@ impl Live {
         };
         let next = before.media.position().next(before.media.low_latency.part_target.is_some());
         let limit = before.patience() + MARGIN;
-        let answer = match timeout(limit, source.reload(want, next, limit)).await {
+        let answer = tokio::select! {
+            answer = timeout(limit, source.reload(want, next, limit)) => answer,
+            () = deserted(stream) => return,
+        };
+        let answer = match answer {
             Ok(Ok(answer)) if answer.status == StatusCode::OK => answer,
             Ok(Ok(_)) | Err(_) => return,
             Ok(Err(error)) => {
@@ -194,6 +201,16 @@ impl Live {
             }
         }
         tier.adopt(outside, &answer.headers, text.freeze()).await;
+    }
+}
+
+/// Returns when nobody waits any more. Who was just released comes again in a moment, so it is not hasty.
+async fn deserted(stream: &Stream) {
+    loop {
+        sleep(HASTE).await;
+        if !stream.is_wanted() {
+            return;
+        }
     }
 }
 
