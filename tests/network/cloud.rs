@@ -58,7 +58,8 @@ impl Cloud {
         sweep();
         let named = |(n, name): (usize, &&str)| Host {
             namespace: format!("kromka-{}-{name}", std::process::id()),
-            address: Ipv4Addr::new(10, 77, 0, u8::try_from(n + 1).unwrap()),
+            // A network of its own, so that each host is a client network of its own.
+            address: Ipv4Addr::new(10, 77, u8::try_from(n + 1).unwrap(), 1),
         };
         let hosts: Vec<Host> = names.iter().enumerate().map(named).collect();
         let mut cloud = Cloud { hosts, links: Links::default(), stop: None, thread: None };
@@ -147,7 +148,7 @@ impl Host {
     /// Makes the namespace with its device, and opens the device.
     fn make(&self) -> File {
         ip(&["netns", "add", &self.namespace]);
-        let address = format!("{}/24", self.address);
+        let address = format!("{}/16", self.address);
         for words in [
             &["link", "set", "lo", "up"][..],
             &["tuntap", "add", "dev", "wan", "mode", "tun"],
