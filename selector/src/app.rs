@@ -11,6 +11,7 @@ use crate::{
     auth::Gatekeeper,
     error::ApiError,
     keys::Keyring,
+    lines::Lines,
     metrics::{Metrics, Surface},
     operations::Tracker,
     policy::Policy,
@@ -32,6 +33,8 @@ pub(crate) struct App {
     pub(crate) store: Store,
     /// The nodes.
     pub(crate) roster: Roster,
+    /// Over which connections they report.
+    pub(crate) lines: Lines,
     /// The long work.
     pub(crate) tracker: Tracker,
     /// Signs.

@@ -49,4 +49,10 @@ impl Handler for Front {
         self.app.metrics.answered(response.status());
         response
     }
+
+    fn ended(&self, peer: Peer) {
+        if let Some(node) = self.app.lines.ended(peer.addr) {
+            self.app.roster.doubt(&node);
+        }
+    }
 }

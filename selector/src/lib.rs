@@ -2,7 +2,7 @@
 //!
 //! In the order of the data:
 //!
-//! - `roster`: heartbeats come in, an immutable snapshot of the edges goes out.
+//! - `roster`: heartbeats come in, an immutable snapshot of the edges goes out; `lines`: over which connections.
 //! - `policy`: what operators decided about routing; `drain`: how far a node's leaving is.
 //! - [`rank`]: the pure decision, which edges serve this viewer, best first.
 //! - `answer`: renders that decision for viewers: a redirect, a steering document, a list; `peers` for the edges
@@ -30,6 +30,7 @@ mod drain;
 mod error;
 mod front;
 mod keys;
+mod lines;
 mod metrics;
 mod operations;
 mod peers;

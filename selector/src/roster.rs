@@ -268,6 +268,16 @@ impl Roster {
         Ok(heard)
     }
 
+    /// The connection that a node reported over has ended: as if it had been silent for a while, until it is heard.
+    pub(crate) fn doubt(&self, id: &str) {
+        let silent_since = self.now_ms().saturating_sub(self.settings.suspect_after_ms + 1);
+        let mut nodes = self.nodes.lock();
+        if let Some(entry) = nodes.entries.get_mut(id) {
+            entry.heard_ms = entry.heard_ms.min(silent_since);
+            self.publish(&mut nodes);
+        }
+    }
+
     /// Replaces the snapshot and lets go of nodes that have been silent for an hour and are not drained: what an
     /// operator decided is not forgotten.
     pub(crate) fn tick(&self) {

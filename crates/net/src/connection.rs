@@ -104,9 +104,10 @@ pub(crate) async fn run<H: Handler>(
     if let Some(log) = &rules.rtt {
         wire.measure(addr.ip(), Arc::clone(log));
     }
+    let peer = Peer { addr, tls: rules.tls.is_some() };
     let exchanges = Exchanges {
-        handler,
-        peer: Peer { addr, tls: rules.tls.is_some() },
+        handler: Arc::clone(&handler),
+        peer,
         activity: Arc::clone(&activity),
         stats: Arc::clone(&stats),
         url_bytes: rules.url_bytes,
@@ -129,6 +130,7 @@ pub(crate) async fn run<H: Handler>(
             Opening::Drained => {}
         },
     }
+    handler.ended(peer);
 }
 
 /// How the first steps on a connection ended.

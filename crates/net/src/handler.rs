@@ -27,6 +27,9 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Adds what the role puts on every answer to one that the server gives in its place (414, 431, 500).
     fn dress(&self, _headers: &mut HeaderMap) {}
+
+    /// A connection has ended, whoever ended it; from now on its address may be another's.
+    fn ended(&self, _peer: Peer) {}
 }
 
 /// Who sent a request.

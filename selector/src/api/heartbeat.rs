@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::{
-    Json as Answer,
+    Extension, Json as Answer,
     extract::{Path, State},
 };
 use kromka_control::{Heartbeat, HeartbeatAnswer, NodeRole};
+use kromka_net::Peer;
 use url::Url;
 
 use super::{body::Json, openapi::Refusals};
@@ -24,6 +25,7 @@ const NAME_MAX: usize = 63;
 )]
 pub(crate) async fn hear(
     State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
     Path(id): Path<String>,
     Json(heartbeat): Json<Heartbeat>,
 ) -> Result<Answer<HeartbeatAnswer>, ApiError> {
@@ -32,6 +34,7 @@ pub(crate) async fn hear(
         ApiError::Busy("the roster is full; nodes that are gone leave it after a day")
     })?;
     app.metrics.heartbeat();
+    app.lines.heard(&id, peer.addr);
     let now = now_ms();
     if heard.newer {
         app.tracker.heartbeat(&heartbeat, now);

@@ -187,3 +187,23 @@ async fn the_feed_tells_the_keys_and_waits_for_what_is_new() {
     assert_eq!((again.feed_id, again.head), (feed.feed_id, seen.head));
     assert_eq!(rig.send("GET", "/v1/keys", &[], "").await.json, keys.json, "the same keys");
 }
+
+#[tokio::test]
+async fn a_node_whose_line_ends_is_doubted_at_once_and_trusted_when_it_is_heard() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1"]).await;
+    let first = chosen(&rig).await;
+    // A process of its own: its connection ends with it.
+    let line = rig.beat_on_a_line(&node(&first)).await;
+    assert_eq!(state(&rig, &first).await, "up");
+    drop(line);
+    for _ in 0..200 {
+        if state(&rig, &first).await == "suspect" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_ne!(chosen(&rig).await, first, "long before its silence would have told");
+    rig.up(&[&first]).await;
+    assert_eq!((state(&rig, &first).await.as_str(), chosen(&rig).await), ("up", first));
+}
