@@ -89,7 +89,7 @@ fn edges_that_are_cut_off_from_everybody_cost_no_segment() {
         for n in 0..12 {
             if n == 3 || n == 7 {
                 let serving = stage.edge_at(player.bases[0].as_str());
-                for other in ["viewer", "selector", "shield"] {
+                for other in ["viewer", "selector", "shield-1"] {
                     stage.cloud.part(serving, other);
                 }
                 lost.push(serving);

@@ -26,7 +26,7 @@ pub(super) fn on_stage<F: Future<Output = ()>>(
     additions: Additions,
     play: impl FnOnce(Stage) -> F + Send + 'static,
 ) {
-    let cloud = Cloud::of(&["viewer", "selector", "shield", EDGES[0], EDGES[1], EDGES[2], "far-viewer"]);
+    let cloud = Cloud::of(&["viewer", "selector", "shield-1", EDGES[0], EDGES[1], EDGES[2], "far-viewer"]);
     // A thread of its own: which host a thread is on is a property of the thread.
     let scenario = std::thread::spawn(move || {
         cloud.host("viewer").enter();
@@ -55,8 +55,9 @@ impl Stage {
         let text = settings::selector(&places("selector"), &place("selector"), &additions);
         let selector = role("selector", "selector", &text);
         let told = Some(selector.url.as_str());
-        let text = settings::origin("shield", &places("shield"), &place("shield"), told, &source, &additions);
-        let shield = role("origin", "shield", &text);
+        let text =
+            settings::origin("shield-1", &places("shield-1"), &place("shield-1"), told, &source, &additions);
+        let shield = role("origin", "shield-1", &text);
         let edge = |name: &&str| {
             let text = settings::edge(name, &places(name), &place(name), told, &shield.url, None, &additions);
             role("edge", name, &text)
