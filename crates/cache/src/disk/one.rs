@@ -171,7 +171,7 @@ impl Disk {
         let mut packs = Packs::new(&folder.root.join(PACKS), limit, pack::list(&folder.root.join(PACKS))?);
         replayed.dead.iter().for_each(|spot| packs.died(*spot));
         let budget = Budget::new(limit);
-        budget.force(replayed.used + packs.len() as u64 * packs.size());
+        budget.force(replayed.used + packs.bytes());
         budget.force(files::count_folders(&folder.root.join(OBJECTS)) * PAGE);
         let shared = Arc::new(Shared {
             number,

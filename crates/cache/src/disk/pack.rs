@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::budget::space;
 use super::files;
 
 /// Objects up to so many bytes are packed.
@@ -97,6 +98,9 @@ pub(super) struct Packs {
 
 struct Pack {
     number: u32,
+    /// What it takes, whatever the size of packs is now.
+    bytes: u64,
+    /// Where the next record goes.
     end: u64,
     dead: u64,
 }
@@ -107,7 +111,8 @@ impl Packs {
         let size = if limit < LEAST_DISK { 0 } else { (limit / 64).clamp(256 << 10, LARGEST) & !(ALIGN - 1) };
         let most = usize::try_from((limit / SHARE).checked_div(size).unwrap_or(0)).unwrap_or(2).max(2);
         known.sort_unstable();
-        let packs = known.into_iter().map(|(number, end)| Pack { number, end, dead: 0 }).collect();
+        let pack = |(number, end)| Pack { number, bytes: space(end), end, dead: 0 };
+        let packs = known.into_iter().map(pack).collect();
         Self { folder: folder.to_owned(), size, most, packs, current: None }
     }
 
@@ -116,13 +121,14 @@ impl Packs {
         self.size > 0 && bytes <= SMALL
     }
 
-    /// What a pack costs, bytes.
+    /// What a new pack costs, bytes.
     pub(super) fn size(&self) -> u64 {
-        self.size
+        space(self.size)
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.packs.len()
+    /// What all packs take, bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.packs.iter().map(|pack| pack.bytes).sum()
     }
 
     /// Whether `bytes` more need a new pack, and whether one has to go first.
@@ -148,7 +154,7 @@ impl Packs {
             let _ = files::remove(&path);
             return Err(error);
         }
-        self.packs.push_back(Pack { number, end: 0, dead: 0 });
+        self.packs.push_back(Pack { number, bytes: space(self.size), end: 0, dead: 0 });
         self.current = Some(file);
         Ok(())
     }
@@ -184,14 +190,16 @@ impl Packs {
     pub(super) fn victim(&self) -> Option<(u32, bool)> {
         let closed = self.packs.len().saturating_sub(usize::from(self.current.is_some()));
         let closed = || self.packs.iter().take(closed);
-        let dying = closed().filter(|pack| pack.dead * 2 > self.size).max_by_key(|pack| pack.dead);
+        let dying = closed().filter(|pack| pack.dead * 2 > pack.bytes).max_by_key(|pack| pack.dead);
         dying.map(|pack| (pack.number, true)).or_else(|| closed().next().map(|pack| (pack.number, false)))
     }
 
-    pub(super) fn remove(&mut self, number: u32) -> Result<()> {
+    /// Removes a pack; returns what it took, bytes.
+    pub(super) fn remove(&mut self, number: u32) -> Result<u64> {
         files::remove(&path(&self.folder, number))?;
+        let took = self.packs.iter().find(|pack| pack.number == number).map_or(0, |pack| pack.bytes);
         self.packs.retain(|pack| pack.number != number);
-        Ok(())
+        Ok(took)
     }
 }
 
@@ -355,6 +363,6 @@ mod tests {
         first[1].iter().for_each(|spot| packs.kill(*spot).unwrap());
         assert_eq!(packs.victim(), Some((first[1][0].pack, true)));
         packs.remove(first[1][0].pack).unwrap();
-        assert_eq!((packs.len(), list(folder.path()).unwrap().len()), (2, 2));
+        assert_eq!((packs.bytes(), list(folder.path()).unwrap().len()), (2 * packs.size(), 2));
     }
 }

@@ -31,12 +31,8 @@ pub(super) fn adopt(root: &Path, replayed: &mut Replayed) -> std::io::Result<u64
             let whole = header
                 .and_then(|header| header.restore())
                 .is_some_and(|generation| (generation.key.hash(), generation.id) == (record.name, record.id));
-            let newer = Finished::packed(record.id, spot);
-            let known = replayed.index.id(record.name);
-            // A record written again, with a header that a 304 renewed, stands behind the older one.
-            let later = known.is_none_or(|id| id < record.id) || known == Some(record.id) && adopted > 0;
-            if whole && later {
-                take(replayed, record.name, newer);
+            if whole && replayed.index.id(record.name).is_none_or(|other| other < record.id) {
+                take(replayed, record.name, Finished::packed(record.id, spot));
                 adopted += 1;
             }
         }

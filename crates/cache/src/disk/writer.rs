@@ -277,9 +277,8 @@ impl Writer {
             drop(index);
             self.lost(record.name, record.id)?;
         }
-        self.shared.packs.lock().remove(number)?;
-        let size = self.shared.packs.lock().size();
-        self.shared.budget.release(size);
+        let took = self.shared.packs.lock().remove(number)?;
+        self.shared.budget.release(took);
         Ok(kept)
     }
 
