@@ -45,7 +45,8 @@ pub(super) const DOORS: [Door; 20] = [
     door(&["hyper"], &["net", "bench"], &["crates/net/src", "bench/src"]),
     door(&["quinn", "h3", "h3-quinn"], &[], &[]),
     // What the system knows of a connection and no safe wrapper tells.
-    door(&["libc"], &["net"], &["crates/net/src/rtt"]),
+    // What rustix does not offer: TCP_INFO; datagrams by the batch.
+    door(&["libc"], &["net", "selector"], &["crates/net/src/rtt", "selector/src/answer/dns/batch"]),
     // The tier.
     // Of bench: what others' admission and eviction are worth beside ours.
     door(

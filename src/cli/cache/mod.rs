@@ -1,5 +1,9 @@
-//! `kromka cache …`: what a cache holds and how it is. `stats` asks a running node, or adds up a folder; `inspect`
-//! and `verify` read the folder of a node that is stopped.
+//! `kromka cache …`: what a cache holds and how it is.
+//!
+//! - `stats` asks a running node, or adds up a folder;
+//! - `inspect` and `verify` read the folder of a node that is stopped.
+//!
+//! It must not know how a folder is laid out: that is the cache's own.
 
 mod inspect;
 mod stats;
