@@ -6,7 +6,7 @@ use crate::reader::Table;
 use crate::service::read_services;
 use crate::{
     Access, AdminConfig, CacheConfig, Content, Limits, ListenConfig, LiveConfig, LogConfig, NodeConfig,
-    SelectorRef, ServiceConfig, SiblingsConfig, TlsConfig, UpstreamConfig,
+    ProbeConfig, SelectorRef, ServiceConfig, SiblingsConfig, TlsConfig, UpstreamConfig,
 };
 
 /// All settings of `kromka edge`.
@@ -32,6 +32,8 @@ pub struct EdgeConfig {
     pub live: LiveConfig,
     /// `[selector]`: to whom it reports.
     pub selector: SelectorRef,
+    /// `[probe]`: whether it measures the way to clients by itself.
+    pub probe: ProbeConfig,
     /// `[[service]]`: what it publishes, at least one.
     pub service: Vec<ServiceConfig>,
     /// File with a JWKS (RFC 7517) whose keys verify session tokens, for an edge without a selector. No
@@ -57,6 +59,7 @@ impl EdgeConfig {
             siblings: SiblingsConfig::read(root.table("siblings")),
             live: LiveConfig::read(root.table("live")),
             selector: SelectorRef::read(selector),
+            probe: ProbeConfig::read(root.table("probe")),
             keys: root.path("keys", None),
             service: read_services(&mut root, |table| ServiceConfig::read(table)),
             log: LogConfig::read(root.table("log")),

@@ -9,7 +9,7 @@ use kromka_cache::Tier;
 use kromka_config::EdgeConfig;
 use kromka_control::{Agent, AgentHandle, AgentOptions, NodeRole};
 use kromka_live::Live;
-use kromka_net::Listeners;
+use kromka_net::{Listeners, Prober};
 use kromka_telemetry::{DiskTime, Health, RateMeter, Registry};
 use url::Url;
 
@@ -79,7 +79,8 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
         signature,
     });
 
-    let distances = Distances::new(listeners.measure(), &registry);
+    let samples = listeners.measure();
+    let distances = Distances::new(Arc::clone(&samples), &registry);
     shields.siblings().call(&listeners.url);
     listeners.serve(&edge);
 
@@ -93,6 +94,10 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
         rates: RateMeter::default(),
         health: health.clone(),
         distances,
+        prober: config
+            .probe
+            .enabled
+            .then(|| Prober::start(config.probe.per_second, config.probe.port, samples)),
         disk_time: DiskTime::of(config.cache.disk.iter().map(|disk| disk.path.as_path())),
         egress_limit_bps: kromka_telemetry::egress_bps(config.node.egress_bps),
         inflight_limit: config.node.inflight,

@@ -1,11 +1,12 @@
 //! The edge as its agent sees it: what it reports, and what the feed may ask of it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use kromka_cache::{Key, Purge, Tier};
 use kromka_control::{CacheLoad, CellRtt, Errors, Load, Node, NodeState, PeerEdge, PurgeMode, PurgeOrder};
-use kromka_net::Traffic;
+use kromka_net::{Prober, Traffic};
 use kromka_telemetry::{DiskTime, Health, RateMeter, Rates, Reading};
 
 use crate::distances::Distances;
@@ -28,6 +29,8 @@ pub(crate) struct EdgeNode {
     pub(crate) rates: RateMeter,
     pub(crate) health: Health,
     pub(crate) distances: Distances,
+    /// Where this edge probes.
+    pub(crate) prober: Option<Prober>,
     pub(crate) disk_time: DiskTime,
     /// Bits per second this edge may send.
     pub(crate) egress_limit_bps: u64,
@@ -97,6 +100,16 @@ impl Node for EdgeNode {
 
     fn rtt(&self, from: u64, most: usize) -> (u64, Vec<CellRtt>) {
         self.distances.read(from, most, Instant::now())
+    }
+
+    fn probes(&self) -> bool {
+        self.prober.is_some()
+    }
+
+    fn probe(&self, clients: &[IpAddr]) {
+        if let Some(prober) = &self.prober {
+            prober.aim(clients);
+        }
     }
 
     fn keys(&self, jwks: &serde_json::Value) -> Result<(), String> {

@@ -9,6 +9,7 @@
 //! - `reloads` holds reloads of low-latency streams until there is news (`kromka_live`);
 //! - the tier (`kromka_cache`) answers, and fills from `shield`, the shields; `upcoming` has it fetch what the
 //!   viewer will ask for next, `siblings` spares the shields what an edge beside this one has;
+//! - `health` is an object of the edge's own, for whoever wants to know how it serves;
 //! - `tailor` makes a playlist one viewer's: `variants` cuts it to the plan, `pathways` writes the ways in that
 //!   it may take; `respond` and `cors` dress every answer; `error` alone picks
 //!   a status and finds words for what goes wrong.
@@ -23,6 +24,7 @@ mod assemble;
 mod cors;
 mod distances;
 mod error;
+mod health;
 mod heartbeat;
 mod keys;
 mod metrics;

@@ -18,6 +18,7 @@ use kromka_net::{Counted, Handler, Incoming, Peer};
 
 use crate::cors::Cors;
 use crate::error::Denied;
+use crate::health;
 use crate::keys::Keys;
 use crate::metrics::Meters;
 use crate::pathways::Pathways;
@@ -77,6 +78,9 @@ impl Handler for Edge {
         }
         let visit = Visit { request: &request, peer, now };
         let told = match &path {
+            _ if request.uri().path() == health::PATH && !self.services.all_web() => {
+                self.health(&visit).await
+            }
             Ok(path) => self.answer(&visit, path, service).await,
             Err(denied) => Err(denied.clone()),
         };

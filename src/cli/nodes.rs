@@ -132,7 +132,8 @@ fn table(nodes: &[NodeInfo]) -> Table {
             node.id.clone(),
             node.role.to_string(),
             node.site.clone(),
-            node.state.to_string(),
+            // Heard, and yet given no new viewers.
+            if node.ejected.is_some() { "ejected".to_owned() } else { node.state.to_string() },
             format!("{:.0} %", load.utilisation() * 100.0),
             bits(load.egress_bps),
             load.connections.to_string(),
@@ -174,6 +175,8 @@ mod tests {
             "version": "0.1.0", "heartbeat_age_ms": 250
         }))
         .unwrap();
+        let ejected = NodeInfo { ejected: Some("5 checks failed".into()), ..node.clone() };
+        assert!(table(&[ejected]).to_string().contains(" ejected "));
         let text = table(&[node]).to_string();
         let words: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
         let line = words.join(" ");

@@ -100,6 +100,7 @@ fn config(args: &Args, state: PathBuf) -> Result<EdgeConfig> {
         siblings: kromka_config::SiblingsConfig::default(),
         live: kromka_config::LiveConfig::default(),
         selector: kromka_config::SelectorRef::default(),
+        probe: kromka_config::ProbeConfig::default(),
         service: vec![service],
         keys: None,
         log: LogConfig::default(),

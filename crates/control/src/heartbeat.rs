@@ -73,6 +73,9 @@ pub struct Heartbeat {
     /// before, it skips.
     #[serde(default)]
     pub rtt_first: u64,
+    /// It measures the way to clients that it is told of, by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub probes: bool,
     /// The last heartbeat of an orderly stop: the node is down from now on.
     #[serde(default)]
     pub goodbye: bool,
@@ -85,6 +88,10 @@ pub struct HeartbeatAnswer {
     pub feed_head: u64,
     /// How often the selector wants heartbeats, milliseconds. The node keeps it within 100 ms..60 s.
     pub interval_ms: u64,
+    /// Clients that an edge which probes may measure the way to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub probe: Vec<IpAddr>,
     /// For an edge: a few others that a steering document cannot name for its viewers, because more than their
     /// host differs from its own. At most two, from other sites first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

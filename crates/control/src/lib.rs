@@ -6,7 +6,7 @@
 //!   prefix), [`prewarm`] and [`purge`] (work for the fleet), [`operations`] (how that work goes), [`nodes`]
 //!   (the fleet), [`zones`], [`costs`] and [`maintenance`] (what operators decide about routing), [`select`]
 //!   (which edge), [`explain`] and [`simulate`] (why, and what if). [`api`] is the typed client of these; [`validate`] finds
-//!   what is wrong in a request and says where.
+//!   what is wrong in a request and says where. Players tell what they measured by [`beacon`].
 //! - The selector tells its nodes through the [`feed`], a numbered log; nodes tell the selector through the
 //!   [`heartbeat`]: load, what has been applied, how jobs go.
 //! - [`agent`] is the node's side of both: it applies the feed in order and once, keeps the last good state on
@@ -19,6 +19,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod beacon;
 pub mod costs;
 mod endpoint;
 pub mod explain;
@@ -40,6 +41,7 @@ pub mod zones;
 
 pub use agent::{Agent, AgentError, AgentHandle, AgentOptions, Identity, Node};
 pub use api::{Api, ApiError};
+pub use beacon::{Beacon, BeaconError, BeaconFault, BeaconPlan, BeaconSample, BeaconTarget};
 pub use costs::CostTable;
 pub use explain::{ExplainAnswer, ExplainQuery, ExplainedEdge};
 pub use feed::{Feed, FeedEntry, FeedItem, FeedQuery, PurgeOrder, WarmOrder};

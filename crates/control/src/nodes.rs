@@ -79,6 +79,9 @@ pub struct NodeInfo {
     pub feed_seq: u64,
     /// The kromka version it runs.
     pub version: String,
+    /// Why it gets no new viewers although it is heard: it was seen to fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ejected: Option<String>,
     /// How old the last heartbeat is, milliseconds; absent when none came since the selector started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_age_ms: Option<u64>,

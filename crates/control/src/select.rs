@@ -34,6 +34,9 @@ pub struct SelectAnswer {
     pub edges: Vec<SelectedEdge>,
     /// Why this order, in a word.
     pub reason: String,
+    /// The selector hears less than half of the edges that it knows, and answers by what it knew last.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub degraded: bool,
 }
 
 /// One edge of the answer.

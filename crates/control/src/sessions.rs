@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::beacon::BeaconPlan;
 use crate::validate::{Check, FieldError};
 
 /// What a backend asks for one viewer.
@@ -59,6 +60,9 @@ pub struct SessionAnswer {
     pub route_url: String,
     /// The edge of `master_url`, by id.
     pub edge: String,
+    /// What the player is to measure once playback runs; only some sessions are asked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beacon: Option<BeaconPlan>,
     /// The multivariant playlist is refused after this.
     pub start_expires_at: DateTime<Utc>,
     /// Everything is refused after this.
@@ -113,6 +117,7 @@ mod tests {
             steering_url: None,
             route_url: "r".into(),
             edge: "e".into(),
+            beacon: None,
             start_expires_at: at,
             expires_at: at,
         };

@@ -10,7 +10,8 @@
 //! - `connection` runs hyper under the watch of `activity`, which knows when a client has been too slow;
 //! - `exchange` carries one request to the [`Handler`] and guards its answer: size limits, panics, bodies
 //!   that break;
-//! - [`RttLog`] gathers how far clients are, as the kernel measured it on their connections;
+//! - [`RttLog`] gathers how far clients are, as the kernel measured it on their connections; a [`Prober`]
+//!   asks where nobody has connected;
 //! - [`Counted`] counts a body on its way out; [`wordless`], [`explain`] and [`looped`] are what roles ask of
 //!   answers and requests;
 //! - [`Serving::drain`] ends it all without cutting anyone before the deadline.
@@ -36,6 +37,7 @@ mod handler;
 mod hops;
 mod listen;
 mod listeners;
+mod probe;
 mod problem;
 mod refuse;
 mod rtt;
@@ -55,6 +57,7 @@ pub use hops::looped;
 pub use hyper::body::Incoming;
 pub use listen::{Bound, bind};
 pub use listeners::Listeners;
+pub use probe::Prober;
 pub use problem::{Problem, explain, wordless};
 pub use rtt::{RttLog, RttSample};
 pub use serve::{ServerOptions, Serving, serve};

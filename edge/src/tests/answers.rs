@@ -181,3 +181,29 @@ async fn what_the_server_refuses_in_the_edges_place_may_be_read_by_any_page_too(
     assert_eq!(wide.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     assert_eq!(wide.header("access-control-allow-origin"), "*");
 }
+
+#[tokio::test]
+async fn everybody_may_ask_how_the_edge_serves_and_no_shield_is_needed_for_it() {
+    let (shield, serving) = TestShield::start(|_| status(StatusCode::SERVICE_UNAVAILABLE)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let disk = kromka_config::DiskConfig {
+        path: folder.path().join("cache"),
+        size: kromka_config::ByteSize::mib(64),
+        weight: 100,
+    };
+    let site = Site::start_with(&[&serving], |config| config.cache.disk = vec![disk]).await;
+    for label in ["miss", "hit"] {
+        let got = site.get("/~health?x=1").await;
+        assert_eq!((got.status, got.body.as_ref().unwrap().len()), (StatusCode::OK, 1024));
+        assert_eq!(got.header("server-timing"), format!("edge;desc=\"e1\", cache;desc=\"{label}\""));
+        assert_eq!(got.header("cache-control"), "no-store");
+        assert_eq!(
+            (got.header("timing-allow-origin"), got.header("access-control-allow-origin")),
+            ("*", "*")
+        );
+    }
+    assert_eq!(site.ask(Method::HEAD, "/~health", &[]).await.status, StatusCode::OK);
+    assert_eq!(site.ask(Method::POST, "/~health", &[]).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(site.get("/~health/x").await.status, StatusCode::FORBIDDEN, "nothing lies below it");
+    assert!(shield.seen().is_empty());
+}

@@ -22,7 +22,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use kromka_access::{Claims, Signer};
 use kromka_config::{
     AdminConfig, CacheConfig, EdgeConfig, Limits, ListenConfig, LiveConfig, LogConfig, NodeConfig,
-    SelectorRef, ServiceConfig, SiblingsConfig, TlsConfig, UpstreamConfig,
+    ProbeConfig, SelectorRef, ServiceConfig, SiblingsConfig, TlsConfig, UpstreamConfig,
 };
 use kromka_net::{BoxError, Client, ClientOptions, Handler, Incoming, Peer, ServerOptions, Serving};
 use parking_lot::Mutex;
@@ -160,6 +160,7 @@ impl Site {
             siblings: SiblingsConfig::default(),
             live: LiveConfig::default(),
             selector: SelectorRef::default(),
+            probe: ProbeConfig::default(),
             service: vec![ServiceConfig::new("default")],
             keys: Some(keys),
             log: LogConfig::default(),

@@ -84,6 +84,9 @@ async fn send<N: Node>(
     shared.status.raise_head(answer.feed_head);
     shared.node.peers(&answer.peers);
     shared.node.siblings(&answer.siblings);
+    if !answer.probe.is_empty() {
+        shared.node.probe(&answer.probe);
+    }
     Ok(answer)
 }
 
@@ -114,6 +117,7 @@ fn heartbeat<N: Node>(shared: &Context<N>, rtt_from: u64, goodbye: bool) -> Hear
         errors: shared.node.errors(),
         rtt,
         rtt_first,
+        probes: shared.node.probes(),
         goodbye,
     }
 }

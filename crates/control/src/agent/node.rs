@@ -1,6 +1,7 @@
 //! What a role must be able to do for its agent.
 
 use std::future::Future;
+use std::net::IpAddr;
 
 use crate::feed::PurgeOrder;
 use crate::heartbeat::{CacheLoad, CellRtt, Errors, Load, PeerEdge};
@@ -35,6 +36,14 @@ pub trait Node: Send + Sync + 'static {
     fn rtt(&self, from: u64, _most: usize) -> (u64, Vec<CellRtt>) {
         (from, Vec::new())
     }
+
+    /// Whether it measures the way to clients by itself.
+    fn probes(&self) -> bool {
+        false
+    }
+
+    /// Clients that the selector knows and nobody at this site has measured the way to; only for a node that probes.
+    fn probe(&self, _clients: &[IpAddr]) {}
 
     /// Replaces the keys that verify session tokens by this JWK Set.
     ///
