@@ -5,6 +5,7 @@
 //! - [`learner`], [`distance`]: measurements come in, an immutable table of round-trip times goes out.
 //! - [`assigned`]: viewers that were sent somewhere and that no report shows yet.
 //! - [`zones`]: what operators decide by prefix. [`settings`]: the constants.
+//! - [`outlier`]: who is seen to fail or crawl, and is held back for a while.
 //! - [`snapshot`], [`standing`]: all that is known at one instant, immutable, and who of it may take viewers.
 //! - [`score`], [`rendezvous`]: the price of congestion; hashing that keeps a title on few nodes.
 //! - [`choice`]: [`decide`], the two stages (site, then node) that put the parts together.
@@ -28,6 +29,7 @@ pub mod explore;
 pub mod forecast;
 pub mod keep;
 pub mod learner;
+pub mod outlier;
 pub mod ranking;
 pub mod rendezvous;
 pub mod score;

@@ -1,0 +1,495 @@
+//! Outliers: edges that fail or crawl where their peers do not, whatever they say of themselves.
+//!
+//! Three observers tell: clients (errors and how long the edge took), the edge itself (requests and failures on its
+//! heartbeats), and this selector's own checks of a real object. None is believed blindly. What most of the fleet
+//! shows at the same time is the source's or the observer's fault and condemns nobody; a few failures must come from
+//! several networks; a share must lie above its bound by more than chance (Wilson's interval).
+//!
+//! An edge that is found out gets no new viewers for a while ([`HOLD_MS`]), longer each time, and comes back through slow
+//! start. At most a third of the fleet's capacity is held back, or one edge if that is more; the worst first.
+//!
+//! - [`evidence`]: what was seen of one edge lately, bounded.
+//! - [`Outliers`]: who is held back, and until when.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use super::Cell;
+
+mod evidence;
+#[cfg(test)]
+mod tests;
+
+use evidence::Evidence;
+
+/// How long an edge is usually held back the first time, in milliseconds; the n-th time n times as long.
+pub const HOLD_MS: u64 = 30_000;
+/// Most times that this is counted.
+const TIMES_MAX: u32 = 10;
+/// A sound stretch of this length, in milliseconds, takes one time off the count.
+const FORGIVEN_MS: u64 = 600_000;
+/// Share of the fleet's capacity that may be held back.
+const HELD_MAX: f64 = 1.0 / 3.0;
+
+/// Failures within the window that condemn where peers have none,
+const FAILURES: f64 = 5.0;
+/// and the networks that they must come from.
+const NETWORKS: usize = 3;
+/// How many standard deviations above what its peers would have.
+const DEVIATIONS: f64 = 5.0;
+
+/// Share of failures that is too much,
+const RATIO: f64 = 0.05;
+/// of at least so many answers,
+const SAMPLES: u64 = 50;
+/// with this confidence (standard deviations),
+const CONFIDENCE: f64 = 4.0;
+/// and how many times the share of its peers it must be.
+const WORSE: f64 = 3.0;
+
+/// How long checks must fail without one that passes, in milliseconds, before an edge counts as failing: a blip of the
+/// path is no fault of the edge;
+const FAILING_MS: u64 = 2_000;
+/// or how many times they must begin to fail anew,
+const RELAPSES: usize = 3;
+/// over at least this time in milliseconds.
+const RELAPSING_MS: u64 = 3_000;
+/// The share of failures of the usual edge past which a failed check is the source's fault.
+const SOURCE_FAILS: f64 = 0.01;
+
+/// How many times its peers' service time is too slow,
+const SLOW: f64 = 10.0;
+/// how many times where the edge says that it has nothing to do,
+const SLOW_IDLE: f64 = 5.0;
+/// the load up to which it says so, and the one past which slowness is known overload, which has its price,
+const IDLE: f64 = 0.5;
+const BUSY: f64 = 0.9;
+/// the service time in milliseconds below which nothing is slow,
+const SERVICE_FLOOR_MS: f64 = 5.0;
+/// and the measurements that it takes.
+const SERVED: usize = 5;
+
+/// What a check of an edge showed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Check {
+    /// The object came, after so many milliseconds.
+    Passed {
+        /// From the request to the last byte, the way there and back included.
+        ms: f64,
+    },
+    /// Another status, a timeout, a broken body, no connection.
+    Failed,
+}
+
+/// What a client showed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Seen {
+    /// It got what it asked for; the edge took so many milliseconds, without the way there and back.
+    Served {
+        /// Milliseconds.
+        ms: f64,
+    },
+    /// It did not.
+    Failed,
+}
+
+/// An edge of the fleet at one instant.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// Its name.
+    pub id: Arc<str>,
+    /// Its capacity, in any unit common to all.
+    pub capacity: f64,
+    /// How busy it says it is, 0..1 and above.
+    pub reported: f64,
+    /// It is heard and takes viewers: only such edges are judged and compared with.
+    pub live: bool,
+}
+
+/// Why an edge is held back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Why {
+    /// Clients of several networks report failures.
+    Clients {
+        /// Within ten seconds.
+        failures: u32,
+    },
+    /// Too large a share of its answers are failures.
+    Ratio {
+        /// The share, 0..1.
+        share: f64,
+    },
+    /// It fails this selector's checks.
+    Checks {
+        /// Within ten seconds.
+        failed: u32,
+    },
+    /// It is much slower than its peers.
+    Slow {
+        /// Its service time in milliseconds.
+        ms: f64,
+        /// That of its peers.
+        peers_ms: f64,
+    },
+    /// The same, and it says that it is idle.
+    Lying {
+        /// Its service time in milliseconds.
+        ms: f64,
+        /// How busy it says it is.
+        reported: f64,
+    },
+}
+
+impl Why {
+    /// A word for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::Clients { .. } => "clients",
+            Why::Ratio { .. } => "ratio",
+            Why::Checks { .. } => "checks",
+            Why::Slow { .. } => "slow",
+            Why::Lying { .. } => "lying",
+        }
+    }
+
+    /// All words.
+    pub const WORDS: [&'static str; 5] = ["clients", "ratio", "checks", "slow", "lying"];
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Clients { failures } => write!(f, "clients of several networks report {failures} failures"),
+            Why::Ratio { share } => write!(f, "{:.0} % of its answers are failures", share * 100.0),
+            Why::Checks { failed } => write!(f, "{failed} checks failed within ten seconds"),
+            Why::Slow { ms, peers_ms } => write!(f, "takes {ms:.0} ms where its peers take {peers_ms:.0} ms"),
+            Why::Lying { ms, reported } => {
+                write!(f, "says it is {:.0} % busy, and takes {ms:.0} ms", reported * 100.0)
+            }
+        }
+    }
+}
+
+/// An edge that is held back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Held {
+    /// Why.
+    pub why: Why,
+    /// Since when, in milliseconds of the caller's clock.
+    pub since_ms: u64,
+    /// Until when at least.
+    pub until_ms: u64,
+    /// The how-manieth time.
+    pub times: u32,
+}
+
+/// What [`Outliers::judge`] changed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// The edge gets no new viewers from now on.
+    Ejected(Arc<str>, Held),
+    /// It gets some again.
+    Returned(Arc<str>),
+}
+
+/// Who is held back.
+#[derive(Debug)]
+pub struct Outliers {
+    edges: BTreeMap<Arc<str>, Watched>,
+    hold_ms: u64,
+}
+
+impl Default for Outliers {
+    fn default() -> Outliers {
+        Outliers::new(HOLD_MS)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Watched {
+    evidence: Evidence,
+    held: Option<Held>,
+    times: u32,
+    /// When it last came back, or one time was taken off.
+    sound_since_ms: u64,
+}
+
+/// A suspicion, with how bad it is: 1 is the bound itself.
+#[derive(Clone, Copy, Debug)]
+struct Charge {
+    why: Why,
+    weight: f64,
+}
+
+impl Outliers {
+    /// Nobody is held back yet; whoever will be is for `hold_ms` the first time.
+    pub fn new(hold_ms: u64) -> Outliers {
+        Outliers { edges: BTreeMap::new(), hold_ms }
+    }
+
+    /// A client in `cell` tells of the edge. What is told of edges that [`judge`](Self::judge) does not know is left
+    /// out.
+    pub fn client(&mut self, edge: &str, cell: Cell, seen: Seen, now_ms: u64) {
+        if let Some(watched) = self.edges.get_mut(edge) {
+            watched.evidence.client(cell, seen, now_ms);
+        }
+    }
+
+    /// The edge tells of itself: so many more requests answered since the last time, and of these failed.
+    pub fn report(&mut self, edge: &str, requests: u64, failures: u64, now_ms: u64) {
+        if let Some(watched) = self.edges.get_mut(edge) {
+            watched.evidence.report(requests, failures, now_ms);
+        }
+    }
+
+    /// A check has ended.
+    pub fn check(&mut self, edge: &str, check: Check, now_ms: u64) {
+        if let Some(watched) = self.edges.get_mut(edge) {
+            watched.evidence.check(check, now_ms);
+        }
+    }
+
+    /// Whether a check has just failed or was slow, so that the next should come soon.
+    pub fn suspicious(&self, edge: &str, now_ms: u64) -> bool {
+        self.edges.get(edge).is_some_and(|watched| watched.evidence.suspicious(now_ms))
+    }
+
+    /// The edge, if it is held back.
+    pub fn held(&self, edge: &str) -> Option<Held> {
+        self.edges.get(edge).and_then(|watched| watched.held)
+    }
+
+    /// How many are held back.
+    pub fn count(&self) -> usize {
+        self.edges.values().filter(|watched| watched.held.is_some()).count()
+    }
+
+    /// Judges the fleet as it is at `now_ms`. Edges that are not in it are forgotten.
+    pub fn judge(&mut self, fleet: &[Member], now_ms: u64) -> Vec<Change> {
+        self.know(fleet, now_ms);
+        let mut changes = Vec::new();
+        let charges = self.charges(fleet);
+        for (member, charge) in fleet.iter().zip(&charges) {
+            let Some(watched) = self.edges.get_mut(&member.id) else { continue };
+            if watched.ends(charge.is_some() && member.live, self.hold_ms, now_ms) {
+                changes.push(Change::Returned(Arc::clone(&member.id)));
+            }
+        }
+        let mut charged: Vec<(&Member, Charge)> =
+            fleet.iter().zip(charges).filter_map(|(member, charge)| Some((member, charge?))).collect();
+        charged.sort_by(|a, b| b.1.weight.total_cmp(&a.1.weight).then_with(|| a.0.id.cmp(&b.0.id)));
+        let live = || fleet.iter().filter(|member| member.live);
+        let capacity: f64 = live().map(|member| member.capacity.max(0.0)).sum();
+        let held = |edges: &BTreeMap<Arc<str>, Watched>, member: &&Member| {
+            edges.get(&member.id).is_some_and(|watched| watched.held.is_some())
+        };
+        for (member, charge) in charged {
+            let (mut count, mut share, mut left) = (0usize, member.capacity.max(0.0), 0usize);
+            for other in live().filter(|other| other.id != member.id) {
+                if held(&self.edges, &other) {
+                    count += 1;
+                    share += other.capacity.max(0.0);
+                } else {
+                    left += 1;
+                }
+            }
+            // One may always go, as long as another is left.
+            if left == 0 || count > 0 && share > capacity * HELD_MAX {
+                continue;
+            }
+            if let Some(watched) = self.edges.get_mut(&member.id).filter(|watched| watched.held.is_none()) {
+                let held = watched.hold(charge.why, self.hold_ms, now_ms);
+                changes.push(Change::Ejected(Arc::clone(&member.id), held));
+            }
+        }
+        changes
+    }
+
+    fn know(&mut self, fleet: &[Member], now_ms: u64) {
+        if self.edges.len() > fleet.len() {
+            let names: std::collections::BTreeSet<&str> = fleet.iter().map(|member| &*member.id).collect();
+            self.edges.retain(|id, _| names.contains(&**id));
+        }
+        for member in fleet {
+            let watched = match self.edges.get_mut(&member.id) {
+                Some(watched) => watched,
+                None => {
+                    let new = Watched { sound_since_ms: now_ms, ..Watched::default() };
+                    self.edges.entry(Arc::clone(&member.id)).or_insert(new)
+                }
+            };
+            watched.evidence.age(now_ms);
+            if member.reported >= BUSY {
+                watched.evidence.busy(now_ms);
+            }
+        }
+    }
+
+    /// What speaks against each edge, in the order of the fleet.
+    fn charges(&self, fleet: &[Member]) -> Vec<Option<Charge>> {
+        let Some(looks) = self.looks(fleet) else { return vec![None; fleet.len()] };
+        let peers = Peers::of(&looks);
+        looks.iter().map(|look| look.as_ref().and_then(|look| peers.charge(look))).collect()
+    }
+
+    /// What there is of each live edge; nothing at all where no two can be compared.
+    fn looks<'a>(&'a self, fleet: &'a [Member]) -> Option<Vec<Option<Look<'a>>>> {
+        let look = |member: &'a Member| {
+            let watched = self.edges.get(&member.id).filter(|_| member.live)?;
+            let load = member.capacity.max(0.0) * if member.reported > 0.0 { member.reported } else { 0.0 };
+            Some(Look { evidence: &watched.evidence, reported: member.reported, load })
+        };
+        let looks: Vec<_> = fleet.iter().map(look).collect();
+        (looks.iter().flatten().count() >= 2).then_some(looks)
+    }
+}
+
+impl Watched {
+    fn hold(&mut self, why: Why, hold_ms: u64, now_ms: u64) -> Held {
+        self.times = (self.times + 1).min(TIMES_MAX);
+        let until_ms = now_ms + hold_ms * u64::from(self.times);
+        let held = Held { why, since_ms: now_ms, until_ms, times: self.times };
+        self.held = Some(held);
+        held
+    }
+
+    /// Ends the hold when its time is over and nothing new speaks against the edge; true when it has ended.
+    fn ends(&mut self, charged: bool, hold_ms: u64, now_ms: u64) -> bool {
+        match &mut self.held {
+            Some(held) if held.until_ms > now_ms => false,
+            // It still fails: once more, without letting viewers find out.
+            Some(held) if charged => {
+                self.times = (self.times + 1).min(TIMES_MAX);
+                *held =
+                    Held { until_ms: now_ms + hold_ms * u64::from(self.times), times: self.times, ..*held };
+                false
+            }
+            Some(_) => {
+                self.held = None;
+                self.sound_since_ms = now_ms;
+                true
+            }
+            None => {
+                if self.times > 0 && now_ms.saturating_sub(self.sound_since_ms) >= FORGIVEN_MS {
+                    self.times -= 1;
+                    self.sound_since_ms = now_ms;
+                }
+                false
+            }
+        }
+    }
+}
+
+/// One live edge under comparison.
+struct Look<'a> {
+    evidence: &'a Evidence,
+    reported: f64,
+    load: f64,
+}
+
+/// What the fleet as a whole shows.
+struct Peers {
+    live: usize,
+    /// How many fail the selector's checks.
+    failing: usize,
+    /// Sum of clients' failures, and of loads.
+    failures: f64,
+    load: f64,
+    /// Shares of failures, ascending, of those with enough answers.
+    shares: Vec<f64>,
+    /// Service times in milliseconds, ascending.
+    service: Vec<f64>,
+}
+
+impl Peers {
+    fn of(looks: &[Option<Look<'_>>]) -> Peers {
+        let looks = || looks.iter().flatten();
+        let sorted = |values: Vec<f64>| {
+            let mut values = values;
+            values.sort_by(f64::total_cmp);
+            values
+        };
+        Peers {
+            live: looks().count(),
+            failing: looks().filter(|look| look.evidence.spells().failed > 0).count(),
+            failures: looks().map(|look| look.evidence.failures().0).sum(),
+            load: looks().map(|look| look.load).sum(),
+            shares: sorted(
+                looks().filter_map(|look| look.evidence.share(SAMPLES)).map(|(share, _)| share).collect(),
+            ),
+            service: sorted(looks().filter_map(|look| look.evidence.service_ms(SERVED)).collect()),
+        }
+    }
+
+    /// The worst that speaks against an edge.
+    fn charge(&self, look: &Look<'_>) -> Option<Charge> {
+        let charges =
+            [self.clients(look), self.ratio(look), self.checks(look), self.slow(look)].into_iter().flatten();
+        charges.max_by(|a, b| a.weight.total_cmp(&b.weight))
+    }
+
+    fn clients(&self, look: &Look<'_>) -> Option<Charge> {
+        let (failures, networks) = look.evidence.failures();
+        // What its peers' failures let expect of an edge with its load.
+        let load = self.load - look.load;
+        let others = self.failures - failures;
+        let expected = match load > 0.0 {
+            true => others * look.load / load,
+            false => others / (self.live - 1).max(1) as f64,
+        };
+        let bound = FAILURES + expected + DEVIATIONS * expected.sqrt();
+        (networks >= NETWORKS && failures >= bound)
+            .then_some(Charge { why: Why::Clients { failures: failures as u32 }, weight: failures / bound })
+    }
+
+    fn ratio(&self, look: &Look<'_>) -> Option<Charge> {
+        let (share, answers) = look.evidence.share(SAMPLES)?;
+        let usual = median_without(&self.shares, share).unwrap_or(0.0);
+        let bound = RATIO.max(WORSE * usual);
+        let least = least_share(share, answers as f64);
+        (least > bound).then_some(Charge { why: Why::Ratio { share }, weight: least / bound })
+    }
+
+    fn checks(&self, look: &Look<'_>) -> Option<Charge> {
+        let spells = look.evidence.spells();
+        let failing = spells.longest_ms >= FAILING_MS;
+        let relapsing = spells.count >= RELAPSES && spells.span_ms >= RELAPSING_MS;
+        // Where half of the others fail as well, it is this selector that cannot see, or the source.
+        let others = self.failing - usize::from(spells.failed > 0);
+        let blind = others > 0 && others * 2 >= self.live - 1;
+        let source = self.shares.get(self.shares.len() / 2).is_some_and(|usual| *usual > SOURCE_FAILS);
+        (failing || relapsing && !source).then_some(())?;
+        let failed = spells.failed as u32;
+        (!blind).then_some(Charge { why: Why::Checks { failed }, weight: f64::from(failed) / 3.0 })
+    }
+
+    fn slow(&self, look: &Look<'_>) -> Option<Charge> {
+        let ms = look.evidence.service_ms(SERVED).filter(|_| !look.evidence.was_busy())?;
+        let peers_ms = median_without(&self.service, ms)?.max(SERVICE_FLOOR_MS);
+        let times = ms / peers_ms;
+        match look.reported {
+            reported if reported < IDLE && times > SLOW_IDLE => {
+                Some(Charge { why: Why::Lying { ms, reported }, weight: times / SLOW_IDLE })
+            }
+            reported if reported < BUSY && times > SLOW => {
+                Some(Charge { why: Why::Slow { ms, peers_ms }, weight: times / SLOW })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The median of ascending values, one equal to `own` left out.
+fn median_without(values: &[f64], own: f64) -> Option<f64> {
+    let at = values.iter().position(|value| *value == own).unwrap_or(values.len());
+    let left = values.len() - usize::from(at < values.len());
+    let middle = left.checked_sub(1)? / 2;
+    values.get(if middle >= at { middle + 1 } else { middle }).copied()
+}
+
+/// The lower end of Wilson's interval for a share of `answers` seen.
+fn least_share(share: f64, answers: f64) -> f64 {
+    let z2 = CONFIDENCE * CONFIDENCE;
+    let middle = share + z2 / (2.0 * answers);
+    let spread = CONFIDENCE * ((share * (1.0 - share) + z2 / (4.0 * answers)) / answers).sqrt();
+    (middle - spread) / (1.0 + z2 / answers)
+}

@@ -1,0 +1,211 @@
+//! What was seen of one edge within the last ten seconds, in bounded room.
+
+use std::collections::VecDeque;
+
+use super::{Check, Seen};
+use crate::rank::Cell;
+
+/// How far back evidence reaches, in milliseconds.
+const WINDOW_MS: u64 = 10_000;
+/// Steps of a second for which answers are counted: longer than checks are remembered, so that what the source did
+/// wrong is still known when a check that it failed is judged.
+const STEPS: usize = 12;
+/// Length of a step, in milliseconds.
+const STEP_MS: u64 = 1_000;
+/// Networks whose failures are told apart; what comes from more of them counts as from these.
+const NETWORKS_MAX: usize = 32;
+/// Failures of one network that count: a single broken network must not look like a broken edge.
+const PER_NETWORK: u32 = 4;
+/// Checks kept: as many as come in the window when they come fast.
+const CHECKS: usize = 48;
+/// Measurements kept of how long the edge takes.
+const KEPT: usize = 7;
+/// How long checks go on fast after one that failed, in milliseconds.
+const SUSPICION_MS: u64 = 3_000;
+/// By how much the best time of a check is forgotten with each check: routes change.
+const FORGOTTEN: f64 = 1.000_2;
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    /// Answers and failures, step by step.
+    answers: [Step; STEPS],
+    /// Failures that clients report, by network.
+    networks: Vec<Network>,
+    /// Of the last checks.
+    checks: VecDeque<(u64, Check)>,
+    /// Milliseconds that checks and clients found the edge to take, without the way.
+    served: VecDeque<(u64, f64)>,
+    /// The best time of a check so far: the way there and back, and hardly more.
+    best_ms: f64,
+    /// A check has passed at least once: until then it is not known that this selector can reach the edge.
+    reached: bool,
+    /// Until when what was measured may stem from a time of known overload.
+    busy_until_ms: u64,
+    was_busy: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Step {
+    number: u64,
+    answers: u64,
+    failures: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    cell: Cell,
+    failures: u32,
+    last_ms: u64,
+}
+
+/// Checks that failed: a spell is a row of them without one between that passed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spells {
+    /// How many spells.
+    pub(super) count: usize,
+    /// How many checks failed in all.
+    pub(super) failed: usize,
+    /// The longest spell, in milliseconds from its first failure to its last.
+    pub(super) longest_ms: u64,
+    /// From the first failure of all to the last.
+    pub(super) span_ms: u64,
+}
+
+impl Evidence {
+    pub(super) fn client(&mut self, cell: Cell, seen: Seen, now_ms: u64) {
+        match seen {
+            Seen::Served { ms } => {
+                self.count(1, 0, now_ms);
+                self.serve(ms, now_ms);
+            }
+            Seen::Failed => {
+                let full = self.networks.len() >= NETWORKS_MAX;
+                match self.networks.iter_mut().find(|network| network.cell == cell) {
+                    Some(network) => {
+                        network.failures = (network.failures + 1).min(PER_NETWORK);
+                        network.last_ms = now_ms;
+                    }
+                    None if !full => self.networks.push(Network { cell, failures: 1, last_ms: now_ms }),
+                    None => {}
+                }
+            }
+        }
+    }
+
+    pub(super) fn report(&mut self, requests: u64, failures: u64, now_ms: u64) {
+        self.count(requests.max(failures), failures, now_ms);
+    }
+
+    pub(super) fn check(&mut self, check: Check, now_ms: u64) {
+        if let Check::Passed { ms } = check
+            && ms.is_finite()
+        {
+            self.reached = true;
+            self.best_ms = if self.best_ms > 0.0 { ms.min(self.best_ms * FORGOTTEN) } else { ms };
+            self.serve(ms - self.best_ms, now_ms);
+        }
+        if self.reached {
+            push(&mut self.checks, (now_ms, check), CHECKS);
+        }
+    }
+
+    /// The edge says that it is overloaded.
+    pub(super) fn busy(&mut self, now_ms: u64) {
+        self.busy_until_ms = now_ms + WINDOW_MS;
+        self.was_busy = true;
+    }
+
+    /// Whether it has said so within the window.
+    pub(super) fn was_busy(&self) -> bool {
+        self.was_busy
+    }
+
+    /// Lets go of what is too old.
+    pub(super) fn age(&mut self, now_ms: u64) {
+        self.was_busy = self.busy_until_ms > now_ms;
+        let recent = |at: u64| now_ms.saturating_sub(at) <= WINDOW_MS;
+        self.networks.retain(|network| recent(network.last_ms));
+        self.checks.retain(|(at, _)| recent(*at));
+        self.served.retain(|(at, _)| recent(*at));
+        let oldest = (now_ms / STEP_MS).saturating_sub(STEPS as u64 - 1);
+        for step in self.answers.iter_mut().filter(|step| step.number < oldest) {
+            *step = Step::default();
+        }
+    }
+
+    /// Failures that clients report, and from how many networks.
+    pub(super) fn failures(&self) -> (f64, usize) {
+        let failures: u32 = self.networks.iter().map(|network| network.failures).sum();
+        (f64::from(failures), self.networks.len())
+    }
+
+    /// The share of failures and the number of answers, if there are that many.
+    pub(super) fn share(&self, least: u64) -> Option<(f64, u64)> {
+        let answers: u64 = self.answers.iter().map(|step| step.answers).sum();
+        let failures: u64 = self.answers.iter().map(|step| step.failures).sum();
+        (answers >= least).then(|| (failures as f64 / answers as f64, answers))
+    }
+
+    /// How checks failed.
+    pub(super) fn spells(&self) -> Spells {
+        let mut spells = Spells::default();
+        let (mut began, mut first) = (None, None);
+        for (at, check) in &self.checks {
+            match check {
+                Check::Passed { .. } => began = None,
+                Check::Failed => {
+                    spells.failed += 1;
+                    if began.is_none() {
+                        spells.count += 1;
+                    }
+                    let began = *began.get_or_insert(*at);
+                    spells.longest_ms = spells.longest_ms.max(at - began);
+                    spells.span_ms = at - *first.get_or_insert(*at);
+                }
+            }
+        }
+        spells
+    }
+
+    /// The median time that the edge takes, if there are that many measurements.
+    pub(super) fn service_ms(&self, least: usize) -> Option<f64> {
+        if self.served.len() < least {
+            return None;
+        }
+        let mut times: Vec<f64> = self.served.iter().map(|(_, ms)| *ms).collect();
+        times.sort_by(f64::total_cmp);
+        times.get(times.len() / 2).copied()
+    }
+
+    pub(super) fn suspicious(&self, now_ms: u64) -> bool {
+        let fresh = self
+            .checks
+            .iter()
+            .any(|(at, check)| *check == Check::Failed && now_ms.saturating_sub(*at) <= SUSPICION_MS);
+        fresh || self.served.back().is_some_and(|(_, ms)| *ms > 5.0 * super::SERVICE_FLOOR_MS)
+    }
+
+    fn count(&mut self, answers: u64, failures: u64, now_ms: u64) {
+        let number = now_ms / STEP_MS;
+        let step = &mut self.answers[number as usize % STEPS];
+        if step.number != number {
+            *step = Step { number, ..Step::default() };
+        }
+        step.answers += answers;
+        step.failures += failures;
+    }
+
+    fn serve(&mut self, ms: f64, now_ms: u64) {
+        if ms.is_finite() {
+            push(&mut self.served, (now_ms, ms.max(0.0)), KEPT);
+        }
+    }
+}
+
+fn push<T>(kept: &mut VecDeque<T>, new: T, most: usize) {
+    if kept.len() >= most {
+        kept.pop_front();
+    }
+    kept.push_back(new);
+}

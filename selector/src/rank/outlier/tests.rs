@@ -1,0 +1,391 @@
+//! What condemns an edge and what does not: each rule alone, random evidence, and a whole day of a noisy fleet.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Numbers that look random and are the same each time (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn chance(&mut self, odds: f64) -> bool {
+        self.roll() < odds
+    }
+
+    /// How many of so many happen, roughly.
+    fn of(&mut self, count: f64, odds: f64) -> u64 {
+        let mean = count * odds;
+        let noise = (self.roll() + self.roll() + self.roll() - 1.5) * 2.0 * mean.sqrt();
+        (mean + noise + self.roll()).max(0.0) as u64
+    }
+}
+
+fn cell(n: u64) -> Cell {
+    Cell::of(std::net::Ipv4Addr::from((10 << 24) | ((n as u32 & 0xffff) << 8)).into())
+}
+
+fn member(n: usize, reported: f64) -> Member {
+    Member { id: format!("e{n}").into(), capacity: 1.0, reported, live: true }
+}
+
+fn fleet(count: usize) -> Vec<Member> {
+    (0..count).map(|n| member(n, 0.5)).collect()
+}
+
+fn known(fleet: &[Member]) -> Outliers {
+    let mut outliers = Outliers::default();
+    assert_eq!(outliers.judge(fleet, 0), []);
+    outliers
+}
+
+fn ejected(changes: &[Change]) -> Vec<(&str, &'static str)> {
+    let one = |change| match change {
+        &Change::Ejected(ref id, held) => Some((&**id, Held::why(&held).as_str())),
+        Change::Returned(_) => None,
+    };
+    changes.iter().filter_map(one).collect()
+}
+
+impl Held {
+    fn why(&self) -> Why {
+        self.why
+    }
+}
+
+#[test]
+fn five_failures_of_three_networks_condemn_and_many_of_one_do_not() {
+    let fleet = fleet(4);
+    let mut outliers = known(&fleet);
+    for n in 0..200 {
+        outliers.client("e1", cell(n % 2), Seen::Failed, 1_000 + n);
+    }
+    assert_eq!(outliers.judge(&fleet, 2_000), [], "two networks may both be broken");
+    outliers.client("e1", cell(7), Seen::Failed, 2_100);
+    assert_eq!(ejected(&outliers.judge(&fleet, 2_200)), [("e1", "clients")]);
+    // What is older than ten seconds has gone.
+    let mut outliers = known(&fleet);
+    for n in 0..5 {
+        outliers.client("e1", cell(n), Seen::Failed, n * 4_000);
+    }
+    assert_eq!(outliers.judge(&fleet, 16_000), []);
+}
+
+#[test]
+fn what_all_show_is_not_the_edges_fault() {
+    let fleet = fleet(4);
+    let mut outliers = known(&fleet);
+    for now in (1_000..9_000).step_by(500) {
+        for n in 0..4u64 {
+            let id = format!("e{n}");
+            outliers.report(&id, 100, 30, now);
+            outliers.check(&id, if now < 2_000 { Check::Passed { ms: 5.0 } } else { Check::Failed }, now);
+            outliers.client(&id, cell(now / 500 + n), Seen::Failed, now);
+        }
+        assert_eq!(outliers.judge(&fleet, now), []);
+    }
+}
+
+#[test]
+fn a_share_condemns_when_it_is_more_than_chance() {
+    let fleet = fleet(3);
+    for (answers, failures, condemned) in [
+        (49, 40, false),
+        (50, 3, false),
+        (50, 15, true),
+        (2_000, 110, false),
+        (2_000, 160, true),
+        (50, 0, false),
+    ] {
+        let mut outliers = known(&fleet);
+        outliers.report("e2", answers, failures, 1_000);
+        let found = ejected(&outliers.judge(&fleet, 1_500)) == [("e2", "ratio")];
+        assert_eq!(found, condemned, "{failures} of {answers}");
+    }
+}
+
+#[test]
+fn checks_condemn_when_failures_last_and_the_edge_was_reached_before() {
+    let fleet = fleet(3);
+    let mut outliers = known(&fleet);
+    for now in [1_000, 2_000, 3_000, 4_000] {
+        outliers.check("e0", Check::Failed, now);
+        assert_eq!(outliers.judge(&fleet, now), [], "never reached from here: no fault of the edge");
+    }
+    outliers.check("e0", Check::Passed { ms: 3.0 }, 5_000);
+    outliers.check("e0", Check::Failed, 6_000);
+    assert!(outliers.suspicious("e0", 6_100) && !outliers.suspicious("e1", 6_100));
+    for now in [6_300, 6_600, 6_900] {
+        outliers.check("e0", Check::Failed, now);
+        assert_eq!(outliers.judge(&fleet, now), [], "a blip");
+    }
+    outliers.check("e0", Check::Failed, 8_000);
+    assert_eq!(ejected(&outliers.judge(&fleet, 8_000)), [("e0", "checks")]);
+}
+
+#[test]
+fn slowness_condemns_the_idle_and_the_liar_and_leaves_overload_to_its_price() {
+    for (reported, ms, word) in
+        [(0.6, 130.0, "slow"), (0.1, 130.0, "lying"), (0.95, 500.0, ""), (0.6, 45.0, "")]
+    {
+        let mut fleet = fleet(3);
+        fleet[0].reported = reported;
+        let mut outliers = known(&fleet);
+        for now in (1_000..6_000).step_by(500) {
+            for id in ["e0", "e1", "e2"] {
+                let slow = if id == "e0" && now > 3_000 { ms } else { 0.0 };
+                outliers.check(id, Check::Passed { ms: 20.0 + slow }, now);
+            }
+        }
+        let changes = outliers.judge(&fleet, 6_000);
+        let found = ejected(&changes).first().map_or("", |(_, word)| word);
+        assert_eq!(found, word, "{reported} {ms}");
+    }
+}
+
+#[test]
+fn it_is_held_longer_each_time_returns_alone_and_is_forgiven() {
+    let fleet = fleet(4);
+    let mut outliers = known(&fleet);
+    let mut now = 1_000;
+    for times in 1..=3 {
+        for n in 0..5 {
+            outliers.client("e1", cell(n), Seen::Failed, now);
+        }
+        assert_eq!(ejected(&outliers.judge(&fleet, now)), [("e1", "clients")]);
+        let held = outliers.held("e1").unwrap();
+        assert_eq!((held.times, held.until_ms), (times, now + HOLD_MS * u64::from(times)));
+        assert_eq!(outliers.judge(&fleet, held.until_ms - 1), []);
+        assert_eq!(outliers.judge(&fleet, held.until_ms), [Change::Returned("e1".into())]);
+        now = held.until_ms + 1_000;
+    }
+    for minute in 0..60 {
+        outliers.judge(&fleet, now + minute * 60_000);
+    }
+    assert_eq!(outliers.edges["e1"].times, 0);
+}
+
+#[test]
+fn what_still_fails_its_checks_stays_away() {
+    let fleet = fleet(3);
+    let mut outliers = known(&fleet);
+    outliers.check("e0", Check::Passed { ms: 3.0 }, 500);
+    let mut returned = 0;
+    for now in (1_000..300_000).step_by(500) {
+        outliers.check("e0", Check::Failed, now);
+        returned += outliers.judge(&fleet, now).iter().filter(|c| matches!(c, Change::Returned(_))).count();
+    }
+    assert_eq!(returned, 0);
+    assert!(outliers.held("e0").unwrap().times >= 4);
+}
+
+#[test]
+fn the_last_edge_is_never_taken_and_of_two_one_may_be() {
+    for (count, most) in [(1, 0), (2, 1), (3, 1), (6, 2), (9, 3)] {
+        let fleet = fleet(count);
+        let mut outliers = known(&fleet);
+        for n in 0..count {
+            for network in 0..9 {
+                // Far more than any peer's, in an order that leaves no doubt which is the worst.
+                for _ in 0..=n {
+                    outliers.client(&format!("e{n}"), cell(network), Seen::Failed, 1_000);
+                }
+            }
+            outliers.judge(&fleet, 1_000);
+        }
+        assert!(outliers.count() <= most, "{} of {count}", outliers.count());
+    }
+}
+
+proptest! {
+    /// Whatever comes in: never more than a third of the capacity or one edge, never the last, nothing grows.
+    #[test]
+    fn bounds_hold_for_any_evidence(
+        seed in any::<u64>(),
+        count in 1usize..9,
+        capacities in proptest::collection::vec(0.1f64..10.0, 9),
+    ) {
+        let mut dice = Dice(seed);
+        let mut fleet: Vec<Member> = fleet(count);
+        for (member, capacity) in fleet.iter_mut().zip(&capacities) {
+            member.capacity = *capacity;
+        }
+        let mut outliers = Outliers::default();
+        for step in 0..200u64 {
+            let now = step * 250;
+            for member in &mut fleet {
+                member.live = dice.chance(0.95);
+                member.reported = dice.roll() * 1.2;
+            }
+            for _ in 0..20 {
+                let id = format!("e{}", (dice.roll() * 10.0) as u32);
+                match (dice.roll() * 4.0) as u32 {
+                    0 => outliers.client(&id, cell((dice.roll() * 100.0) as u64), Seen::Failed, now),
+                    1 => outliers.client(&id, cell(1), Seen::Served { ms: dice.roll() * 1e4 - 10.0 }, now),
+                    2 => outliers.report(&id, (dice.roll() * 100.0) as u64, (dice.roll() * 120.0) as u64, now),
+                    _ => outliers.check(&id, [Check::Failed, Check::Passed { ms: dice.roll() * 1e3 }][usize::from(dice.chance(0.5))], now),
+                }
+            }
+            let before: BTreeMap<_, _> = fleet.iter().map(|member| (member.id.clone(), outliers.held(&member.id))).collect();
+            let all: f64 = fleet.iter().filter(|member| member.live).map(|member| member.capacity).sum();
+            let changes = outliers.judge(&fleet, now);
+            for change in &changes {
+                let Change::Ejected(id, held) = change else { continue };
+                prop_assert!(before[id].is_none_or(|before| before.until_ms <= now));
+                prop_assert!(held.until_ms >= now + HOLD_MS);
+                let held: Vec<_> =
+                    fleet.iter().filter(|member| member.live && outliers.held(&member.id).is_some()).collect();
+                let sum: f64 = held.iter().map(|member| member.capacity).sum();
+                prop_assert!(held.len() <= 1 || sum <= all / 3.0 + 1e-9);
+                prop_assert!(fleet.iter().filter(|member| member.live).count() > held.len());
+            }
+            prop_assert!(outliers.edges.len() <= count);
+        }
+    }
+}
+
+/// A fleet as it is in life: some requests always fail, paths and whole networks hiccup, sources have bad minutes,
+/// evenings are loaded, and one network of clients is broken for hours.
+struct World {
+    dice: Dice,
+    fleet: Vec<Member>,
+    outliers: Outliers,
+    /// The edge that is gray, and since when.
+    gray: Option<(usize, u64)>,
+    blip_until: Vec<u64>,
+    blind_until: u64,
+    source_until: u64,
+    /// What clients see fail, of 2 % of their requests.
+    beacons: f64,
+}
+
+/// Requests per second of an edge at full load.
+const REQUESTS: f64 = 400.0;
+
+impl World {
+    fn new(seed: u64, edges: usize) -> World {
+        let fleet = fleet(edges);
+        World {
+            dice: Dice(seed),
+            outliers: known(&fleet),
+            fleet,
+            gray: None,
+            blip_until: vec![0; edges],
+            blind_until: 0,
+            source_until: 0,
+            beacons: 0.02,
+        }
+    }
+
+    /// One step of `step_ms`; what changed.
+    fn step(&mut self, now: u64, step_ms: u64) -> Vec<Change> {
+        let dice = &mut self.dice;
+        let seconds = step_ms as f64 / 1000.0;
+        let hour = now as f64 / 3.6e6;
+        let evening = 0.5 - 0.45 * (hour / 24.0 * std::f64::consts::TAU).cos();
+        if dice.chance(seconds / 3_600.0) {
+            self.blind_until = now + 1_000 + (dice.roll() * 3_000.0) as u64;
+        }
+        if dice.chance(seconds / 20_000.0) {
+            self.source_until = now + 120_000;
+        }
+        for n in 0..self.fleet.len() {
+            let id = Arc::clone(&self.fleet[n].id);
+            if dice.chance(seconds / 8_000.0) {
+                self.blip_until[n] = now + 300 + (dice.roll() * 900.0) as u64;
+            }
+            let load = evening * (0.9 + 0.2 * dice.roll());
+            let gray = self.gray.is_some_and(|(edge, since)| edge == n && now >= since);
+            self.fleet[n].reported = if gray { 0.1 } else { load };
+            let odds = 0.002 + if now < self.source_until { 0.2 } else { 0.0 };
+            let requests = REQUESTS * load * seconds;
+            // The gray edge lies about failures, too.
+            self.outliers.report(&id, requests as u64, dice.of(requests, if gray { 0.0 } else { odds }), now);
+            let odds = if gray { 0.3 } else { odds };
+            for _ in 0..dice.of(requests, odds * self.beacons) {
+                self.outliers.client(&id, cell((dice.roll() * 500.0) as u64), Seen::Failed, now);
+            }
+            // One network of clients fails everywhere, all day.
+            if dice.chance(0.2 * seconds) {
+                self.outliers.client(&id, cell(9_999), Seen::Failed, now);
+            }
+            let every = if self.outliers.suspicious(&id, now) { 300 } else { 1_000 };
+            if now % every < step_ms {
+                let hidden = now < self.blip_until[n] || now < self.blind_until;
+                let queue = if load > 0.9 { 60.0 * dice.roll() } else { 2.0 * dice.roll() };
+                let check = match hidden || dice.chance(odds) {
+                    true => Check::Failed,
+                    false => Check::Passed { ms: 20.0 + if gray { 10.0 * (5.0 + queue) } else { queue } },
+                };
+                self.outliers.check(&id, check, now);
+            }
+        }
+        self.outliers.judge(&self.fleet, now)
+    }
+}
+
+#[test]
+fn a_day_of_a_noisy_fleet_condemns_nobody() {
+    for seed in 0..2 {
+        let mut world = World::new(seed, 8);
+        for now in (0..86_400_000).step_by(500) {
+            let changes = world.step(now, 500);
+            assert!(changes.is_empty(), "seed {seed}, at {:.2} h: {changes:?}", now as f64 / 3.6e6);
+        }
+    }
+}
+
+#[test]
+fn a_gray_edge_is_found_within_five_seconds() {
+    let mut waits = Vec::new();
+    for seed in 0..200u64 {
+        let mut world = World::new(1_000 + seed, 8);
+        // Hiccups of the path are for the day above.
+        let edge = seed as usize % 8;
+        let begin = 36_000_000 + seed * 77_777;
+        world.gray = Some((edge, begin + 20_000));
+        let mut found = None;
+        for now in (begin..begin + 60_000).step_by(100) {
+            for change in world.step(now, 100) {
+                if let Change::Ejected(id, _) = change {
+                    assert_eq!(*id, *world.fleet[edge].id, "seed {seed}");
+                    found.get_or_insert(now - begin - 20_000);
+                }
+            }
+            if found.is_some() {
+                break;
+            }
+        }
+        waits.push(found.expect("found at all"));
+    }
+    waits.sort_unstable();
+    assert!(waits[199] <= 5_000, "median {} ms, worst {} ms", waits[100], waits[199]);
+}
+
+#[test]
+fn a_gray_edge_is_found_by_checks_alone_within_ten_seconds() {
+    let mut waits = Vec::new();
+    for seed in 0..100u64 {
+        let mut world = World::new(5_000 + seed, 4);
+        world.beacons = 0.0;
+        let begin = 36_000_000 + seed * 77_777;
+        world.gray = Some((1, begin + 20_000));
+        let found = (begin..begin + 60_000).step_by(100).find(|now| {
+            let changes = world.step(*now, 100);
+            changes.iter().any(|change| matches!(change, Change::Ejected(id, _) if **id == *"e1"))
+        });
+        waits.push(found.expect("found at all") - begin - 20_000);
+    }
+    waits.sort_unstable();
+    assert!(waits[99] <= 10_000, "median {} ms, 95th {} ms, worst {} ms", waits[50], waits[95], waits[99]);
+}
