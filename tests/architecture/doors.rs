@@ -23,7 +23,7 @@ const fn door(
     Door { packages, crates, tests_of: &[], modules }
 }
 
-pub(super) const DOORS: [Door; 20] = [
+pub(super) const DOORS: [Door; 21] = [
     // Bytes and requests.
     Door {
         packages: &["rustls"],
@@ -77,6 +77,7 @@ pub(super) const DOORS: [Door; 20] = [
     // The selector.
     door(&["sqlx"], &["selector"], &["selector/src/store"]),
     door(&["axum"], &["selector"], &["selector/src"]),
+    door(&["maxminddb"], &["selector"], &["selector/src/geo"]),
     door(&["utoipa"], &["control", "selector"], &["crates/control/src", "selector/src"]),
     Door {
         packages: &["hickory-client", "hickory-proto", "hickory-resolver", "hickory-server"],
