@@ -9,7 +9,8 @@
 //!   `error` is what the operator sees;
 //! - `byte_size`, `span` and `secret` are the values that plain TOML does not have;
 //! - `node`, `listen`, `limits`, `admin`, `log`, `cache`, `upstream`, `siblings`, `live`, `service`,
-//!   `source`, `lifetimes`, `sessions`, `site`, `routing`, `dns`, `steering` and `store` hold one table each: the struct,
+//!   `source`, `lifetimes`, `sessions`, `site`, `routing`, `dns`, `steering`, `checks`, `beacons`, `geo`, `probe` and
+//!   `store` hold one table each: the struct,
 //!   its defaults, its bounds;
 //! - `edge`, `origin` and `selector` put the tables of one role together and check what spans several.
 //!
@@ -17,11 +18,14 @@
 //! `edge.toml`, `origin.toml` and `selector.toml`; a test keeps them complete and true.
 
 mod admin;
+mod beacons;
 mod byte_size;
 mod cache;
+mod checks;
 mod dns;
 mod edge;
 mod error;
+mod geo;
 mod lifetimes;
 mod limits;
 mod listen;
@@ -32,6 +36,7 @@ mod nearest;
 mod node;
 mod origin;
 mod position;
+mod probe;
 mod reader;
 mod routing;
 mod secret;
@@ -47,11 +52,14 @@ mod store;
 mod upstream;
 
 pub use admin::AdminConfig;
+pub use beacons::BeaconsConfig;
 pub use byte_size::ByteSize;
 pub use cache::{Admission, CacheConfig, DiskConfig};
+pub use checks::ChecksConfig;
 pub use dns::{DnsConfig, DnsServer, DnsZoneConfig};
 pub use edge::EdgeConfig;
 pub use error::ConfigError;
+pub use geo::GeoConfig;
 pub use lifetimes::LifetimesConfig;
 pub use limits::Limits;
 pub use listen::{ListenConfig, TlsConfig};
@@ -62,6 +70,7 @@ pub use load::{
 pub use log::{LogConfig, LogFormat};
 pub use node::{NodeConfig, SelectorRef};
 pub use origin::OriginConfig;
+pub use probe::ProbeConfig;
 pub use routing::RoutingConfig;
 pub use secret::Secret;
 pub use selector::{ApiTokenConfig, SelectorConfig};

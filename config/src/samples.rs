@@ -87,12 +87,15 @@ fn switching_a_default_on_changes_nothing() {
 fn the_structs_state_the_same_bounds() {
     let sources = [
         include_str!("admin.rs"),
+        include_str!("beacons.rs"),
         include_str!("cache.rs"),
+        include_str!("checks.rs"),
         include_str!("dns.rs"),
         include_str!("lifetimes.rs"),
         include_str!("limits.rs"),
         include_str!("live.rs"),
         include_str!("node.rs"),
+        include_str!("probe.rs"),
         include_str!("routing.rs"),
         include_str!("service.rs"),
         include_str!("sessions.rs"),

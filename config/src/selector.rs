@@ -7,8 +7,9 @@ use url::Url;
 use crate::reader::{NAME, SecretRule, Table, TextRule};
 use crate::service::{read_services, unique};
 use crate::{
-    AdminConfig, DnsConfig, Limits, ListenConfig, LogConfig, RoutingConfig, Secret, SelectorService,
-    SessionsConfig, SiteConfig, SteeringConfig, StoreConfig, TlsConfig,
+    AdminConfig, BeaconsConfig, ChecksConfig, DnsConfig, GeoConfig, Limits, ListenConfig, LogConfig,
+    RoutingConfig, Secret, SelectorService, SessionsConfig, SiteConfig, SteeringConfig, StoreConfig,
+    TlsConfig,
 };
 
 /// All settings of `kromka selector`.
@@ -40,6 +41,12 @@ pub struct SelectorConfig {
     pub steering: SteeringConfig,
     /// `[[site]]`: what is known of sites beforehand. Default none.
     pub site: Vec<SiteConfig>,
+    /// `[checks]`: how it looks after edges by itself.
+    pub checks: ChecksConfig,
+    /// `[beacons]`: what players may tell.
+    pub beacons: BeaconsConfig,
+    /// `[geo]`: where clients are.
+    pub geo: GeoConfig,
     /// `[[service]]`: what it hands out sessions for, at least one.
     pub service: Vec<SelectorService>,
     /// Whether `/player` shows a page to try a stream with. Default true; it needs no secret and shows none.
@@ -84,6 +91,9 @@ impl SelectorConfig {
             dns: DnsConfig::read(root.table("dns")),
             steering: SteeringConfig::read(root.table("steering")),
             site: SiteConfig::read_all(&mut root),
+            checks: ChecksConfig::read(root.table("checks")),
+            beacons: BeaconsConfig::read(root.table("beacons")),
+            geo: GeoConfig::read(root.table("geo")),
             service: read_services(&mut root, |table| SelectorService::read(table)),
             player: root.switch("player", true),
             log: LogConfig::read(root.table("log")),

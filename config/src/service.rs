@@ -33,6 +33,8 @@ const PARAMETER: TextRule = TextRule {
     },
 };
 
+const OBJECT: &str = "the decoded path of an object below prefix, such as \"/stream/check/master.m3u8\"";
+
 const PREFIX: &str = "a path that begins with /, such as \"/\" or \"/music\"";
 
 /// A service on an edge.
@@ -120,6 +122,9 @@ pub struct SelectorService {
     pub names: Vec<String>,
     /// Whether its players are steered, default true. With false, those that ask are told to stop for good.
     pub steering: bool,
+    /// Path of an object that every edge can serve, by which edges are checked: a small playlist in the middle of
+    /// what is played. No default: edges are checked by an object of their own.
+    pub health: Option<String>,
 }
 
 /// Whether `prefix` of a service owns `path`: `/music` owns `/music` and `/music/a`, not `/musical`.
@@ -157,7 +162,7 @@ impl OriginService {
 impl SelectorService {
     /// A service with that name that owns every path.
     pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into(), prefix: "/".to_owned(), names: Vec::new(), steering: true }
+        Self { id: id.into(), prefix: "/".to_owned(), names: Vec::new(), steering: true, health: None }
     }
 }
 
@@ -213,8 +218,14 @@ impl SelectorService {
         let (id, prefix) = name_and_prefix(&mut table);
         let names = table.texts("names", None, 16, DOMAIN).unwrap_or_default();
         let steering = table.switch("steering", true);
+        let health = table.parsed("health", None, OBJECT, |text| match prefix_fault(text) {
+            None if text.ends_with('/') => Err("ends with /".to_owned()),
+            None if !owns(&prefix, text) => Err(format!("is not below the service's prefix, {prefix}")),
+            None => Ok(text.to_owned()),
+            Some(why) => Err(why.to_owned()),
+        });
         table.close();
-        Self { id, prefix, names, steering }
+        Self { id, prefix, names, steering, health }
     }
 }
 

@@ -4,13 +4,15 @@
 //   api.js       the selector's API            playback.js  two videos, one seen
 //   segments.js  what the browser fetched      moves.js     when to leave an edge (pure)
 //   nodes.js     the list with its buttons     page.js      words and rows on the page
-//   steering.js  what steered players are told player.js    this: ties them together
+//   steering.js  what steered players are told beacon.js    what it tells the selector
+//   player.js    this: ties them together
 //
 // What to play stands in the fragment, which no browser sends to a server:
 //   /player#token=…&service=default&asset=/stream/demo/master.m3u8[&samples=1]
 //   /player#url=…   (or /player?url=…)   a signed URL; no token, so no new sessions
 
 import { Api } from "./api.js";
+import { Beacon } from "./beacon.js";
 import { assetOf, edgeAt, onEdge, originOf, pause, whyMove } from "./moves.js";
 import { NodeList } from "./nodes.js";
 import { at, copyUrl, log, rate, say, segmentRow, veil } from "./page.js";
@@ -26,6 +28,8 @@ const SAMPLES = ["/stream/demo/master.m3u8", "/stream/demo-fmp4/master.m3u8", "/
 class Player {
   #api = new Api("");
   #steering = new Steering();
+  #beacon = new Beacon();
+  #session = null;
   #want = { service: "default", asset: "", url: "" };
   #nodes = null;
   #ranking = null;
@@ -40,6 +44,7 @@ class Player {
     this.segments = new Segments((origin) => edgeAt(origin, this.#nodes, this.#ranking), () => this.#drawSegments());
     this.list = new NodeList(at("nodes"), at("nodes-note"), (id, verb) => this.#setNode(id, verb));
     this.playback.addEventListener("trouble", (event) => {
+      this.#beacon.fault(this.#serving, event.detail === "fails" ? "reset" : "stall");
       this.#move(`${this.#serving ?? "the edge"} ${event.detail}`, false);
     });
   }
@@ -110,6 +115,7 @@ class Player {
         this.#stuck = "";
         await this.playback.open(source.url);
         if (generation === this.#generation) log(`playing ${this.#want.asset} from ${this.#name(source)}`);
+        if (this.#session) this.#beacon.explore(this.#session);
         return;
       } catch (reason) {
         if (generation !== this.#generation) return;
@@ -126,8 +132,11 @@ class Player {
 
   /** A signed URL and the edge it leads to: the given one, or that of a new session. */
   async #source() {
+    this.#session = null;
     if (this.#want.url) return { url: this.#want.url, edge: this.#edgeAt(this.#want.url) };
     const session = await this.#api.session(this.#want.service, this.#want.asset);
+    this.#session = session;
+    this.#beacon.begin(session);
     const { master_url: url, edge, alternates = [] } = session;
     this.#steering.follow(session.steering_url);
     return { url, edge: edge ?? this.#edgeAt(url), alternates };

@@ -29,7 +29,9 @@ impl Handler for Admin {
         if path == "/metrics" {
             let app = &self.app;
             app.metrics.observe(&app.roster, app.store.feed_head(), app.tracker.open_count());
+            app.metrics.located(&app.geo);
         }
+        self.health.set_ready("roster", self.app.roster.hearing().ready());
         match kromka_telemetry::admin(path, &self.registry, &self.health) {
             Some(answer) => answer.map(|text| Full::new(Bytes::from(text))),
             None => Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found")

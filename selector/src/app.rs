@@ -9,12 +9,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     answer::steer::Pace,
     auth::Gatekeeper,
+    beacons::Beacons,
     error::ApiError,
+    geo::Geo,
     keys::Keyring,
     lines::Lines,
     metrics::{Metrics, Surface},
     operations::Tracker,
     policy::Policy,
+    probes::Probes,
     rank::{Question, Ranking, Snapshot, decide},
     roster::Roster,
     store::{Store, StoreError},
@@ -35,6 +38,12 @@ pub(crate) struct App {
     pub(crate) roster: Roster,
     /// Over which connections they report.
     pub(crate) lines: Lines,
+    /// Where clients are.
+    pub(crate) geo: Arc<Geo>,
+    /// What players tell.
+    pub(crate) beacons: Beacons,
+    /// Whom edges may probe.
+    pub(crate) probes: Probes,
     /// The long work.
     pub(crate) tracker: Tracker,
     /// Signs.
@@ -83,7 +92,8 @@ impl App {
 
     /// The question as it is asked now.
     pub(crate) fn now<'a>(&self, question: Question<'a>) -> Question<'a> {
-        Question { now_ms: self.roster.now_ms(), ..question }
+        let place = question.client.map_or_else(Default::default, |client| self.geo.whereabouts(client));
+        Question { now_ms: self.roster.now_ms(), place, ..question }
     }
 
     /// Has the roster obey what operators decided, as it stands in the store.
@@ -103,9 +113,13 @@ impl App {
     ) -> T {
         let snapshot: Arc<Snapshot> = self.roster.snapshot();
         let began = Instant::now();
+        let client = question.client;
         let ranking = decide(&snapshot, &self.now(question));
         self.metrics.decided(surface, ranking.verdict, began.elapsed().as_secs_f64());
         if assign {
+            if let Some(client) = client {
+                self.probes.asked(client, self.roster.now_ms());
+            }
             ranking.assign(1.0);
         }
         render(&ranking)

@@ -16,12 +16,16 @@ use crate::{
     answer::dns,
     app::{App, STREAMS_MAX},
     auth::Gatekeeper,
+    beacons::Beacons,
+    checks::Checker,
     error::StartError,
     front::Front,
+    geo::Geo,
     keys::Keyring,
     lines::Lines,
     metrics::Metrics,
     operations::Tracker,
+    probes::Probes,
     roster::Roster,
     store::{Store, door::now_ms},
     upkeep,
@@ -46,6 +50,7 @@ pub struct Running {
     admin_listener: Serving,
     names: dns::Serving,
     upkeep: JoinHandle<()>,
+    checks: JoinHandle<()>,
     health: Health,
     drain: Duration,
 }
@@ -70,7 +75,9 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
     let gate = Gatekeeper::new(&config.token, &config.node_token)?;
     let store = Store::open(&config.store.path).await?;
     let now = now_ms();
-    let roster = Roster::new(&config.routing, &config.site);
+    let geo = Arc::new(Geo::new(&config.geo));
+    let checker = Checker::new(&config.checks)?;
+    let roster = Roster::new(&config.routing, &config.site, *config.checks.hold, Arc::clone(&geo));
     roster.restore(store.nodes().await?, now);
     let app = Arc::new(App {
         url: urls.plain.as_str().trim_end_matches('/').to_owned(),
@@ -79,6 +86,9 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
         tracker: Tracker::resume(store.clone(), now).await?,
         roster,
         lines: Lines::default(),
+        geo,
+        beacons: Beacons::new(&config.beacons),
+        probes: Probes::default(),
         store,
         gate,
         metrics: Metrics::new(&registry),
@@ -109,6 +119,7 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
     let answers = Admin { app: Arc::clone(&app), registry, health: health.clone() };
     let admin_listener = kromka_net::serve(admin, ServerOptions::default(), Arc::new(answers));
     let upkeep = tokio::spawn(upkeep::run(Arc::clone(&app)));
+    let checks = tokio::spawn(checker.run(Arc::clone(&app)));
     health.set_ready("store", Ok(()));
     let (dns, feed) = (names.addrs(), app.store.feed_id());
     tracing::info!(url = %urls.plain, admin = %admin_url, ?dns, feed, "selector serves");
@@ -122,6 +133,7 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
         admin_listener,
         names,
         upkeep,
+        checks,
         health,
         drain: *config.limits.drain,
     })
@@ -140,8 +152,10 @@ impl Running {
             tracing::warn!(cut, "connections cut at limits.drain");
         }
         self.admin_listener.drain(ADMIN_DRAIN).await;
-        if let Err(error) = self.upkeep.await {
-            tracing::error!(%error, "upkeep ended badly");
+        for (what, task) in [("upkeep", self.upkeep), ("checks", self.checks)] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, what, "a task ended badly");
+            }
         }
         let now = now_ms();
         let saved = self.app.tracker.save(now, true).await;

@@ -73,6 +73,10 @@ pub(crate) enum ApiError {
     NoNode,
     #[error("{0}")]
     Busy(&'static str),
+    #[error("{0}")]
+    TooMany(&'static str),
+    #[error("the session's token is not good: {0}")]
+    Token(String),
     #[error("the key was used for another request")]
     KeyReused,
     #[error("the same request is being worked on")]
@@ -147,6 +151,12 @@ impl ApiError {
             ApiError::Busy(detail) => new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too busy")
                 .detail(*detail)
                 .retry_after(Duration::from_secs(5)),
+            ApiError::TooMany(detail) => new(StatusCode::TOO_MANY_REQUESTS, "too-many", "Too many requests")
+                .detail(*detail)
+                .retry_after(Duration::from_secs(60)),
+            ApiError::Token(why) => {
+                new(StatusCode::UNAUTHORIZED, "token", "The session's token is not good").detail(why)
+            }
             ApiError::KeyReused => new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "idempotency-key-reused",

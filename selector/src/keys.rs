@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kromka_access::{Claims, KeyError, Signer};
+use kromka_access::{Claims, KeyError, KeySet, Signer, verify};
 use kromka_control::FeedItem;
 use serde_json::{Value, json};
 
@@ -16,6 +16,7 @@ use crate::{
 pub(crate) struct Keyring {
     signer: Arc<Signer>,
     jwks: Arc<Value>,
+    public: Arc<KeySet>,
 }
 
 impl Keyring {
@@ -43,7 +44,8 @@ impl Keyring {
         if store.published_keys().await?.as_ref() != Some(&jwks) {
             store.append(&FeedItem::Keys { jwks: jwks.clone() }).await?;
         }
-        Ok(Keyring { signer: Arc::new(signer), jwks: Arc::new(jwks) })
+        let public = KeySet::from_jwks(&jwks.to_string()).map_err(StartError::Key)?;
+        Ok(Keyring { signer: Arc::new(signer), jwks: Arc::new(jwks), public: Arc::new(public) })
     }
 
     /// Makes a token. `pointer` names the field whose text goes into it, for when it is too long or no good.
@@ -52,6 +54,14 @@ impl Keyring {
             KeyError::Claims(refusal) => ApiError::field(pointer, refusal.to_string()),
             other => ApiError::Internal(other.to_string()),
         })
+    }
+
+    /// The session that a token of this selector's own vouches for, now; any other is refused.
+    pub(crate) fn session(&self, token: &str) -> Result<String, ApiError> {
+        let now = chrono::Utc::now().timestamp();
+        let session =
+            verify(token, &self.public, now).map_err(|refusal| ApiError::Token(refusal.to_string()))?;
+        Ok(session.claims.sid.clone())
     }
 
     /// The JWK Set (RFC 7517) that verifies.

@@ -2,6 +2,7 @@
 //!
 //! In the order of the data:
 //!
+//! - `geo`: where clients are, out of databases; `checks`, `beacons`, `probes`: what is found out beside heartbeats.
 //! - `roster`: heartbeats come in, an immutable snapshot of the edges goes out; `lines`: over which connections.
 //! - `policy`: what operators decided about routing; `drain`: how far a node's leaving is.
 //! - [`rank`]: the pure decision, which edges serve this viewer, best first.
@@ -26,9 +27,12 @@ mod api;
 mod app;
 mod assemble;
 mod auth;
+mod beacons;
+mod checks;
 mod drain;
 mod error;
 mod front;
+mod geo;
 mod keys;
 mod lines;
 mod metrics;
@@ -36,6 +40,7 @@ mod operations;
 mod peers;
 mod player;
 mod policy;
+mod probes;
 pub mod rank;
 mod roster;
 mod store;

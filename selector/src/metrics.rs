@@ -1,8 +1,12 @@
 //! What the selector counts.
 
-use kromka_telemetry::{Counter, Gauge, GaugeVec, Histogram, Registry};
+use kromka_telemetry::{Counter, CounterVec, Gauge, GaugeVec, Histogram, LATENCY_BUCKETS, Registry};
 
-use crate::{rank::Verdict, roster::Roster};
+use crate::{
+    geo::{Geo, Health},
+    rank::{Verdict, outlier::Check},
+    roster::Roster,
+};
 
 /// Buckets of the decision time in seconds: it takes microseconds.
 const DECISION_BUCKETS: [f64; 10] = [1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 1e-3, 1e-2];
@@ -57,6 +61,14 @@ pub(crate) struct Metrics {
     feed_lag: GaugeVec,
     operations_open: Gauge,
     distrusted: Gauge,
+    ejections: CounterVec,
+    ejected: Gauge,
+    checks: CounterVec,
+    check_seconds: Histogram,
+    beacons: CounterVec,
+    beacon_entries: CounterVec,
+    geo_built: GaugeVec,
+    geo_fault: GaugeVec,
 }
 
 impl Metrics {
@@ -96,6 +108,34 @@ impl Metrics {
                 "kromka_roster_distrusted",
                 "1 while more than half of the edges look dead and silence is not believed.",
             ),
+            ejections: registry.counter_vec(
+                "kromka_edge_ejections_total",
+                "Edges held back because they were seen to fail, by what showed it.",
+                &["reason"],
+            ),
+            ejected: registry.gauge("kromka_edges_ejected", "Edges held back now."),
+            checks: registry.counter_vec("kromka_checks_total", "Checks of edges.", &["outcome"]),
+            check_seconds: registry.histogram(
+                "kromka_check_seconds",
+                "From a check's request to the last byte of its object.",
+                &LATENCY_BUCKETS,
+            ),
+            beacons: registry.counter_vec("kromka_beacons_total", "Beacons of players.", &["outcome"]),
+            beacon_entries: registry.counter_vec(
+                "kromka_beacon_entries_total",
+                "Samples and errors in beacons that were taken; `ignored` past a bound.",
+                &["outcome"],
+            ),
+            geo_built: registry.gauge_vec(
+                "kromka_geo_built_timestamp_seconds",
+                "When the database in use was built; 0 without one.",
+                &["database"],
+            ),
+            geo_fault: registry.gauge_vec(
+                "kromka_geo_fault",
+                "1 while the database's file cannot be read.",
+                &["database"],
+            ),
         }
     }
 
@@ -123,6 +163,41 @@ impl Metrics {
         self.heartbeats.inc();
     }
 
+    /// Edges were held back, a word for each.
+    pub(crate) fn ejected(&self, reasons: &[&'static str]) {
+        reasons.iter().for_each(|reason| self.ejections.with(&[reason]).inc());
+    }
+
+    /// A check has ended.
+    pub(crate) fn checked(&self, check: Check) {
+        match check {
+            Check::Passed { ms } => {
+                self.checks.with(&["passed"]).inc();
+                self.check_seconds.observe(ms / 1000.0);
+            }
+            Check::Failed => self.checks.with(&["failed"]).inc(),
+        }
+    }
+
+    /// A beacon has come.
+    pub(crate) fn beacon(&self, outcome: &'static str) {
+        self.beacons.with(&[outcome]).inc();
+    }
+
+    /// What of it counts.
+    pub(crate) fn beacon_entries(&self, counted: u64, ignored: u64) {
+        self.beacon_entries.with(&["counted"]).inc_by(counted);
+        self.beacon_entries.with(&["ignored"]).inc_by(ignored);
+    }
+
+    /// How the databases are that say where clients are.
+    pub(crate) fn located(&self, geo: &Geo) {
+        for Health { kind, built, fault } in geo.health() {
+            self.geo_built.with(&[kind]).set(built as f64);
+            self.geo_fault.with(&[kind]).set(f64::from(u8::from(fault.is_some())));
+        }
+    }
+
     /// One answer.
     pub(crate) fn answered(&self, status: http::StatusCode) {
         let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1;
@@ -139,6 +214,7 @@ impl Metrics {
         }
         self.feed_head.set(feed_head as f64);
         self.operations_open.set(operations_open as f64);
+        self.ejected.set(roster.ejected() as f64);
         let distrusted = roster.snapshot().distrusted(roster.now_ms());
         self.distrusted.set(f64::from(u8::from(distrusted)));
     }

@@ -17,10 +17,11 @@ const POLICY: &str = "default-src 'self'; connect-src *; media-src * blob:; img-
                       style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /// Name, media type, text.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 11] = [
     ("index.html", "text/html; charset=utf-8", include_str!("../player/index.html")),
     ("player.css", "text/css; charset=utf-8", include_str!("../player/player.css")),
     ("api.js", SCRIPT, include_str!("../player/api.js")),
+    ("beacon.js", SCRIPT, include_str!("../player/beacon.js")),
     ("moves.js", SCRIPT, include_str!("../player/moves.js")),
     ("nodes.js", SCRIPT, include_str!("../player/nodes.js")),
     ("page.js", SCRIPT, include_str!("../player/page.js")),

@@ -4,25 +4,37 @@
 //! something happened that matters, and with other heartbeats as often as is cheap; it is read without a lock.
 //! Silence needs no timer: how old a report is gets judged against `now` by whoever asks.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use kromka_config::{RoutingConfig, SiteConfig};
-use kromka_control::{CellRtt, Heartbeat, NodeInfo, NodeRole, NodeState};
+use kromka_control::{CellRtt, Errors, Heartbeat, NodeInfo, NodeRole, NodeState};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use url::Url;
 
 use crate::{
     drain::Drain,
+    geo::Geo,
     policy::Policy,
     rank::{
         Assigned, Candidate, Capacity, Cell, Distances, Gain, Learner, Parts, Position, Reach, Settings,
-        SiteSettings, Snapshot, Whereabouts, score::Prices,
+        SiteSettings, Snapshot, outlier::Outliers, score::Prices,
     },
     store::nodes::StoredNode,
 };
+
+mod judging;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use judging::Hearing;
 
 /// Nodes that may be known at once.
 const NODES_MAX: usize = 4_096;
@@ -79,6 +91,7 @@ pub(crate) struct Heard {
 #[derive(Debug)]
 pub(crate) struct Roster {
     settings: Arc<Settings>,
+    geo: Arc<Geo>,
     began: Instant,
     nodes: Mutex<Nodes>,
     published: ArcSwap<Snapshot>,
@@ -94,6 +107,9 @@ struct Nodes {
     /// The constants, with what operators decided of them.
     settings: Arc<Settings>,
     published_ms: u64,
+    outliers: Outliers,
+    /// Why edges were held back, until somebody has counted it; a word for each time.
+    changes: Vec<&'static str>,
     tabled_ms: u64,
 }
 
@@ -113,6 +129,8 @@ struct Entry {
     heard_here: bool,
     /// How far its log of distances has been read, in the numbers of its `boot`.
     rtt_read: u64,
+    /// How much it had answered at its last heartbeat.
+    errors_read: Errors,
     gone: bool,
     drained: bool,
     revision: u64,
@@ -128,7 +146,12 @@ struct Entry {
 
 impl Roster {
     /// An empty roster.
-    pub(crate) fn new(routing: &RoutingConfig, sites: &[SiteConfig]) -> Roster {
+    pub(crate) fn new(
+        routing: &RoutingConfig,
+        sites: &[SiteConfig],
+        hold: Duration,
+        geo: Arc<Geo>,
+    ) -> Roster {
         let of_site = |site: &SiteConfig| {
             let position = site.latitude.zip(site.longitude);
             let position = position.map(|(latitude, longitude)| Position::exact(latitude, longitude));
@@ -143,12 +166,14 @@ impl Roster {
             sites: sites.iter().map(of_site).collect(),
             ..Settings::default()
         });
-        let mut nodes = Nodes { settings: Arc::clone(&settings), ..Nodes::default() };
+        let outliers = Outliers::new(hold.as_millis() as u64);
+        let mut nodes = Nodes { outliers, settings: Arc::clone(&settings), ..Nodes::default() };
         for (site, known) in &settings.sites {
             nodes.learner.site(site, known.position);
         }
         let roster = Roster {
             settings,
+            geo,
             began: Instant::now(),
             nodes: Mutex::new(nodes),
             published: ArcSwap::default(),
@@ -169,6 +194,7 @@ impl Roster {
                 heard_ms: CLOCK_BEGINS_MS - known_ms,
                 heard_here: false,
                 rtt_read: 0,
+                errors_read: node.heartbeat.errors,
                 gone: node.gone,
                 drained: node.drained,
                 revision: node.revision,
@@ -196,13 +222,13 @@ impl Roster {
     /// When the node is new and the roster full.
     pub(crate) fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<Heard, Refused> {
         let now_ms = self.now_ms();
-        let mut nodes = self.nodes.lock();
+        let mut guard = self.nodes.lock();
+        let nodes = &mut *guard;
         let known = nodes.entries.len();
         let heard = match nodes.entries.get_mut(&heartbeat.id) {
             Some(entry) => {
                 let before = &entry.heartbeat;
-                let late = entry.heard_here && before.boot == heartbeat.boot && heartbeat.seq <= before.seq;
-                if late {
+                if entry.heard_here && entry.is_late(heartbeat, now_ms, self.settings.down_after_ms) {
                     return Ok(Heard { notable: false, newer: false });
                 }
                 let moved = (&before.url, &before.tls_url, &before.site, before.role)
@@ -215,7 +241,9 @@ impl Roster {
                 if entry.heard_here && (was_away || before.boot != heartbeat.boot) {
                     entry.returned_ms = Some(now_ms);
                 }
-                if before.boot != heartbeat.boot {
+                let restarted = before.boot != heartbeat.boot;
+                let first = !entry.heard_here;
+                if restarted {
                     entry.rtt_read = 0;
                     entry.capacity = Capacity::default();
                 }
@@ -225,6 +253,8 @@ impl Roster {
                 entry.heard_ms = now_ms;
                 entry.heard_here = true;
                 entry.gone = heartbeat.goodbye;
+                let (requests, failures) = entry.news(restarted, first);
+                nodes.outliers.report(&heartbeat.id, requests, failures, now_ms);
                 Heard { notable, newer: true }
             }
             None if known >= NODES_MAX => return Err(Refused::Full),
@@ -234,6 +264,7 @@ impl Roster {
                     heard_ms: now_ms,
                     heard_here: true,
                     rtt_read: 0,
+                    errors_read: heartbeat.errors,
                     gone: heartbeat.goodbye,
                     drained: false,
                     revision: 1,
@@ -253,7 +284,7 @@ impl Roster {
         let news = nodes.entries.get_mut(&heartbeat.id).map_or(&[][..], Entry::unread).to_vec();
         for rtt in &news {
             if let Some(cell) = Cell::parse(&rtt.cell) {
-                let place = Whereabouts::default();
+                let place = self.geo.whereabouts(cell.net().network());
                 nodes.learner.learn(cell, &place, &heartbeat.site, rtt.n, rtt.p50_ms, now_ms);
             }
         }
@@ -261,9 +292,9 @@ impl Roster {
             nodes.table(now_ms);
         }
         if heard.notable || now_ms >= nodes.published_ms + nodes.entries.len() as u64 / EDGES_PER_MS {
-            self.publish(&mut nodes);
+            self.publish(nodes);
         }
-        drop(nodes);
+        drop(guard);
         self.receipts.send_modify(|version| *version += 1);
         Ok(heard)
     }
@@ -287,6 +318,7 @@ impl Roster {
             .entries
             .retain(|_, entry| entry.drained || now_ms.saturating_sub(entry.heard_ms) < 24 * LEFT_MS);
         nodes.table(now_ms);
+        self.judge(&mut nodes, now_ms);
         self.publish(&mut nodes);
     }
 
@@ -450,6 +482,7 @@ impl Roster {
             load: heartbeat.load.clone(),
             feed_seq: heartbeat.feed_seq,
             version: heartbeat.version.clone(),
+            ejected: nodes.outliers.held(&heartbeat.id).map(|held| held.why.to_string()),
             heartbeat_age_ms: entry.heard_here.then(|| now_ms.saturating_sub(entry.heard_ms)),
             drain: entry.drain.map(|begun| begun.now(heartbeat.load.sessions)),
         }
@@ -461,7 +494,12 @@ impl Roster {
         nodes.published_ms = now_ms;
         let edges = nodes.entries.values().filter(|entry| entry.heartbeat.role == NodeRole::Edge);
         let parts = Parts {
-            edges: edges.map(|entry| entry.candidate(&nodes.policy, now_ms)).collect(),
+            edges: edges
+                .map(|entry| Candidate {
+                    ejected: nodes.outliers.held(&entry.heartbeat.id).is_some(),
+                    ..entry.candidate(&nodes.policy, now_ms)
+                })
+                .collect(),
             distances: Arc::clone(&nodes.distances),
             zones: Arc::clone(&nodes.policy.zones),
             settings: Arc::clone(&nodes.settings),
@@ -507,6 +545,17 @@ impl Nodes {
 }
 
 impl Entry {
+    /// Whether a heartbeat is older than the last one: by its number, or of a process before the one that is heard
+    /// now. Boots are named by the time they began (UUIDv7); where a clock was set back between two of them, the newer
+    /// one is believed as soon as the older is silent.
+    fn is_late(&self, heartbeat: &Heartbeat, now_ms: u64, down_after_ms: u64) -> bool {
+        let before = &self.heartbeat;
+        match before.boot == heartbeat.boot {
+            true => heartbeat.seq <= before.seq,
+            false => heartbeat.boot < before.boot && now_ms.saturating_sub(self.heard_ms) <= down_after_ms,
+        }
+    }
+
     /// What its last heartbeat tells of distances and no earlier one has told.
     fn unread(&mut self) -> &[CellRtt] {
         let Heartbeat { rtt, rtt_first, .. } = &self.heartbeat;

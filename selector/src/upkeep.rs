@@ -6,6 +6,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
     app::App,
+    roster::Hearing,
     store::{StoreError, door::now_ms},
 };
 
@@ -14,6 +15,9 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Between two writings of when nodes were last heard.
 const NODES_EVERY: Duration = Duration::from_secs(60);
+
+/// Between two looks at the files that say where clients are.
+const GEO_EVERY: Duration = Duration::from_secs(10);
 
 /// Between two trimmings of the store.
 const TRIM_EVERY: Duration = Duration::from_secs(3_600);
@@ -24,13 +28,24 @@ pub(crate) async fn run(app: Arc<App>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut nodes_written = Instant::now();
     let mut trimmed = Instant::now();
+    let mut located: Option<Instant> = None;
     let mut failing = false;
+    let mut isolated = false;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = app.stop.cancelled() => return,
         }
         app.roster.tick();
+        app.roster.measured(app.beacons.medians(app.roster.now_ms()));
+        if !app.geo.is_empty() && located.is_none_or(|last| last.elapsed() >= GEO_EVERY) {
+            located = Some(Instant::now());
+            let geo = Arc::clone(&app.geo);
+            // Not waited for: a large database takes seconds.
+            drop(tokio::task::spawn_blocking(move || geo.refresh()));
+        }
+        app.metrics.ejected(&app.roster.changes());
+        isolated = said(app.roster.hearing(), isolated);
         let now = now_ms();
         app.tracker.lost(&app.roster.down(), now);
         let mut outcome = app.tracker.save(now, false).await;
@@ -52,6 +67,21 @@ pub(crate) async fn run(app: Arc<App>) {
             Err(_) => {}
         }
     }
+}
+
+/// Says once when the selector hears too little, and once when it hears enough again.
+fn said(hearing: Hearing, isolated: bool) -> bool {
+    let Hearing { heard, known } = hearing;
+    match (hearing.isolated(), isolated) {
+        (true, false) => tracing::error!(
+            heard,
+            known,
+            "less than half of the edges are heard: the fault is more likely here; their last state stays in use"
+        ),
+        (false, true) => tracing::info!(heard, known, "enough edges are heard again"),
+        _ => {}
+    }
+    hearing.isolated()
 }
 
 /// Writes down which nodes there are.

@@ -82,6 +82,7 @@ pub(crate) fn selector(places: &Places, folder: &Path, additions: &Additions) ->
         text.text
             .push_str(&format!("\n[[token]]\nname = {name:?}\nsecret = {token:?}\nscopes = {scopes:?}\n"));
     }
+    text.table("checks", "");
     text.table("service", "id = \"default\"\nprefix = \"/\"");
     text.table("dns", "");
     text.text

@@ -73,7 +73,8 @@ pub(crate) fn select(app: &App, uri: &Uri, peer: Peer) -> Result<Response<Text>,
         n => return Err(ApiError::BadRequest(format!("n={n}; 1 to {EDGES} edges can be asked for"))),
     };
     let question = Question { client, content_key: &key, exclude: &exclude, k, ..Question::default() };
-    let answer = app.decide(Surface::Select, question, false, render);
+    let mut answer = app.decide(Surface::Select, question, false, render);
+    answer.degraded = app.roster.snapshot().distrusted(app.roster.now_ms());
     let text = serde_json::to_vec(&answer).map_err(|error| ApiError::Internal(error.to_string()))?;
     Ok(json(text))
 }
@@ -101,6 +102,7 @@ fn render(ranking: &Ranking<'_>) -> SelectAnswer {
         source: ranking.source.as_str().to_owned(),
         edges: edges.collect(),
         reason: ranking.verdict.as_str().to_owned(),
+        degraded: false,
     }
 }
 

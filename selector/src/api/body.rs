@@ -45,17 +45,22 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 
 /// The whole body, within bounds; one that says itself that it is too large is not waited for.
 pub(crate) async fn read(request: Request) -> Result<Bytes, ApiError> {
+    read_up_to(request, BODY_MAX).await
+}
+
+/// The same, of at most `most` bytes.
+pub(crate) async fn read_up_to(request: Request, most: usize) -> Result<Bytes, ApiError> {
     let body = request.into_body();
-    if HttpBody::size_hint(&body).lower() > BODY_MAX as u64 {
-        return Err(ApiError::TooLarge(BODY_MAX));
+    if HttpBody::size_hint(&body).lower() > most as u64 {
+        return Err(ApiError::TooLarge(most));
     }
-    let read = tokio::time::timeout(BODY_WAIT, axum::body::to_bytes(body, BODY_MAX)).await;
+    let read = tokio::time::timeout(BODY_WAIT, axum::body::to_bytes(body, most)).await;
     let read =
         read.map_err(|_| ApiError::BadRequest(format!("the body did not come within {BODY_WAIT:?}")))?;
     read.map_err(|error| {
         let source = std::error::Error::source(&error);
         if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
-            ApiError::TooLarge(BODY_MAX)
+            ApiError::TooLarge(most)
         } else {
             ApiError::BadRequest("the body broke off".to_owned())
         }

@@ -11,7 +11,7 @@ use kromka_net::Peer;
 use url::Url;
 
 use super::{body::Json, openapi::Refusals};
-use crate::{app::App, error::ApiError, peers::peers, roster::Refused, store::door::now_ms};
+use crate::{app::App, error::ApiError, peers::peers, rank::Cell, roster::Refused, store::door::now_ms};
 
 /// Longest name of a node or a site.
 const NAME_MAX: usize = 63;
@@ -37,6 +37,9 @@ pub(crate) async fn hear(
     app.lines.heard(&id, peer.addr);
     let now = now_ms();
     if heard.newer {
+        for cell in heartbeat.rtt.iter().filter_map(|rtt| Cell::parse(&rtt.cell)) {
+            app.probes.measured(cell, &heartbeat.site, app.roster.now_ms());
+        }
         app.tracker.heartbeat(&heartbeat, now);
     }
     if heard.notable {
@@ -51,9 +54,14 @@ pub(crate) async fn hear(
         }
         NodeRole::Origin => (Vec::new(), Vec::new()),
     };
+    let probe = match heartbeat.probes && heartbeat.role == NodeRole::Edge {
+        true => app.probes.targets(&heartbeat.site, app.roster.now_ms()),
+        false => Vec::new(),
+    };
     Ok(Answer(HeartbeatAnswer {
         feed_head: app.store.feed_head(),
         interval_ms: app.heartbeat_ms,
+        probe,
         peers,
         siblings,
     }))

@@ -5,6 +5,7 @@
 //! - [`pointer`]: where in a JSON text something is.
 //! - [`path`]: reading paths and URLs of content.
 //! - [`writes`]: what stands before a call: scope, and for writes idempotency and audit.
+//! - for players: [`beacon`].
 //! - for the platform: [`sessions`] with [`session_request`], [`sign`], [`keys`].
 //! - for operators: [`prewarm`], [`purge`], [`operations`]; [`nodes`], [`decisions`] and [`maintenance`], with
 //!   [`revision`] for what two operators must not decide at once; [`explain`].
@@ -13,6 +14,7 @@
 //!
 //! Handlers parse, ask a part of the selector, render. They decide nothing themselves.
 
+mod beacon;
 mod body;
 mod decisions;
 mod explain;

@@ -116,6 +116,7 @@ pub(crate) enum Refusals {
         super::decisions::replace_costs,
         super::heartbeat::hear,
         super::feed::read,
+        super::beacon::take,
         crate::answer::select::select,
         crate::answer::route::route,
         crate::answer::steer::steer,

@@ -10,8 +10,8 @@ use axum::{
 use kromka_access::Scope;
 
 use super::{
-    decisions, explain, feed, heartbeat, keys, maintenance, nodes, openapi, operations, prewarm, purge,
-    sessions, sign,
+    beacon, decisions, explain, feed, heartbeat, keys, maintenance, nodes, openapi, operations, prewarm,
+    purge, sessions, sign,
     writes::{Gate, guard_node, guard_read, guard_write},
 };
 use crate::app::App;
@@ -55,6 +55,7 @@ pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/v1/maintenance/{id}", write(Scope::NodesWrite, delete(maintenance::take_back)))
         .route("/v1/nodes/{id}/heartbeat", for_nodes(post(heartbeat::hear)))
         .route("/v1/feed", for_nodes(get(feed::read)))
+        .route("/v1/beacon", post(beacon::take).options(beacon::preflight))
         .route("/v1/openapi.json", get(openapi::serve))
 }
 

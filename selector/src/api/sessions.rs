@@ -11,7 +11,7 @@ use http::StatusCode;
 use ipnet::IpNet;
 use kromka_access::{Claims, Reach};
 use kromka_config::SessionsConfig;
-use kromka_control::{SessionAnswer, SessionRequest};
+use kromka_control::{BeaconPlan, BeaconTarget, SessionAnswer, SessionRequest};
 use kromka_hls::{Kind, encode_path, kind, steering::pathway_id};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -27,11 +27,14 @@ use crate::{
     app::{App, content_key},
     error::ApiError,
     metrics::Surface,
-    rank::{Question, Ranking},
+    rank::{Question, Ranked, Ranking},
 };
 
 /// Edges besides the first.
 const ALTERNATES: usize = 3;
+
+/// Edges that a session which explores measures.
+const EXPLORED: usize = 2;
 
 /// The sessions of a batch, in the order they were asked for.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -102,6 +105,7 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
     let token = app.keys.sign(&claims, "/subject")?;
     let target = format!("/~{token}{}", encode_path(&path));
     let session = Some(session_id.as_str());
+    let explores = app.beacons.explores(&session_id);
     let key = content_key(&service.id, &path);
     let question = Question {
         client: request.client_ip,
@@ -115,9 +119,12 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
         let master_url = urls.next().ok_or(ApiError::NoEdge)?;
         let first = ranking.edges.first().map(|ranked| ranked.edge).ok_or(ApiError::NoEdge)?;
         let pathway = pathway_id(&first.id, &first.url, first.tls_url.as_deref());
-        Ok::<_, ApiError>((master_url, urls.collect::<Vec<_>>(), first.id.to_string(), pathway))
+        let others = if explores { targets(ranking) } else { Vec::new() };
+        Ok::<_, ApiError>((master_url, urls.collect::<Vec<_>>(), first.id.to_string(), pathway, others))
     };
-    let (master_url, alternates, edge, pathway) = app.decide(Surface::Session, question, true, render)?;
+    let (master_url, alternates, edge, pathway, targets) =
+        app.decide(Surface::Session, question, true, render)?;
+    let beacon = (!targets.is_empty()).then(|| BeaconPlan { url: format!("{}/v1/beacon", app.url), targets });
     // The same document that the edge's playlist names, for players that are told of it by their backend.
     let steering_url = service.steering.then(|| {
         let vod = if request.duration_s.is_some() { "&vod=1" } else { "" };
@@ -130,10 +137,21 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
         alternates,
         steering_url,
         route_url: format!("{}/route{target}", app.url),
+        beacon,
         edge,
         start_expires_at: starts_by,
         expires_at: ends,
     })
+}
+
+/// Two edges that the viewer is not sent to, to be measured.
+fn targets(ranking: &Ranking<'_>) -> Vec<BeaconTarget> {
+    let others = ranking.edges.iter().skip(1).take(EXPLORED);
+    let target = |ranked: &Ranked<'_>| BeaconTarget {
+        edge: ranked.edge.id.to_string(),
+        url: format!("{}/~health", ranked.edge.url),
+    };
+    others.map(target).collect()
 }
 
 /// The decoded path of the asset: a playlist of the service, without token or query.

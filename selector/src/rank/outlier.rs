@@ -50,7 +50,7 @@ const WORSE: f64 = 3.0;
 /// path is no fault of the edge;
 const FAILING_MS: u64 = 2_000;
 /// or how many times they must begin to fail anew,
-const RELAPSES: usize = 3;
+const RELAPSES: usize = 4;
 /// over at least this time in milliseconds.
 const RELAPSING_MS: u64 = 3_000;
 /// The share of failures of the usual edge past which a failed check is the source's fault.
@@ -178,7 +178,7 @@ pub struct Held {
     pub since_ms: u64,
     /// Until when at least.
     pub until_ms: u64,
-    /// The how-manieth time.
+    /// Which time it is, counted from 1.
     pub times: u32,
 }
 

@@ -58,6 +58,7 @@ fn heartbeat(id: &str) -> Heartbeat {
         rtt: vec![],
         rtt_first: 0,
         errors: Default::default(),
+        probes: false,
         goodbye: false,
     }
 }

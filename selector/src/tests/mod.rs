@@ -4,6 +4,7 @@
 //! - `agents`: the nodes' real agents against the real selector.
 //! - `access`: who may do what, idempotency, malformed requests.
 //! - `playing`: sessions, signed URLs, redirects, rankings.
+//! - `beacons`: what players tell.
 //! - `steering`: content steering documents, and what edges are told for their playlists.
 //! - `fleet`: heartbeats, draining, the feed.
 //! - `names`: DNS.
@@ -15,6 +16,7 @@
 
 mod access;
 mod agents;
+mod beacons;
 mod fleet;
 mod names;
 mod operators;

@@ -5,8 +5,9 @@ use std::{path::Path, sync::atomic::AtomicU64, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use kromka_config::{
-    AdminConfig, ApiTokenConfig, DnsConfig, Limits, ListenConfig, LogConfig, RoutingConfig, SelectorConfig,
-    SelectorService, SessionsConfig, SteeringConfig, StoreConfig, TlsConfig,
+    AdminConfig, ApiTokenConfig, BeaconsConfig, ChecksConfig, DnsConfig, GeoConfig, Limits, ListenConfig,
+    LogConfig, RoutingConfig, SelectorConfig, SelectorService, SessionsConfig, SteeringConfig, StoreConfig,
+    TlsConfig,
 };
 use kromka_control::{Feed, Heartbeat, JobProgress, Load, NodeRole, NodeState, OperationState};
 use kromka_net::{Client, ClientOptions};
@@ -88,6 +89,10 @@ pub(super) fn config(folder: &Path) -> SelectorConfig {
         routing: RoutingConfig::default(),
         dns: DnsConfig::default(),
         steering: SteeringConfig::default(),
+        // The nodes of most tests are only told of.
+        checks: ChecksConfig { enabled: false, ..ChecksConfig::default() },
+        beacons: BeaconsConfig::default(),
+        geo: GeoConfig::default(),
         site: Vec::new(),
         service: vec![
             SelectorService::new("default"),
@@ -259,6 +264,7 @@ pub(super) fn node(id: &str) -> Heartbeat {
         rtt: vec![],
         rtt_first: 0,
         errors: Default::default(),
+        probes: false,
         goodbye: false,
     }
 }

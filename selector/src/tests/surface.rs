@@ -47,7 +47,7 @@ async fn every_call_of_the_document_is_there() {
             calls += 1;
         }
     }
-    assert_eq!(calls, 28);
+    assert_eq!(calls, 29);
     let text = document.to_string();
     for reference in text.split("\"$ref\":\"#/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
         let found = document.pointer(&format!("/{reference}"));

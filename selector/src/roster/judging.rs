@@ -1,0 +1,191 @@
+//! The roster's judgement: what checks, players and edges themselves tell becomes edges that are held back for a
+//! while, or a selector that says of itself that it hears too little.
+
+use std::sync::Arc;
+
+use kromka_control::{NodeRole, NodeState};
+
+use super::{Entry, LEFT_MS, Nodes, Roster};
+use crate::{
+    beacons::{Median, Told},
+    rank::{
+        Cell,
+        outlier::{Change, Check, Held, Member},
+    },
+};
+
+/// An edge that is to be checked.
+#[derive(Clone, Debug)]
+pub(crate) struct ToCheck {
+    /// Its name.
+    pub(crate) id: Arc<str>,
+    /// Where viewers reach it, without a trailing slash.
+    pub(crate) url: Arc<str>,
+    /// Its last check failed or was slow.
+    pub(crate) suspicious: bool,
+}
+
+/// How much of the fleet is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hearing {
+    /// Edges that are heard.
+    pub(crate) heard: usize,
+    /// Edges that are known and have not said goodbye.
+    pub(crate) known: usize,
+}
+
+impl Hearing {
+    /// Whether so little is heard that the fault is more likely here.
+    pub(crate) fn isolated(self) -> bool {
+        self.known >= 3 && self.heard * 2 < self.known
+    }
+
+    /// Whether viewers are better sent to another selector, where there is one.
+    ///
+    /// # Errors
+    /// What is missing, in words.
+    pub(crate) fn ready(self) -> Result<(), String> {
+        match self.isolated() {
+            true => Err(format!(
+                "hears {} of {} edges: routes by their last state; see whether heartbeats reach this selector",
+                self.heard, self.known
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Roster {
+    /// The edges that are worth a check: all that are heard, those that drain or are held back too.
+    pub(crate) fn to_check(&self) -> Vec<ToCheck> {
+        let now_ms = self.now_ms();
+        let nodes = self.nodes.lock();
+        let heard = nodes.entries.values().filter(|entry| {
+            entry.heartbeat.role == NodeRole::Edge && self.hears(entry, now_ms) && !entry.gone
+        });
+        heard
+            .map(|entry| ToCheck {
+                id: Arc::from(entry.heartbeat.id.as_str()),
+                url: Arc::from(entry.heartbeat.url.trim_end_matches('/')),
+                suspicious: nodes.outliers.suspicious(&entry.heartbeat.id, now_ms),
+            })
+            .collect()
+    }
+
+    /// A check of an edge has ended.
+    pub(crate) fn checked(&self, edge: &str, check: Check) {
+        let now_ms = self.now_ms();
+        let mut nodes = self.nodes.lock();
+        nodes.outliers.check(edge, check, now_ms);
+        if check == Check::Failed {
+            self.judge(&mut nodes, now_ms);
+        }
+    }
+
+    /// Players of a network have told of edges.
+    pub(crate) fn told(&self, cell: Cell, told: Vec<Told>) {
+        let now_ms = self.now_ms();
+        let mut nodes = self.nodes.lock();
+        for Told { edge, seen } in told {
+            nodes.outliers.client(&edge, cell, seen, now_ms);
+        }
+    }
+
+    /// What players measured of the way to sites.
+    pub(crate) fn measured(&self, medians: Vec<Median>) {
+        let now_ms = self.now_ms();
+        for Median { cell, site, count, ms } in medians {
+            let place = self.geo.whereabouts(cell.net().network());
+            self.nodes.lock().learner.learn(cell, &place, &site, count, ms, now_ms);
+        }
+    }
+
+    /// The site of an edge.
+    pub(crate) fn site_of(&self, edge: &str) -> Option<Arc<str>> {
+        let nodes = self.nodes.lock();
+        let entry = nodes.entries.get(edge).filter(|entry| entry.heartbeat.role == NodeRole::Edge);
+        entry.map(|entry| Arc::from(entry.heartbeat.site.as_str()))
+    }
+
+    /// Edges held back.
+    pub(crate) fn ejected(&self) -> usize {
+        self.nodes.lock().outliers.count()
+    }
+
+    /// How much of the fleet is heard.
+    pub(crate) fn hearing(&self) -> Hearing {
+        let now_ms = self.now_ms();
+        let nodes = self.nodes.lock();
+        let left = |entry: &Entry| entry.gone || now_ms.saturating_sub(entry.heard_ms) > LEFT_MS;
+        let edges =
+            nodes.entries.values().filter(|entry| entry.heartbeat.role == NodeRole::Edge && !left(entry));
+        let (mut heard, mut known) = (0, 0);
+        for entry in edges {
+            known += 1;
+            heard += usize::from(self.hears(entry, now_ms));
+        }
+        Hearing { heard, known }
+    }
+
+    fn hears(&self, entry: &Entry, now_ms: u64) -> bool {
+        now_ms.saturating_sub(entry.heard_ms) <= self.settings.down_after_ms
+    }
+
+    /// Judges the fleet; what changes is said in the log, and kept for [`changes`](Self::changes).
+    pub(super) fn judge(&self, nodes: &mut Nodes, now_ms: u64) {
+        let edges = nodes.entries.values().filter(|entry| entry.heartbeat.role == NodeRole::Edge);
+        let fleet: Vec<Member> = edges
+            .map(|entry| {
+                let edge = entry.candidate(&nodes.policy, now_ms);
+                Member {
+                    capacity: edge.capacity_bps as f64,
+                    reported: edge.reported,
+                    live: edge.standing(&self.settings, now_ms) == NodeState::Up,
+                    id: edge.id,
+                }
+            })
+            .collect();
+        let changes = nodes.outliers.judge(&fleet, now_ms);
+        for change in &changes {
+            match change {
+                Change::Ejected(id, Held { why, since_ms, until_ms, times }) => {
+                    let seconds = (until_ms - since_ms) / 1000;
+                    tracing::warn!(edge = %id, %why, seconds, times, "an edge gets no new viewers for a while");
+                }
+                Change::Returned(id) => {
+                    tracing::info!(edge = %id, "an edge gets new viewers again, few at first");
+                    if let Some(entry) = nodes.entries.get_mut(&**id) {
+                        entry.returned_ms = Some(now_ms);
+                    }
+                }
+            }
+        }
+        if !changes.is_empty() {
+            nodes.changes.extend(changes.iter().filter_map(|change| match change {
+                Change::Ejected(_, held) => Some(held.why.as_str()),
+                Change::Returned(_) => None,
+            }));
+            self.publish(nodes);
+        }
+    }
+
+    /// Why edges were held back since the last call, a word for each time.
+    pub(crate) fn changes(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.nodes.lock().changes)
+    }
+}
+
+impl Entry {
+    /// What its last heartbeat tells of requests and failures and no earlier one has told.
+    pub(super) fn news(&mut self, restarted: bool, first: bool) -> (u64, u64) {
+        let now = self.heartbeat.errors;
+        // What it answered before this selector listened is no news.
+        let before = match (first, restarted) {
+            (true, _) => now,
+            (false, true) => Default::default(),
+            (false, false) => self.errors_read,
+        };
+        self.errors_read = now;
+        (now.requests.saturating_sub(before.requests), now.failures.saturating_sub(before.failures))
+    }
+}

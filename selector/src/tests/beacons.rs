@@ -1,0 +1,127 @@
+//! What players tell, through the API as any page would send it; and what a flood of it does.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::rig::{ASSET, Reply, Rig, config, node};
+
+async fn exploring() -> Rig {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.beacons.explore = 1.0;
+    config.beacons.per_network = 300;
+    let rig = Rig::with(config, folder).await;
+    rig.up(&["a-1", "b-1", "c-1"]).await;
+    rig
+}
+
+async fn session(rig: &Rig) -> (Value, String) {
+    let body = json!({"service": "default", "asset": ASSET, "subject": "s", "client_ip": "203.0.113.9"});
+    let session = rig.post("/v1/playback-sessions", body).await.json;
+    let url = session["master_url"].as_str().unwrap();
+    let token = url.split("/~").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    (session, token)
+}
+
+async fn tell(rig: &Rig, beacon: &Value) -> Reply {
+    rig.send("POST", "/v1/beacon", &[("content-type", "text/plain")], &beacon.to_string()).await
+}
+
+#[tokio::test]
+async fn a_session_that_explores_is_told_whom_to_measure_and_what_it_tells_becomes_distance() {
+    let rig = exploring().await;
+    let (session, token) = session(&rig).await;
+    let plan = &session["beacon"];
+    let targets = plan["targets"].as_array().unwrap();
+    assert_eq!(targets.len(), 2);
+    assert!(plan["url"].as_str().unwrap().ends_with("/v1/beacon"));
+    for target in targets {
+        assert_ne!(target["edge"], session["edge"], "the way to its own edge is measured anyway");
+        assert!(target["url"].as_str().unwrap().ends_with(".example:8080/~health"));
+    }
+    let edge = targets[0]["edge"].as_str().unwrap();
+    let beacon = json!({"token": token, "samples": [{"edge": edge, "ttfb_ms": 22.0, "connect_ms": 20.0}]});
+    let reply = tell(&rig, &beacon).await;
+    assert_eq!((reply.status.as_u16(), reply.header("access-control-allow-origin")), (204, "*"), "{reply:?}");
+
+    // The network that told: this machine's.
+    let begun = Instant::now();
+    loop {
+        let reply = rig.get(&format!("/v1/select?path={ASSET}&client_ip=127.0.0.9")).await;
+        if reply.json["source"] == "rum" {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{reply:?}");
+        rig.up(&["a-1", "b-1", "c-1"]).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_vouched_for_or_says_too_much_is_refused_in_words() {
+    let rig = exploring().await;
+    let (_, token) = session(&rig).await;
+    let error = json!({"edge": "a-1", "kind": "timeout"});
+    for (beacon, status, slug) in [
+        (json!({"token": "a.b.c", "errors": []}), 401, "token"),
+        (json!({"token": format!("{token}x"), "errors": []}), 401, "token"),
+        (json!({"token": token, "errors": vec![&error; 33]}), 422, "invalid"),
+        (json!({"token": token, "samples": [{"edge": "a-1", "ttfb_ms": -3.0}]}), 422, "invalid"),
+        (json!({"token": token, "colour": "red"}), 422, "invalid"),
+        (json!({"token": "x".repeat(20_000)}), 413, "too-large"),
+    ] {
+        let reply = tell(&rig, &beacon).await;
+        assert_eq!((reply.status.as_u16(), reply.slug()), (status, slug), "{beacon}");
+        assert_eq!(reply.header("access-control-allow-origin"), "*");
+    }
+    let preflight = rig.send("OPTIONS", "/v1/beacon", &[("origin", "https://page.example")], "").await;
+    assert_eq!(preflight.status, 204);
+    assert!(preflight.header("access-control-allow-methods").contains("POST"));
+}
+
+#[tokio::test]
+async fn a_flood_ends_at_its_bound_poisons_nothing_and_others_are_still_answered() {
+    let rig = exploring().await;
+    let before = rig.get(&format!("/v1/select?path={ASSET}&client_ip=198.51.100.1")).await.json;
+    let mut statuses = std::collections::BTreeMap::new();
+    let (_, token) = session(&rig).await;
+    let errors: Vec<Value> = (0..32).map(|_| json!({"edge": "a-1", "kind": "5xx"})).collect();
+    let samples: Vec<Value> = (0..32).map(|_| json!({"edge": "a-1", "ttfb_ms": 599_999.0})).collect();
+    let flood = json!({"token": token, "errors": errors, "samples": samples});
+    for n in 0..400 {
+        let reply = tell(&rig, &flood).await;
+        *statuses.entry(reply.status.as_u16()).or_insert(0) += 1;
+        if n % 100 == 99 {
+            rig.up(&["a-1", "b-1", "c-1"]).await;
+            assert_eq!(rig.get("/v1/nodes").await.status, 200, "the rest goes on");
+        }
+    }
+    assert_eq!(statuses.keys().copied().collect::<Vec<_>>(), [204, 429], "{statuses:?}");
+    assert!(statuses[&204] <= 300, "{statuses:?}");
+    let late = tell(&rig, &flood).await;
+    assert_eq!((late.slug(), late.header("retry-after")), ("too-many", "60"));
+    rig.beat(&node("a-1")).await;
+    let after = rig.get(&format!("/v1/select?path={ASSET}&client_ip=198.51.100.1")).await.json;
+    assert_eq!(before["edges"][0]["id"], after["edges"][0]["id"]);
+    assert_eq!(rig.get("/v1/nodes/a-1").await.json.get("ejected"), None, "one network does not condemn");
+}
+
+#[tokio::test]
+async fn only_an_edge_that_probes_is_told_of_clients_and_of_each_network_once() {
+    let rig = exploring().await;
+    for n in 0..6 {
+        let client = format!("203.0.{n}.9");
+        let body = json!({"service": "default", "asset": ASSET, "subject": "s", "client_ip": client});
+        assert_eq!(rig.post("/v1/playback-sessions", body).await.status, 201);
+    }
+    assert!(rig.beat(&node("a-1")).await.json.get("probe").is_none());
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let reply = rig.beat(&kromka_control::Heartbeat { probes: true, ..node("b-1") }).await;
+        told.extend(reply.json["probe"].as_array().cloned().unwrap_or_default());
+    }
+    told.sort_by_key(ToString::to_string);
+    let clients: Vec<Value> = (0..6).map(|n| json!(format!("203.0.{n}.9"))).collect();
+    assert_eq!(told, clients);
+}
