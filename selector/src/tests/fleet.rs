@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use kromka_control::{FeedItem, Heartbeat, NodeState};
+use kromka_control::{CellRtt, FeedItem, Heartbeat, NodeState};
 use serde_json::json;
 
 use super::rig::{ALL, ASSET, Rig, node};
@@ -89,6 +89,36 @@ async fn a_decision_on_an_old_version_is_refused() {
     let reply = drain(&tag).await;
     assert_eq!((reply.status.as_u16(), reply.slug()), (412, "changed"));
     assert_eq!(drain("*").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_an_edge_measured_counts_once_however_often_it_is_told() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1"]).await;
+    let cell =
+        |n: u64, ms: f64| CellRtt { cell: "203.0.113.0/24".into(), n, min_ms: ms, p50_ms: ms, loss: 0.0 };
+    let rtt_of = async |site: &str| {
+        let reply = rig.get(&format!("/v1/select?path={ASSET}&client_ip=203.0.113.9")).await;
+        let edges = reply.json["edges"].as_array().unwrap().clone();
+        let edge = edges.into_iter().find(|edge| edge["site"] == site).unwrap();
+        (reply.json["source"].as_str().unwrap().to_owned(), edge["rtt_ms"].as_f64().unwrap())
+    };
+    assert_ne!(rtt_of("a").await.0, "rum");
+    let told = Heartbeat { rtt: vec![cell(8, 10.0)], rtt_first: 3, ..node("a-1") };
+    rig.beat(&told).await;
+    let (source, once) = rtt_of("a").await;
+    assert_eq!(source, "rum");
+    for _ in 0..20 {
+        rig.beat(&Heartbeat { seq: node("a-1").seq, ..told.clone() }).await;
+    }
+    assert_eq!(rtt_of("a").await.1, once, "the edge had not heard that it was heard");
+    let more = Heartbeat { rtt: vec![cell(8, 10.0), cell(500, 10.0)], rtt_first: 3, ..node("a-1") };
+    rig.beat(&more).await;
+    let twice = rtt_of("a").await.1;
+    assert!((twice - 10.0).abs() < (once - 10.0).abs() || twice == once && once == 10.0, "{once} {twice}");
+    rig.beat(&Heartbeat { boot: "boot-2".into(), rtt: vec![cell(500, 90.0)], rtt_first: 0, ..node("a-1") })
+        .await;
+    assert!(rtt_of("a").await.1 > twice, "a restarted edge counts from 0");
 }
 
 #[tokio::test]
