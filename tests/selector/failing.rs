@@ -1,5 +1,9 @@
 //! Edges that are heard and yet fail, and ways that are measured by those who take them.
 
+use std::cell::RefCell;
+use std::net::TcpStream;
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::world::fleet::Plan;
@@ -25,15 +29,14 @@ async fn an_edge_that_answers_errors_gets_no_new_viewers_and_comes_back_when_it_
     // Somebody takes all connections of one edge and says nothing: plain ones get 503, heartbeats go on.
     let failing = &fleet.edges[1];
     let address = failing.url.trim_start_matches("http://");
-    let mut taken = Vec::new();
+    // A place that a check still had is taken when it is free.
+    let taken = RefCell::new(Vec::new());
     until("it is found out", || async {
-        while taken.len() < 200 {
-            let Ok(connection) = std::net::TcpStream::connect(address) else { break };
-            taken.push(connection);
-            if taken.len() % 24 == 0 {
-                break;
-            }
+        if taken.borrow().len() < 400 {
+            let more = (0..24).filter_map(|_| TcpStream::connect(address).ok());
+            taken.borrow_mut().extend(more);
         }
+        tokio::time::sleep(Duration::from_millis(200)).await;
         node(&operator, &failing.id).await["ejected"].is_string().then_some(())
     })
     .await;
