@@ -241,11 +241,10 @@ mod tests {
     }
 
     fn sample(edge: &str, connect_ms: f64) -> BeaconSample {
-        let connect_ms = Some(connect_ms);
         BeaconSample {
             edge: edge.into(),
-            ttfb_ms: 2.0 + connect_ms.unwrap(),
-            connect_ms,
+            ttfb_ms: 2.0 + connect_ms,
+            connect_ms: Some(connect_ms),
             kbps: None,
             status: None,
         }

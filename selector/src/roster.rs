@@ -14,7 +14,7 @@ use std::{
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use kromka_config::{RoutingConfig, SiteConfig};
-use kromka_control::{CellRtt, Errors, Heartbeat, NodeInfo, NodeRole, NodeState};
+use kromka_control::{Errors, Heartbeat, NodeInfo, NodeRole, NodeState};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use url::Url;
@@ -545,25 +545,6 @@ impl Nodes {
 }
 
 impl Entry {
-    /// Whether a heartbeat is older than the last one: by its number, or of a process before the one that is heard
-    /// now. Boots are named by the time they began (UUIDv7); where a clock was set back between two of them, the newer
-    /// one is believed as soon as the older is silent.
-    fn is_late(&self, heartbeat: &Heartbeat, now_ms: u64, down_after_ms: u64) -> bool {
-        let before = &self.heartbeat;
-        match before.boot == heartbeat.boot {
-            true => heartbeat.seq <= before.seq,
-            false => heartbeat.boot < before.boot && now_ms.saturating_sub(self.heard_ms) <= down_after_ms,
-        }
-    }
-
-    /// What its last heartbeat tells of distances and no earlier one has told.
-    fn unread(&mut self) -> &[CellRtt] {
-        let Heartbeat { rtt, rtt_first, .. } = &self.heartbeat;
-        let told = usize::try_from(self.rtt_read.saturating_sub(*rtt_first)).unwrap_or(usize::MAX);
-        self.rtt_read = self.rtt_read.max(rtt_first.saturating_add(rtt.len() as u64));
-        rtt.get(told..).unwrap_or_default()
-    }
-
     fn candidate(&self, policy: &Policy, now_ms: u64) -> Candidate {
         let heartbeat = &self.heartbeat;
         let load = &heartbeat.load;

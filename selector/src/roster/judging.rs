@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kromka_control::{NodeRole, NodeState};
+use kromka_control::{CellRtt, Heartbeat, NodeRole, NodeState};
 
 use super::{Entry, LEFT_MS, Nodes, Roster};
 use crate::{
@@ -176,6 +176,25 @@ impl Roster {
 }
 
 impl Entry {
+    /// Whether a heartbeat is older than the last one: by its number, or of a process before the one that is heard
+    /// now. Boots are named by the time they began (UUIDv7); where a clock was set back between two of them, the newer
+    /// one is believed as soon as the older is silent.
+    pub(super) fn is_late(&self, heartbeat: &Heartbeat, now_ms: u64, down_after_ms: u64) -> bool {
+        let before = &self.heartbeat;
+        match before.boot == heartbeat.boot {
+            true => heartbeat.seq <= before.seq,
+            false => heartbeat.boot < before.boot && now_ms.saturating_sub(self.heard_ms) <= down_after_ms,
+        }
+    }
+
+    /// What its last heartbeat tells of distances and no earlier one has told.
+    pub(super) fn unread(&mut self) -> &[CellRtt] {
+        let Heartbeat { rtt, rtt_first, .. } = &self.heartbeat;
+        let told = usize::try_from(self.rtt_read.saturating_sub(*rtt_first)).unwrap_or(usize::MAX);
+        self.rtt_read = self.rtt_read.max(rtt_first.saturating_add(rtt.len() as u64));
+        rtt.get(told..).unwrap_or_default()
+    }
+
     /// What its last heartbeat tells of requests and failures and no earlier one has told.
     pub(super) fn news(&mut self, restarted: bool, first: bool) -> (u64, u64) {
         let now = self.heartbeat.errors;
