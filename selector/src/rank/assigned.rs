@@ -12,8 +12,10 @@ const PARTS: f64 = 256.0;
 /// Most viewers that are counted between two reports; far past any bound on what an edge could carry.
 const VIEWERS_MAX: u64 = 1 << 24;
 
-/// Viewers sent to one edge and not yet visible in its reports.
+/// Viewers sent to one edge and not yet visible in its reports. In a cache line of its own, so that threads that
+/// send viewers to different edges do not wait for each other.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 pub struct Assigned {
     since: AtomicU64,
     before: AtomicU64,
@@ -44,7 +46,7 @@ impl Assigned {
     #[inline]
     pub fn count(&self) -> f64 {
         let parts = self.since.load(Ordering::Relaxed) + self.before.load(Ordering::Relaxed);
-        parts as f64 * (1.0 / PARTS)
+        parts as i64 as f64 * (1.0 / PARTS)
     }
 }
 

@@ -8,10 +8,10 @@ use std::net::IpAddr;
 
 use super::{
     Whereabouts,
-    distance::{Distances, Row},
+    distance::{Distances, PRIOR_MS, Row, Values, stored_ms},
     ranking::{EDGES_MAX, Edges, Marks, Place, Ranked, Ranking, Terms, Verdict},
     rendezvous,
-    snapshot::{Node, Snapshot},
+    snapshot::{Node, Outline, Snapshot},
     standing::{Mode, Standing, Tier, excluded},
     zones::Mask,
 };
@@ -88,7 +88,7 @@ pub(super) fn choose<'s>(
         snapshot,
     };
     let wanted = question.k.min(EDGES_MAX);
-    let mut sound = lens.shortlist(row, zone, false);
+    let mut sound = lens.shortlist(row, zone, false, wanted);
     let tied = lens.settle_tie(&mut sound, row, zone, question);
     if lens.mode.distrusted && lens.mode.tier != Tier::Draining {
         lens.fill_distrusted(&sound, row, zone, question, &mut ranking.edges);
@@ -127,39 +127,52 @@ struct Groups {
     count: usize,
 }
 
-/// The sites that cost least, in order: no more than has to be moved when one is put among them.
-#[derive(Clone, Copy, Debug, Default)]
+/// The sites that cost least, in order: as many as are wanted, and what costs hardly more than the first of them.
+#[derive(Clone, Copy, Debug)]
 struct Shortlist {
     costs_ms: [f32; EDGES_MAX],
     sites: [u32; EDGES_MAX],
     count: usize,
+    wanted: usize,
+    tie_ms: f32,
+    /// What costs more is not listed.
+    limit_ms: f32,
 }
 
 impl Shortlist {
+    fn new(wanted: usize, tie_ms: f32) -> Shortlist {
+        let (costs_ms, sites) = ([0.0; EDGES_MAX], [0; EDGES_MAX]);
+        let wanted = wanted.clamp(1, EDGES_MAX);
+        Shortlist { costs_ms, sites, count: 0, wanted, tie_ms, limit_ms: f32::MAX }
+    }
+
     /// The least cost.
     fn least(&self) -> Option<f32> {
         self.costs_ms[..self.count].first().copied()
     }
 
-    /// The cost that a site must be below to be listed.
-    #[inline]
-    fn limit(&self) -> f32 {
-        if self.count == EDGES_MAX { self.costs_ms[EDGES_MAX - 1] } else { f32::INFINITY }
-    }
-
-    /// Puts a site where it belongs; of equals the one that came first stays first.
+    /// Puts a site where it belongs; of equals the one that came first stays first, and the last of a full list
+    /// falls out.
     #[inline]
     fn insert(&mut self, site: u32, cost_ms: f32) {
-        if self.count < EDGES_MAX {
+        let mut place = self.count;
+        if place == EDGES_MAX {
+            place -= 1;
+            if cost_ms >= self.costs_ms[place] {
+                return;
+            }
+        } else {
             self.count += 1;
         }
-        let mut place = self.count - 1;
         while place > 0 && self.costs_ms[place - 1] > cost_ms {
             self.costs_ms[place] = self.costs_ms[place - 1];
             self.sites[place] = self.sites[place - 1];
             place -= 1;
         }
         (self.costs_ms[place], self.sites[place]) = (cost_ms, site);
+        if self.count >= self.wanted {
+            self.limit_ms = self.costs_ms[self.wanted - 1].max(self.costs_ms[0] + self.tie_ms);
+        }
     }
 
     /// Puts the site at `place` before all others, or one that is not listed in the last one's place.
@@ -169,6 +182,22 @@ impl Shortlist {
         self.sites.copy_within(0..place, 1);
         self.costs_ms.copy_within(0..place, 1);
         (self.costs_ms[0], self.sites[0]) = (cost_ms, site);
+    }
+
+    /// Lists all sites of a snapshot as it reckoned them, at these distances. Most are passed over by their
+    /// distance alone.
+    #[inline]
+    fn scan(&mut self, snapshot: &Snapshot, rtt_ms: impl Fn(usize, &Outline) -> f32) {
+        let prices = &snapshot.settings.prices;
+        for (site, (outline, of)) in snapshot.outlines.iter().zip(&snapshot.sites).enumerate() {
+            let free_of_load = rtt_ms(site, outline) + outline.cost_ms;
+            if free_of_load <= self.limit_ms {
+                let cost_ms = free_of_load + prices.at(of.load() as f32);
+                if cost_ms <= self.limit_ms {
+                    self.insert(site as u32, cost_ms);
+                }
+            }
+        }
     }
 }
 
@@ -220,7 +249,7 @@ impl<'s, 'q> Lens<'s, 'q> {
         (weight > 0.0).then(|| (used / weight, weight))
     }
 
-    /// What a site costs; `None` when it cannot be used, or would cost `limit` or more.
+    /// What a site costs; `None` when it cannot be used, or would cost more than `limit`.
     #[inline]
     fn group(
         &self,
@@ -239,13 +268,13 @@ impl<'s, 'q> Lens<'s, 'q> {
         };
         let silent_ms = if silent { SILENT_MS } else { 0.0 };
         let free_of_load = rtt_ms + of.cost_ms + zone_ms + silent_ms;
-        if free_of_load >= limit {
+        if free_of_load > limit {
             return None;
         }
         let (load, _) = self.load(site, silent)?;
         let price_ms = self.snapshot.settings.prices.at(load as f32);
         let cost_ms = free_of_load + price_ms;
-        if cost_ms >= limit {
+        if cost_ms > limit {
             return None;
         }
         let terms =
@@ -255,10 +284,20 @@ impl<'s, 'q> Lens<'s, 'q> {
     }
 
     /// The sites that cost least: of nodes that answer, or of those that are silent in a distrusted fleet.
-    fn shortlist(&self, row: &Row<'_>, zone: Option<&Mask>, silent: bool) -> Shortlist {
-        let mut list = Shortlist::default();
-        for site in 0..self.snapshot.sites.len() {
-            if let Some(group) = self.group(site, row, zone, silent, list.limit()) {
+    fn shortlist(&self, row: &Row<'_>, zone: Option<&Mask>, silent: bool, wanted: usize) -> Shortlist {
+        let snapshot = self.snapshot;
+        let mut list = Shortlist::new(wanted, snapshot.settings.tie_ms as f32);
+        if self.prepared && zone.is_none() && !silent {
+            match row.values {
+                Values::Table(values) => list.scan(snapshot, |_, outline| {
+                    values.get(outline.column as usize).map_or(PRIOR_MS as f32, |value| stored_ms(*value))
+                }),
+                other => list.scan(snapshot, |site, _| other.ms(&snapshot.sites[site].column)),
+            }
+            return list;
+        }
+        for site in 0..snapshot.sites.len() {
+            if let Some(group) = self.group(site, row, zone, silent, list.limit_ms) {
                 list.insert(group.site, group.cost_ms);
             }
         }
@@ -314,7 +353,7 @@ impl<'s, 'q> Lens<'s, 'q> {
         edges: &mut Edges<'s>,
     ) {
         let (wanted, key) = (question.k.min(EDGES_MAX), question.content_key);
-        let list = self.shortlist(row, zone, true);
+        let list = self.shortlist(row, zone, true, wanted);
         let silent_first = match (sound.least(), list.least()) {
             (Some(sound), Some(silent)) => silent < sound,
             (None, Some(_)) => true,
@@ -374,42 +413,74 @@ impl<'s, 'q> Lens<'s, 'q> {
     /// when there are no more such, the least loaded. One node is always within it, for none can all be above
     /// their mean.
     fn take_one(&self, group: &mut Group, silent: bool, key: &str, edges: &mut Edges<'s>) {
+        let home = (group.taken == 0).then(|| self.home(group, silent, key)).flatten();
+        if let Some(place) = home {
+            let utilisation = self.snapshot.nodes[place].utilisation();
+            let over = utilisation > group.bound;
+            if !over {
+                return self.put(group, silent, place, utilisation, Marks::AFFINITY, edges);
+            }
+        }
         let site = &self.snapshot.sites[group.site as usize];
         let (mut within, mut beyond): (Option<Drawn>, Option<Drawn>) = (None, None);
-        // The node of the title, whatever its load.
-        let mut home: Option<(f64, bool)> = None;
         for place in site.nodes() {
             let node = &self.snapshot.nodes[place];
-            if !self.fit(place, node, silent) {
+            let taken = group.taken > 0 && edges.iter().any(|taken| taken.number as usize == place);
+            if taken || !self.fit(place, node, silent) {
                 continue;
             }
             let bits = rendezvous::bits(key, node.seed);
             let draw = if site.uniform { bits as f64 } else { rendezvous::weighted(bits, node.weight) };
-            let utilisation = node.utilisation();
-            let over = utilisation > group.bound;
-            if home.is_none_or(|(best, _)| draw > best) {
-                home = Some((draw, over));
-            }
-            if group.taken > 0 && edges.iter().any(|taken| taken.number as usize == place) {
-                continue;
-            }
-            let drawn = Drawn { place, draw, utilisation };
+            let drawn = Drawn { place, draw, utilisation: node.utilisation() };
+            let over = drawn.utilisation > group.bound;
             if !over && within.as_ref().is_none_or(|best| draw > best.draw) {
                 within = Some(drawn);
             } else if over && beyond.as_ref().is_none_or(|best| drawn.lighter(best)) {
                 beyond = Some(drawn);
             }
         }
-        let over = within.is_none();
-        let Some(drawn) = within.or(beyond) else { return };
-        let spilled = home.is_some_and(|(_, over)| over);
-        let node = &self.snapshot.nodes[drawn.place];
-        let edge = &self.snapshot.edges[drawn.place];
+        let mark = match (&within, group.taken) {
+            (None, _) => Marks::OVER_BOUND,
+            (Some(_), 0) => Marks::SPILLED,
+            _ => Marks::default(),
+        };
+        if let Some(Drawn { place, utilisation, .. }) = within.or(beyond) {
+            self.put(group, silent, place, utilisation, mark, edges);
+        }
+    }
+
+    /// The node of the title in a site, whatever its load.
+    #[inline]
+    fn home(&self, group: &Group, silent: bool, key: &str) -> Option<usize> {
+        let site = &self.snapshot.sites[group.site as usize];
+        let mut home: Option<(usize, rendezvous::Draw)> = None;
+        for place in site.nodes() {
+            let node = &self.snapshot.nodes[place];
+            if self.fit(place, node, silent) {
+                let draw = rendezvous::Draw { bits: rendezvous::bits(key, node.seed), weight: node.weight };
+                if home.is_none_or(|(_, best)| draw.beats(best)) {
+                    home = Some((place, draw));
+                }
+            }
+        }
+        home.map(|(place, _)| place)
+    }
+
+    /// Puts a node of a site into the answer.
+    #[inline]
+    fn put(
+        &self,
+        group: &mut Group,
+        silent: bool,
+        place: usize,
+        utilisation: f64,
+        mark: Marks,
+        edges: &mut Edges<'s>,
+    ) {
+        let node = &self.snapshot.nodes[place];
+        let edge = &self.snapshot.edges[place];
         let standing = Standing::of(node, &self.snapshot.settings, self.now_ms);
-        let mut marks = Marks::default();
-        marks.set(Marks::OVER_BOUND, over);
-        marks.set(Marks::SPILLED, !over && spilled && group.taken == 0);
-        marks.set(Marks::AFFINITY, !over && !spilled && group.taken == 0);
+        let mut marks = mark;
         marks.set(Marks::SILENT, silent);
         marks.set(Marks::SUSPECT, standing == Standing::Suspect);
         marks.set(Marks::FAILING, standing == Standing::Ejected);
@@ -422,9 +493,9 @@ impl<'s, 'q> Lens<'s, 'q> {
             edge,
             rtt_ms: f64::from(group.terms.rtt_ms),
             cost_ms: f64::from(group.cost_ms),
-            utilisation: drawn.utilisation,
+            utilisation,
             place: Place::Backup,
-            number: drawn.place as u32,
+            number: place as u32,
             bound: group.bound as f32,
             age_ms: edge.age_ms(self.now_ms),
             terms: group.terms,

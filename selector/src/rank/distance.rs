@@ -27,6 +27,12 @@ pub(super) const SHARDS: usize = 256;
 /// Milliseconds of one unit of a stored value.
 pub(super) const UNIT_MS: f32 = 0.1;
 
+/// Milliseconds of a stored value.
+#[inline]
+pub(super) fn stored_ms(value: u16) -> f32 {
+    f32::from(value) * UNIT_MS
+}
+
 /// Rows of one shard.
 #[derive(Debug, Default)]
 pub(super) struct Rows {
@@ -113,7 +119,7 @@ impl Values<'_> {
             Values::Table(row) => site
                 .column
                 .and_then(|column| row.get(usize::from(column)))
-                .map(|value| f32::from(*value) * UNIT_MS),
+                .map(|value| stored_ms(*value)),
             Values::From(here, medians) => site.vector.map(|there| medians.between(here, &there)),
             Values::Equal => None,
         };

@@ -25,6 +25,30 @@ pub fn weighted(bits: u64, weight: f64) -> f64 {
     -weight / unit.ln()
 }
 
+/// What a node draws for a key, before its logarithm is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw {
+    /// Its [`bits`].
+    pub bits: u64,
+    /// Its capacity.
+    pub weight: f64,
+}
+
+impl Draw {
+    /// Whether it is greater: the same as comparing what is [`weighted`]. A logarithm is taken only where one
+    /// draws more and the other weighs more.
+    #[inline]
+    pub fn beats(self, other: Draw) -> bool {
+        if self.bits > other.bits && self.weight >= other.weight {
+            return true;
+        }
+        if self.bits <= other.bits && self.weight <= other.weight {
+            return false;
+        }
+        weighted(self.bits, self.weight) > weighted(other.bits, other.weight)
+    }
+}
+
 /// The draw of `node` for `key`: greater wins. `weight` is the node's capacity in any unit common to all nodes;
 /// 0 counts as 1, so that a node which reports no limit can still be chosen.
 pub fn draw(key: &str, node: &str, weight: u64) -> f64 {
@@ -59,6 +83,19 @@ mod tests {
             let key = format!("/t/{n}/");
             let (a, b) = (bits(&key, seed("a")), bits(&key, seed("b")));
             assert_eq!(a > b, weighted(a, 7.0) > weighted(b, 7.0), "{key}");
+        }
+    }
+
+    #[test]
+    fn without_logarithms_the_same_wins() {
+        for n in 0..50_000u32 {
+            let key = format!("/t/{n}/");
+            let weight = |times: u32| f64::from(1 + n.wrapping_mul(times) % 7) * 1e9;
+            let (a, b) = (bits(&key, seed("a")), bits(&key, seed("b")));
+            let (one, other) = (Draw { bits: a, weight: weight(3) }, Draw { bits: b, weight: weight(5) });
+            let exact = weighted(a, one.weight) > weighted(b, other.weight);
+            assert_eq!((one.beats(other), other.beats(one)), (exact, !exact), "{key}");
+            assert!(!one.beats(one), "what is equal beats nobody");
         }
     }
 

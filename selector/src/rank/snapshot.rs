@@ -169,8 +169,19 @@ impl Node {
     }
 }
 
-/// What decisions read of a site. Its load is that of its fit nodes.
+/// What decisions read of every site, in the order of the sites.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outline {
+    /// Its column in the table of distances; past any row where it has none.
+    pub(super) column: u32,
+    /// What it costs besides distance and load; infinite where none of its nodes is fit.
+    pub(super) cost_ms: f32,
+}
+
+/// What decisions read of a site that may be chosen. Its load is that of its fit nodes. It has cache lines of its
+/// own, since its count moves.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Site {
     pub(super) first: u32,
     pub(super) after: u32,
@@ -191,7 +202,7 @@ impl Site {
     /// Estimated utilisation of its fit nodes together.
     #[inline]
     pub(super) fn load(&self) -> f64 {
-        (self.used + self.sent.load(Ordering::Relaxed) as f64) * self.inverse
+        (self.used + self.sent.load(Ordering::Relaxed) as i64 as f64) * self.inverse
     }
 
     /// The places of its nodes.
@@ -211,6 +222,7 @@ pub struct Snapshot {
     pub(super) edges: Vec<Candidate>,
     pub(super) nodes: Vec<Node>,
     pub(super) sites: Vec<Site>,
+    pub(super) outlines: Vec<Outline>,
     pub(super) names: Vec<Arc<str>>,
     pub(super) distances: Arc<Distances>,
     pub(super) zones: Arc<Resolved>,
@@ -251,6 +263,7 @@ impl Snapshot {
             built_ms: now_ms,
             nodes: Vec::with_capacity(edges.len()),
             sites: Vec::with_capacity(names.len()),
+            outlines: Vec::with_capacity(names.len()),
             edges,
             names,
             distances,
@@ -337,6 +350,10 @@ impl Snapshot {
             site.weight = fit().map(|node| node.weight).sum();
             site.used = fit().map(|node| node.utilisation() * node.weight).sum();
             site.inverse = if site.weight > 0.0 { 1.0 / site.weight } else { 0.0 };
+            self.outlines.push(Outline {
+                column: site.column.column.map_or(u32::MAX, u32::from),
+                cost_ms: if site.weight > 0.0 { site.cost_ms } else { f32::INFINITY },
+            });
         }
     }
 
