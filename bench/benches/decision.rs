@@ -1,8 +1,8 @@
 //! What one decision costs: 36, 99 and 400 edges, alone and on two threads, with and without counting the viewer.
 //!
 //! `cargo bench -p kromka-bench --bench decision`. Distances are measured ones, edges are of three sizes and loaded
-//! between 30 and 80 %, a question has an address, a title and a session, and three edges are wanted, as by a
-//! playback session.
+//! between 30 and 80 %, a question has an address, a title and a session. One edge is wanted, as by a redirect, or
+//! three, as by a playback session.
 
 use std::{
     hint::black_box,
@@ -80,26 +80,32 @@ impl Questions {
         }
     }
 
-    fn nth(&self, number: usize) -> Question<'_> {
+    fn nth(&self, number: usize, k: usize) -> Question<'_> {
         Question {
             client: Some(client(number as u32 * 31 % CELLS)),
             content_key: &self.titles[number % self.titles.len()],
             session: Some(&self.sessions[number * 7 % self.sessions.len()]),
-            k: 3,
+            k,
             now_ms: NOW_MS,
             ..Question::default()
         }
     }
 }
 
-/// The time that `rounds` decisions take on each of `threads` threads at once.
-fn time(snapshot: &Snapshot, questions: &Questions, threads: usize, rounds: u64, assign: bool) -> Duration {
+/// The time that `rounds` decisions for `k` edges take on each of `threads` threads at once.
+fn time(
+    snapshot: &Snapshot,
+    questions: &Questions,
+    [threads, k]: [usize; 2],
+    rounds: u64,
+    assign: bool,
+) -> Duration {
     let began = Instant::now();
     std::thread::scope(|scope| {
         for thread in 0..threads {
             scope.spawn(move || {
                 for round in 0..rounds as usize {
-                    let ranking = decide(snapshot, black_box(&questions.nth(round * 7 + thread * 13)));
+                    let ranking = decide(snapshot, black_box(&questions.nth(round * 7 + thread * 13, k)));
                     if assign {
                         ranking.assign(1.0);
                     }
@@ -113,9 +119,14 @@ fn time(snapshot: &Snapshot, questions: &Questions, threads: usize, rounds: u64,
 
 fn decisions(criterion: &mut Criterion) {
     let questions = Questions::new();
-    for (name, assign) in [("decide", false), ("decide and assign", true)] {
+    let kinds =
+        [("decide, 1 wanted", 1, false), ("decide, 3 wanted", 3, false), ("and assign, 3 wanted", 3, true)];
+    for (name, k, assign) in kinds {
         let mut group = criterion.benchmark_group(name);
-        group.measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
+        group
+            .sample_size(20)
+            .measurement_time(Duration::from_secs(2))
+            .warm_up_time(Duration::from_millis(500));
         for (sites, per_site) in FLEETS {
             let snapshot = snapshot(sites, per_site);
             for threads in [1, 2] {
@@ -123,7 +134,7 @@ fn decisions(criterion: &mut Criterion) {
                 let id =
                     BenchmarkId::new(format!("{} edges", sites * per_site), format!("{threads} threads"));
                 group.bench_function(id, |bencher| {
-                    bencher.iter_custom(|rounds| time(&snapshot, &questions, threads, rounds, assign));
+                    bencher.iter_custom(|rounds| time(&snapshot, &questions, [threads, k], rounds, assign));
                 });
             }
         }

@@ -105,7 +105,7 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
         "a node is cut off from selectors",
         OURS,
         &|row| row.to_dead_s.max,
-        3.0,
+        1.5,
         false,
         "s",
     );
@@ -114,7 +114,16 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
         "a node is drained",
         OURS,
         &|row| row.to_dead_s.max,
-        1.5,
+        0.0,
+        false,
+        "s",
+    );
+    goal(
+        "9 last new session to a killed edge",
+        "a node is killed",
+        OURS,
+        &|row| row.to_dead_s.max,
+        0.3,
         false,
         "s",
     );

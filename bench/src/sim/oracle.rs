@@ -89,7 +89,7 @@ impl Flow {
             return most;
         }
         let (mut low, mut high) = (0.0, most);
-        for _ in 0..24 {
+        for _ in 0..16 {
             let middle = 0.5 * (low + high);
             if gap(middle) > 0.0 { low = middle } else { high = middle }
         }

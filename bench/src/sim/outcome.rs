@@ -6,7 +6,7 @@ use super::{cost::Curve, oracle::Flow, world::World};
 pub(super) const SESSION_S: f64 = 240.0;
 
 /// Seconds between two looks at the oracle.
-pub(super) const ORACLE_S: usize = 30;
+pub(super) const ORACLE_S: usize = 60;
 
 /// What the best could have done in the same world, by a run of the oracle.
 #[derive(Clone, Debug, Default)]

@@ -5,7 +5,7 @@ use super::{
     demand::Demand,
     dice::{Dice, Weighted},
     outcome::{BUCKETS, Best, ORACLE_S, Outcome, SESSION_S, bucket, quantile},
-    policies::{Again, Kind, Knowledge, Memory, Policy, Report, Viewer},
+    policies::{Again, Kind, Knowledge, Memory, News, Policy, Report, Viewer},
     scenario::{Accident, Scenario},
     titles::{Kept, Popularity},
     world::World,
@@ -214,13 +214,18 @@ impl Engine<'_, '_> {
     fn accidents(&mut self, second: usize) {
         let Some(accident) = self.scenario.accident else { return };
         let Some(passed) = second.checked_sub(self.accident_s) else { return };
+        let now_ms = second as u64 * 1_000;
         match accident {
             Accident::Kill if passed == 0 => {
                 (self.dead[self.victim], self.unheard[self.victim]) = (true, true);
+                self.policy.told(self.victim, News::Ended, now_ms);
                 self.evict(self.victim, second);
             }
             Accident::Partition if passed == 0 => self.unheard[self.victim] = true,
-            Accident::Drain if passed == 0 => self.draining[self.victim] = true,
+            Accident::Drain if passed == 0 => {
+                self.draining[self.victim] = true;
+                self.policy.told(self.victim, News::Drained, now_ms);
+            }
             Accident::Storm => {
                 let nodes = self.world.nodes.len();
                 if passed.is_multiple_of(RESTART_EVERY_S) && passed / RESTART_EVERY_S < nodes {

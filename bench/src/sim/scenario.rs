@@ -5,11 +5,11 @@ use super::cost::Waiting;
 /// Something that goes wrong, or is done on purpose, at one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accident {
-    /// The largest node falls silent and serves nobody.
+    /// The process of the largest node dies: it serves nobody, and its connections end.
     Kill,
     /// The largest node still serves, but no selector hears it.
     Partition,
-    /// The largest node wants no new viewers.
+    /// An operator drains the largest node.
     Drain,
     /// All nodes restart one after the other, two seconds apart; each is away for four seconds and comes back empty.
     Storm,
@@ -93,6 +93,8 @@ pub fn contests() -> Vec<Scenario> {
 pub fn trials() -> Vec<Scenario> {
     let usual = Scenario::default();
     let flash = Scenario { name: "flash", crowd: CROWD, ..usual.clone() };
+    // Seconds matter there, so nodes report as often as they do.
+    let prompt = Scenario { report_s: 0.5, ..usual.clone() };
     let of = |name: &'static str, base: &Scenario| Scenario { name, ..base.clone() };
     vec![
         Scenario { peak: 0.40, ..of("peak .40", &usual) },
@@ -137,9 +139,9 @@ pub fn trials() -> Vec<Scenario> {
         Scenario { popularity: 0.7, ..of("flash, popularity 0.7", &flash) },
         Scenario { popularity: 1.1, ..of("flash, popularity 1.1", &flash) },
         Scenario { cold: true, ..of("cold start from geography", &usual) },
-        Scenario { accident: Some(Accident::Kill), ..of("a node is killed", &usual) },
-        Scenario { accident: Some(Accident::Partition), ..of("a node is cut off from selectors", &usual) },
-        Scenario { accident: Some(Accident::Drain), ..of("a node is drained", &usual) },
+        Scenario { accident: Some(Accident::Kill), ..of("a node is killed", &prompt) },
+        Scenario { accident: Some(Accident::Partition), ..of("a node is cut off from selectors", &prompt) },
+        Scenario { accident: Some(Accident::Drain), ..of("a node is drained", &prompt) },
         Scenario { accident: Some(Accident::Storm), ..of("all nodes restart", &usual) },
         Scenario { sites: 2, ..of("6 edges, flash", &flash) },
         Scenario { sites: 33, ..of("99 edges, flash", &flash) },

@@ -249,8 +249,8 @@ impl World {
     }
 }
 
-/// Places for sites: of some random cities those that bring viewers nearest, by adding one after the other and then
-/// by exchanging while it helps.
+/// Places for sites: of some random cities those that bring viewers nearest, added one after
+/// the other; none is exchanged afterwards.
 fn k_median(globe: &Globe, weights: &[f64], count: usize, dice: &mut Dice) -> Vec<usize> {
     let mut pool: Vec<usize> = (0..globe.cities.len()).collect();
     let wanted = CANDIDATES.max(count * 2).min(pool.len());

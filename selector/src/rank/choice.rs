@@ -92,6 +92,13 @@ pub(super) fn choose<'s>(
     let tied = lens.settle_tie(&mut sound, row, zone, question);
     if lens.mode.distrusted && lens.mode.tier != Tier::Draining {
         lens.fill_distrusted(&sound, row, zone, question, &mut ranking.edges);
+    } else if sound.count >= wanted {
+        // Each of these sites has a node that is fit, and gives one.
+        for site in &sound.sites[..wanted] {
+            if let Some(mut group) = lens.group(*site as usize, row, zone, false, f32::INFINITY) {
+                lens.take_one(&mut group, false, question.content_key, &mut ranking.edges);
+            }
+        }
     } else {
         let mut groups = lens.groups(&sound, row, zone, false, wanted);
         lens.fill(&mut groups, false, wanted, question.content_key, &mut ranking.edges);
@@ -223,9 +230,12 @@ impl<'s, 'q> Lens<'s, 'q> {
     /// Whether the node takes viewers, as one that answers or as one that is silent in a distrusted fleet.
     #[inline]
     fn fit(&self, place: usize, node: &Node, silent: bool) -> bool {
-        if self.prepared {
-            return node.fit && !silent;
-        }
+        if self.prepared { node.fit && !silent } else { self.fit_now(place, node, silent) }
+    }
+
+    /// The same where the snapshot's word no longer holds.
+    #[cold]
+    fn fit_now(&self, place: usize, node: &Node, silent: bool) -> bool {
         let standing = Standing::of(node, &self.snapshot.settings, self.now_ms);
         let fit = if silent { standing == Standing::Silent } else { self.mode.takes(standing) };
         fit && !excluded(self.snapshot, place, self.exclude)

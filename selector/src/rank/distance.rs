@@ -116,10 +116,9 @@ impl Values<'_> {
     #[inline]
     pub(super) fn ms(&self, site: &Column) -> f32 {
         let known = match self {
-            Values::Table(row) => site
-                .column
-                .and_then(|column| row.get(usize::from(column)))
-                .map(|value| stored_ms(*value)),
+            Values::Table(row) => {
+                site.column.and_then(|column| row.get(usize::from(column))).map(|value| stored_ms(*value))
+            }
             Values::From(here, medians) => site.vector.map(|there| medians.between(here, &there)),
             Values::Equal => None,
         };

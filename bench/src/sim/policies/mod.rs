@@ -30,6 +30,15 @@ pub struct Report {
     pub boot: u32,
 }
 
+/// What selectors hear of a node besides its reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Its connections have ended: its process died, and the kernel closed its sockets.
+    Ended,
+    /// An operator drains it.
+    Drained,
+}
+
 /// A viewer who asks.
 #[derive(Clone, Copy, Debug)]
 pub struct Viewer {
@@ -121,6 +130,9 @@ pub trait Policy {
     /// A report reaches one selector.
     fn report(&mut self, selector: usize, node: usize, report: &Report, now_ms: u64);
 
+    /// All selectors hear something of a node at once.
+    fn told(&mut self, _node: usize, _news: News, _now_ms: u64) {}
+
     /// A quarter of a second has passed.
     fn tick(&mut self, _now_ms: u64) {}
 
@@ -203,6 +215,16 @@ impl Kind {
         Kind::Ours,
         Kind::OursSteering,
     ];
+
+    /// Whether it is one of those that a routing policy has to be measured by, and goes through all seeds. The
+    /// others are so far from the best that a few seeds tell.
+    pub fn close(self) -> bool {
+        use Kind::{Ours, OursSteering, RttNearest, Split, TrafficRouter, TrafficRouterRtt, TwoChoices};
+        matches!(
+            self,
+            Ours | OursSteering | RttNearest | Split | TrafficRouter | TrafficRouterRtt | TwoChoices
+        )
+    }
 
     /// Its name in the tables.
     pub fn name(self) -> &'static str {

@@ -7,7 +7,7 @@ use kromka_selector::rank::{
     Settings, SiteSettings, Snapshot, Stay, Whereabouts, score::Prices,
 };
 
-use super::{Again, Choice, Knowledge, Policy, Report, Viewer};
+use super::{Again, Choice, Knowledge, News, Policy, Report, Viewer};
 
 /// Bits per second of one viewer.
 const VIEWER_BPS: f64 = 4_000_000.0;
@@ -198,6 +198,19 @@ impl Policy for Ours<'_> {
         edge.capacity_bps = (self.known.capacity[node] * VIEWER_BPS * factor) as u64;
         edge.session_load = 1.0 / (self.known.capacity[node] * factor);
         selector.dirty = true;
+    }
+
+    fn told(&mut self, node: usize, news: News, now_ms: u64) {
+        let doubted_ms = now_ms.saturating_sub(self.settings.suspect_after_ms + 1);
+        for selector in &mut self.selectors {
+            let edge = &mut selector.edges[node];
+            match news {
+                News::Ended => edge.heard_ms = edge.heard_ms.min(doubted_ms),
+                News::Drained => edge.draining = true,
+            }
+            selector.dirty = true;
+        }
+        self.publish(now_ms);
     }
 
     fn tick(&mut self, now_ms: u64) {
