@@ -73,7 +73,8 @@ const ASSET: &str = "/stream/demo/master.m3u8";
 const ROUTE: &str =
     "/route/~eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ2aWV3ZXItMSJ9.c2lnbmF0dXJl/stream/demo/master.m3u8";
 const SELECT: &str = "/v1/select?path=/stream/demo/master.m3u8&client_ip=203.0.113.7&n=3";
-const STEER: &str = "/steer/bench?path=/stream/demo/master.m3u8&sid=0198f2d4-5d8e-7c3a-9b1e-2f6a4c8d0e1f&vod=1&\
+/// A player whose playlist came from the first edge; the mark behind its name follows from its URL.
+const STEER: &str = "/steer/bench?path=/stream/demo/master.m3u8&sid=0198f2d4-5d8e-7c3a-9b1e-2f6a4c8d0e1f&in=edge-0-0.b8f966&vod=1&\
                      _HLS_throughput=5000000";
 
 const PLANS: [Plan; 3] = [
@@ -93,7 +94,7 @@ fn main() -> Result<()> {
     let selector = Selector::start(&binary, &world.room("selector")?, SITES, Some(args.server_core))?;
     let mut viewer = Client::connect(selector.http())?;
     let (select, steer) = (viewer.get(SELECT)?, viewer.get(STEER)?);
-    ensure!(select.status == 200 && steer.status == 200, "{} {}", select.text, steer.text);
+    ensure!(select.status == 200 && steer.status == 200, "list: {}; steering: {}", select.text, steer.text);
     let nginx = NginxRoute::start(
         &world.room("nginx")?,
         selector.edges(),
