@@ -30,9 +30,10 @@ fn some_body(folder: &Path) -> PathBuf {
 #[tokio::test]
 async fn a_cache_tells_its_numbers_its_objects_and_its_damage() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.ts"), vec![7; 200_000]).unwrap();
+    std::fs::create_dir(folder.path().join("stream")).unwrap();
+    std::fs::write(folder.path().join("stream/a.ts"), vec![7; 200_000]).unwrap();
     let mut fleet = Plan::folder(folder.path()).start().await;
-    let got = Viewer::new().get(&fleet.signed("/a.ts")).await;
+    let got = Viewer::new().get(&fleet.signed("/stream/a.ts")).await;
     assert_eq!((got.status, got.bytes().len()), (200, 200_000));
     let cache = fleet.edges[0].folder().join("cache");
     let cache = cache.to_str().unwrap();
@@ -47,9 +48,9 @@ async fn a_cache_tells_its_numbers_its_objects_and_its_damage() {
     fleet.edges[0].stop().await;
     let stats = kromka(&["cache", "stats", cache, "--output", "json"]).await;
     assert_eq!(json(&stats.stdout)["finished"], 1, "{}", stats.everything());
-    let one = kromka(&["cache", "inspect", cache, "/a.ts", "--output", "json"]).await;
+    let one = kromka(&["cache", "inspect", cache, "/stream/a.ts", "--output", "json"]).await;
     assert_eq!(json(&one.stdout)["length"], 200_000, "{}", one.everything());
-    let none = kromka(&["cache", "inspect", cache, "/b.ts"]).await;
+    let none = kromka(&["cache", "inspect", cache, "/stream/b.ts"]).await;
     assert_eq!((none.code, none.stdout.as_str()), (1, ""), "{}", none.everything());
     let whole = kromka(&["cache", "verify", cache]).await;
     assert_eq!(whole.code, 0, "{}", whole.everything());

@@ -17,7 +17,7 @@ mod ways;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::Response;
-use kromka_hls::steering::Manifest;
+use kromka_hls::steering::{Manifest, node_of};
 use kromka_net::Peer;
 use url::form_urlencoded;
 
@@ -29,7 +29,7 @@ use crate::{
     app::{App, content_key},
     error::ApiError,
     metrics::Surface,
-    rank::{Question, Ranking},
+    rank::{Kept, Question, Ranking, Stay, keep},
 };
 
 /// Edges that are ranked for a document.
@@ -58,6 +58,10 @@ pub(super) struct Asked {
     vod: bool,
     /// Its edge was close to its limit when it asked last.
     hot: bool,
+    /// Another edge was better by far when it asked last.
+    gained: bool,
+    /// When it came to its pathway, in seconds of Unix time; none when it asks for the first time.
+    since: Option<u64>,
 }
 
 impl Asked {
@@ -75,6 +79,8 @@ impl Asked {
                 "tls" => asked.tls = value == "1",
                 "vod" => asked.vod = value == "1",
                 "hot" => asked.hot = value == "1",
+                "gain" => asked.gained = value == "1",
+                "since" => asked.since = value.parse().ok(),
                 // DASH players put it into quotes (ETSI TS 103 998).
                 "_HLS_pathway" | "_DASH_pathway" => asked.current = Some(value.trim_matches('"').to_owned()),
                 _ => {}
@@ -85,9 +91,14 @@ impl Asked {
         asked
     }
 
-    /// The same for the next time. With host and all: Shaka 5.2 resolves it against the playlist's address, where
+    /// The pathway it is on: as it says itself, or the first of its playlist.
+    fn current(&self) -> Option<&String> {
+        self.current.as_ref().or(self.listed.first())
+    }
+
+    /// The same for the next time, and what `kept` decided this time. With host and all: Shaka 5.2 resolves it against the playlist's address, where
     /// RFC 8216bis means the document's.
-    fn reload_uri(&self, base: &str, service: &str, hot: bool) -> String {
+    fn reload_uri(&self, base: &str, service: &str, kept: Kept, since: u64) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         for (name, value) in [("path", &self.path), ("sid", &self.session)] {
             if let Some(value) = value {
@@ -97,7 +108,8 @@ impl Asked {
         if !self.listed.is_empty() {
             query.append_pair("in", &self.listed.join(","));
         }
-        for (name, set) in [("tls", self.tls), ("vod", self.vod), ("hot", hot)] {
+        query.append_pair("since", &since.to_string());
+        for (name, set) in [("tls", self.tls), ("vod", self.vod), ("hot", kept.hot), ("gain", kept.gains)] {
             if set {
                 query.append_pair(name, "1");
             }
@@ -146,8 +158,17 @@ pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result
     let lot = pace::lot(&asked.session.clone().unwrap_or_else(|| client.to_string()));
     let snapshot = app.roster.snapshot();
     let now_ms = app.roster.now_ms();
+    let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let since = asked.since.unwrap_or(second).min(second);
+    let stay = Stay {
+        edge: asked.current().and_then(|id| node_of(id)).unwrap_or_default(),
+        since_ms: now_ms.saturating_sub((second - since) * 1_000),
+        gained: asked.gained,
+        hot: asked.hot,
+    };
+    let kept = keep(&snapshot, &Question { now_ms, ..question.clone() }, &stay);
     let ways = app.decide(Surface::Steer, question, false, |ranking: &Ranking<'_>| {
-        let ways = ways::order(ranking, &snapshot, &asked, lot, now_ms);
+        let ways = ways::order(ranking, &snapshot, &asked, kept, now_ms);
         if let Some(edge) = ways.moves_to.and_then(|at| ranking.edges.get(at)) {
             ranking.assign_to(edge, 1.0);
         }
@@ -156,13 +177,14 @@ pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result
     if ways.priority.is_empty() {
         return Err(ApiError::NoEdge);
     }
-    let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let crowding = app.pace.crowding(second, app.steering.answers);
-    let usual = pace::usual(&app.steering, asked.vod, ways.hot);
+    let usual = pace::usual(&app.steering, asked.vod, kept.hot);
+    // The dwell of a session begins anew where it goes.
+    let since = if ways.moves_to.is_some() { second } else { since };
     let manifest = Manifest {
         version: 1,
         ttl_s: pace::ttl_s(usual, crowding, lot),
-        reload_uri: Some(asked.reload_uri(app.base(peer.tls), &service.id, ways.hot)),
+        reload_uri: Some(asked.reload_uri(app.base(peer.tls), &service.id, kept, since)),
         locations: ways.priority.clone(),
         priority: ways.priority,
         clones: ways.clones,
@@ -182,9 +204,11 @@ mod tests {
         let asked = Asked::read(query);
         assert_eq!(asked.session.as_deref(), Some("s&1"));
         assert_eq!((asked.listed.len(), asked.current.as_deref()), (2, Some("e2.bbbbbb")));
-        let uri = asked.reload_uri("https://s.example/cdn", "default", true);
+        let kept = Kept { hot: true, gains: true, ..Kept::default() };
+        let uri = asked.reload_uri("https://s.example/cdn", "default", kept, 1_700_000_000);
         let next = Asked::read(uri.strip_prefix("https://s.example/cdn/steer/default?").unwrap());
-        assert_eq!(next, Asked { current: None, hot: true, ..asked });
+        let since = Some(1_700_000_000);
+        assert_eq!(next, Asked { current: None, hot: true, gained: true, since, ..asked });
     }
 
     #[test]

@@ -36,7 +36,8 @@ pub struct Question<'a> {
     pub place: Whereabouts,
     /// What is played: service and directory of the asset, never a segment.
     pub content_key: &'a str,
-    /// The viewer's session, where there is one: among equal sites it decides, so that sessions spread.
+    /// The viewer's session, where there is one: what it measures besides, and whether it leaves a hot edge, is by
+    /// its lot.
     pub session: Option<&'a str>,
     /// Edges not to answer with, by id.
     pub exclude: &'a [String],
@@ -393,7 +394,8 @@ impl<'s, 'q> Lens<'s, 'q> {
         if equals < 2 {
             return false;
         }
-        let key = question.session.unwrap_or(question.content_key);
+        // Not the session: a title that every session takes elsewhere is cold everywhere.
+        let key = question.content_key;
         let mut chosen: Option<(f64, u32, f32)> = None;
         let mut consider = |site: u32, cost_ms: f32| {
             let of = &self.snapshot.sites[site as usize];

@@ -139,16 +139,17 @@ async fn players_of_a_full_edge_come_sooner_and_some_of_them_leave() {
     rig.up(&["a-1", "b-1"]).await;
     let full = Load { egress_bps: 980_000_000, egress_limit_bps: 1_000_000_000, ..Load::default() };
     rig.beat(&Heartbeat { load: full, ..node("a-1") }).await;
+    let fresh = document(&rig, &format!("path={ASSET}&sid=s&in={}", id("a-1"))).await;
+    assert_eq!(nodes(&fresh)[0], "a-1", "who has just come stays for a while");
     let mut left = 0;
     for n in 0..100 {
-        let query = format!("path={ASSET}&sid=s{n}&in={}", id("a-1"));
+        let query = format!("path={ASSET}&sid=s{n}&in={}&since=1700000000", id("a-1"));
         let manifest = document(&rig, &query).await;
         assert!((9..=11).contains(&manifest.ttl_s), "{}", manifest.ttl_s);
-        assert!(manifest.reload_uri.as_deref().unwrap().ends_with("&hot=1"));
+        assert!(manifest.reload_uri.as_deref().unwrap().contains("&hot=1"));
         left += usize::from(nodes(&manifest)[0] == "b-1");
     }
-    // The price of a full edge is more than the hysteresis: here all who ask may go.
-    assert!(left > 0, "nobody leaves a full edge");
+    assert!((1..=40).contains(&left), "{left} of 100 leave: as many as must, not all");
 }
 
 #[tokio::test]
