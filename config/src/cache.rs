@@ -31,7 +31,8 @@ pub struct CacheConfig {
     /// asked twice as much.
     pub retries: u32,
     /// Longest rest that a source gets that asks for one (503 SlowDown, 429, `Retry-After`), 1s..1h, default
-    /// 30s; what is stale stands in meanwhile where it may, the rest waits for `queue` or gets 503.
+    /// 10s: so long viewers may wait after it is well again. What is stale stands in meanwhile where it may,
+    /// the rest waits for `queue` or gets 503.
     pub rest: Span,
     /// How far a fill runs ahead of its fastest reader while the disk does not take the blocks,
     /// 256KiB..4GiB and at least one block, default 8MiB.
@@ -89,7 +90,7 @@ impl Default for CacheConfig {
             fills: 256,
             service_fills: 192,
             retries: 10,
-            rest: Span::secs(30),
+            rest: Span::secs(10),
             read_ahead: ByteSize::mib(8),
             finish: ByteSize::mib(64),
             first_byte: Span::secs(10),

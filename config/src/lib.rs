@@ -49,6 +49,7 @@ mod source;
 mod span;
 mod steering;
 mod store;
+mod tags;
 mod upstream;
 
 pub use admin::AdminConfig;
@@ -82,6 +83,7 @@ pub use source::{S3Source, SourceConfig};
 pub use span::Span;
 pub use steering::SteeringConfig;
 pub use store::StoreConfig;
+pub use tags::TagRule;
 pub use upstream::UpstreamConfig;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::dns::DOMAIN;
 use crate::reader::{NAME, SecretRule, Table, TextRule};
-use crate::{LifetimesConfig, Secret, SourceConfig};
+use crate::{LifetimesConfig, Secret, SourceConfig, TagRule};
 
 /// More services than these belong into more nodes.
 const MAX_SERVICES: usize = 1024;
@@ -64,6 +64,9 @@ pub struct ServiceConfig {
     /// How many segments are fetched before a viewer asks, 0..8. Default 1 behind a token, else 0: strangers
     /// must not make an edge fetch more than they ask for.
     pub ahead: u32,
+    /// Tags for purges by the path, at most 64 rules. Default none. Where a shield stands behind, its rules
+    /// reach the edges too.
+    pub tags: Vec<TagRule>,
 }
 
 /// What a service holds.
@@ -108,6 +111,8 @@ pub struct OriginService {
     pub lifetimes: LifetimesConfig,
     /// How many segments are fetched before an edge asks, 0..8. Default 1: the way to storage is the longest.
     pub ahead: u32,
+    /// Tags for purges by the path, at most 64 rules; they reach the edges with the answers. Default none.
+    pub tags: Vec<TagRule>,
 }
 
 /// A service on a selector.
@@ -147,6 +152,7 @@ impl ServiceConfig {
             query: Vec::new(),
             steering: None,
             ahead: 1,
+            tags: Vec::new(),
         }
     }
 }
@@ -154,8 +160,14 @@ impl ServiceConfig {
 impl OriginService {
     /// A service with that name and source that owns every path, with default lifetimes.
     pub fn new(id: impl Into<String>, source: SourceConfig) -> Self {
-        let lifetimes = LifetimesConfig::default();
-        Self { id: id.into(), prefix: "/".to_owned(), source, lifetimes, ahead: 1 }
+        Self {
+            id: id.into(),
+            prefix: "/".to_owned(),
+            source,
+            lifetimes: LifetimesConfig::default(),
+            ahead: 1,
+            tags: Vec::new(),
+        }
     }
 }
 
@@ -187,6 +199,7 @@ impl ServiceConfig {
             query: table.texts("query", Some(&[]), 32, PARAMETER).unwrap_or_default(),
             steering: table.url("steering"),
             ahead: usual.ahead,
+            tags: TagRule::read_all(&mut table),
             id: usual.id,
         };
         let ahead = if service.access == Access::Token { usual.ahead } else { 0 };
@@ -208,8 +221,9 @@ impl OriginService {
         let source = SourceConfig::read(table.table("source"));
         let lifetimes = LifetimesConfig::read(table.table("lifetimes"));
         let ahead = table.count("ahead", 1, 0, 8);
+        let tags = TagRule::read_all(&mut table);
         table.close();
-        Self { id, prefix, source, lifetimes, ahead }
+        Self { id, prefix, source, lifetimes, ahead, tags }
     }
 }
 

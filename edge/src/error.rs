@@ -75,6 +75,8 @@ pub(crate) enum Denied {
         /// Bytes that are.
         limit: u64,
     },
+    /// The request's body broke off, or its frames make no sense.
+    BrokenUpload,
     /// The request wants the connection for another protocol.
     Upgrade,
     /// The plan's limits leave nothing to play.
@@ -129,6 +131,8 @@ impl Denied {
                 Problem::new(S::PAYLOAD_TOO_LARGE, "too-large-upload", "Body too large")
                     .detail(format!("at most {limit} bytes are sent on from here"))
             }
+            Denied::BrokenUpload => Problem::new(S::BAD_REQUEST, "broken-upload", "Body broke off")
+                .detail("the request's body ended early, or its chunks cannot be read"),
             Denied::Upgrade => Problem::new(S::NOT_IMPLEMENTED, "upgrade", "No upgrades here")
                 .detail("WebSocket and other upgrades do not pass a cache: connect to the server itself"),
             Denied::NothingLeft => Problem::new(S::FORBIDDEN, "nothing-left", "No rendition allowed")

@@ -4,6 +4,7 @@
 //! shield fetches it from the store for all of them. A shield that cannot be reached is passed over for a
 //! moment. Answers go to the tier untouched.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,7 @@ use futures_util::{StreamExt, stream};
 use http::header::{AUTHORIZATION, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, VIA};
 use http::{HeaderValue, Method, Request, StatusCode};
 use kromka_cache::{Fetched, Key, Source, SourceError, SourceFault, Want};
-use kromka_config::{Content, EdgeConfig};
+use kromka_config::{Content, EdgeConfig, TagRule};
 use kromka_hls::{Kind, Wanted};
 use kromka_live::{Live, Reload, parts};
 use kromka_net::{BoxError, Client, ClientError, ClientOptions};
@@ -64,6 +65,8 @@ struct Inner {
     live: Arc<Live>,
     /// Services whose content is anything: nothing is read into it.
     web: Vec<String>,
+    /// By service, where there are any.
+    tags: HashMap<String, Vec<TagRule>>,
 }
 
 /// One server that an edge fills from.
@@ -112,6 +115,12 @@ impl Shields {
                 .iter()
                 .filter(|one| one.content == Content::Web)
                 .map(|one| one.id.clone())
+                .collect(),
+            tags: config
+                .service
+                .iter()
+                .filter(|service| !service.tags.is_empty())
+                .map(|service| (service.id.clone(), service.tags.clone()))
                 .collect(),
         })))
     }
@@ -375,8 +384,15 @@ impl Source for Shields {
         // A shield knows the names of parts; a server of content knows ranges.
         let part = if self.0.plain { parts::wish(&want) } else { None };
         let begun = Instant::now();
-        let answer = self.0.first(part.as_ref().unwrap_or(&want)).await;
+        let mut answer = self.0.first(part.as_ref().unwrap_or(&want)).await;
         self.0.meters.count(want.key.service(), begun, kromka_cache::outcome(&answer));
+        if let (Ok(fetched), Some(rules)) = (&mut answer, self.0.tags.get(want.key.service())) {
+            for tag in rules.iter().flat_map(|rule| rule.tags(want.key.path())) {
+                if let Ok(tag) = HeaderValue::try_from(tag) {
+                    fetched.headers.append("cache-tag", tag);
+                }
+            }
+        }
         if let Some(part) = part {
             return parts::granted(&part, answer?);
         }

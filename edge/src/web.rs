@@ -95,17 +95,20 @@ impl Edge {
         request.headers_mut().remove(EXPECT);
         let uri = request.uri().clone();
         let safe = request.method().is_safe();
-        let too_large = Arc::new(AtomicBool::new(false));
-        let noted = Arc::clone(&too_large);
+        let (broken, too_large) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let noted = (Arc::clone(&broken), Arc::clone(&too_large));
         let request = request.map(|body| {
             Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).map_err(move |error| {
-                noted.store(error.is::<LengthLimitError>(), Ordering::Relaxed);
+                noted.0.store(true, Ordering::Relaxed);
+                noted.1.store(error.is::<LengthLimitError>(), Ordering::Relaxed);
                 error
             })
         });
         let fetched = match self.shields.pass_on(request).await {
             Ok(fetched) => fetched,
             Err(_) if too_large.load(Ordering::Relaxed) => return Err(Denied::Upload { limit }),
+            // The viewer's fault, not the server's.
+            Err(_) if broken.load(Ordering::Relaxed) => return Err(Denied::BrokenUpload),
             Err(error) => return Err(Denied::Tier(error.into())),
         };
         // An error changed nothing; a redirect may well have (RFC 9111 section 4.4).

@@ -1,8 +1,8 @@
 //! Where the shield's tier fills from: each service its own source, one rule of lifetimes for all.
 //!
-//! A fetch goes service -> backing (`bucket` or `web`) -> the guard of live streams (`kromka_live`) ->
-//! `lifetimes`, which gives every answer its Cache-Control: the shield decides how long things live, the edges
-//! only obey.
+//! A fetch goes service -> backing (`bucket` or `web`), whose answer gets its tags by rule -> the guard of live
+//! streams (`kromka_live`) -> `lifetimes`, which gives every answer its Cache-Control: the shield decides how
+//! long things live, the edges only obey.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use futures_util::stream;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use kromka_cache::{Fetched, Key, Source, SourceError, Want};
-use kromka_config::{LifetimesConfig, OriginConfig, SourceConfig};
+use kromka_config::{LifetimesConfig, OriginConfig, SourceConfig, TagRule};
 use kromka_hls::{Kind, Wanted};
 use kromka_live::{Live, Reload, Version, parts};
 use kromka_telemetry::SourceMeters;
@@ -51,6 +51,7 @@ struct Published {
     backing: Backing,
     lifetimes: LifetimesConfig,
     ahead: usize,
+    tags: Vec<TagRule>,
 }
 
 /// A source that lacks what its own playlist names is asked again after this: stores are slow to agree.
@@ -83,6 +84,7 @@ impl Sources {
                 backing,
                 lifetimes: service.lifetimes.clone(),
                 ahead: service.ahead as usize,
+                tags: service.tags.clone(),
             };
             services.insert(service.id.clone(), published);
         }
@@ -200,7 +202,13 @@ impl Inner {
             Backing::Web(web) => web.fetch(want, next).await,
         };
         self.meters.count(want.key.service(), begun, kromka_cache::outcome(&fetched));
-        fetched
+        let mut fetched = fetched?;
+        for tag in service.tags.iter().flat_map(|rule| rule.tags(path)) {
+            if let Ok(tag) = HeaderValue::try_from(tag) {
+                fetched.headers.append("cache-tag", tag);
+            }
+        }
+        Ok(fetched)
     }
 }
 

@@ -76,7 +76,8 @@ fn config(args: &Args, state: PathBuf) -> Result<EdgeConfig> {
         .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut random))
         .context("the system gives no random numbers")?;
     let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut node = NodeConfig::new("proxy", Secret::new(token));
+    // A name of its own: a proxy behind a proxy is no loop.
+    let mut node = NodeConfig::new(format!("proxy-{}", &token[..8]), Secret::new(token.clone()));
     let disk = |data: &PathBuf| DiskConfig { path: data.join("cache"), size: args.disk, weight: 100 };
     let disk = args.data.iter().map(disk).collect();
     node.data = state;

@@ -11,7 +11,7 @@ use super::output::Output;
 use super::remote::{Remote, explained};
 
 #[derive(clap::Args, Debug)]
-#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["urls", "prefixes", "tags"]))]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["urls", "prefixes", "tags", "all"]))]
 pub(super) struct Args {
     /// The service whose content is meant
     #[arg(long, value_name = "ID", default_value = "default")]
@@ -22,9 +22,12 @@ pub(super) struct Args {
     /// Everything whose path begins so; / is the whole service
     #[arg(long = "prefix", value_name = "/PATH")]
     prefixes: Vec<String>,
-    /// Everything that carries this tag (Cache-Tag, Surrogate-Key)
+    /// Everything that carries this tag (Cache-Tag, Surrogate-Key, or by a rule of the service)
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+    /// Everything of the service
+    #[arg(long, conflicts_with_all = ["urls", "prefixes", "tags"])]
+    all: bool,
     /// Drop it, or ask the source again before serving it
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     mode: Mode,
@@ -54,6 +57,7 @@ pub(super) async fn run(args: Args, remote: &Remote, output: Output) -> Result<E
         urls: args.urls,
         prefixes: args.prefixes,
         tags: args.tags,
+        all: args.all,
     };
     let operation = api.purge(&request).await.map_err(explained)?;
     follow::answer(&api, operation, args.wait, output).await

@@ -1,75 +1,13 @@
-//! The public HTTP cache suite (npm `http-cache-tests`) against `kromka proxy`.
+//! What the standards demand of an HTTP cache and proxy, asked of `kromka proxy` as a process.
 //!
-//! The suite is of 2021 and follows RFC 7234. What it is known to hold against us, and why we keep it:
+//! - `suite`: the public cache suite of 2021 (it needs Node packages), and what we decided against it;
+//! - `caching`: what that suite predates or leaves out, one case a line of RFC 9110, 9111, 9211, 9213, 5861;
+//! - `framing`: requests that servers in a row could read in two ways (RFC 9112), and the verdict on each;
+//! - `proxying`: bodies both ways, who is told what of whom, upgrades, connections, TLS.
 //!
-//! - seven `age-parse-*`: RFC 9111 §5.1 says to ignore an `Age` that is no number and to use the first of several;
-//! - four `stale-close-*`: they want an answer from an origin that closed the connection, for responses that
-//!   forbid stale answers;
-//! - `304-etag-update-response-Content-MD5`: RFC 9111 §3.2 updates it.
-//!
-//! Optional reuse that is left out on purpose: answers to POST (`method-POST`), choosing among languages for the
-//! origin (`vary-normalise-lang-select`), freshness from a date that is none (`freshness-expires-invalid-date`:
-//! RFC 9111 §5.3 calls it expired), `If-Modified-Since` against a response without `Last-Modified`, and parts that
-//! begin or end amid a block (`partial-store-partial-*`).
+//! The server behind is `world::Script`: it says what it is told to, byte for byte.
 
-use std::path::Path;
-use std::process::Command;
-
-use crate::world::command::run;
-use crate::world::ports::free;
-use crate::world::process::binary;
-use crate::world::{Process, until};
-
-/// Failures that are decisions; a name that begins so is one of them.
-const DECIDED: [&str; 11] = [
-    "required age-parse-nonnumeric",
-    "required age-parse-negative",
-    "required age-parse-float",
-    "required age-parse-prefix-twoline",
-    "required age-parse-dup-",
-    "required stale-close-",
-    "required 304-etag-update-response-Content-MD5",
-    "optimal method-POST",
-    "optimal vary-normalise-lang-select",
-    "optimal freshness-expires-invalid-date",
-    "optimal partial-store-partial-",
-];
-
-#[tokio::test]
-#[ignore = "needs node and tests/conformance/node_modules, which tests/run installs"]
-async fn the_public_cache_suite_finds_only_what_is_decided() {
-    let folder = tempfile::tempdir().unwrap();
-    let (listen, origin) = (free(), free());
-    let mut command = binary();
-    command.args([
-        "proxy",
-        "--listen",
-        &format!("127.0.0.1:{listen}"),
-        "--to",
-        &format!("http://127.0.0.1:{origin}"),
-    ]);
-    let _proxy = Process::start("proxy", command, folder.path());
-    until("the proxy listens", || async { std::net::TcpStream::connect(("127.0.0.1", listen)).ok() }).await;
-
-    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
-    assert!(suite.join("node_modules").exists(), "run `npm ci` in tests/conformance, or tests/run");
-    let mut command = Command::new("node");
-    command
-        .args(["suite.mjs", &format!("http://127.0.0.1:{listen}"), &origin.to_string()])
-        .current_dir(suite);
-    let ran = run(command).await;
-    assert_eq!(ran.code, 0, "{}", ran.everything());
-    let score = ran.json();
-    assert!(score["required"].as_u64().unwrap() >= 153, "{score:#}");
-    assert!(score["optimal"].as_u64().unwrap() >= 85, "{score:#}");
-    let surprises: Vec<&str> = score["failed"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|failed| failed.as_str())
-        .filter(|failed| !failed.ends_with("undefined"))
-        .filter(|failed| !failed.starts_with("optimal conditional-lm-fresh-no-lm"))
-        .filter(|failed| !DECIDED.iter().any(|decided| failed.starts_with(decided)))
-        .collect();
-    assert!(surprises.is_empty(), "{surprises:#?}");
-}
+mod caching;
+mod framing;
+mod proxying;
+mod suite;

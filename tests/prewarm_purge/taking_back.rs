@@ -1,4 +1,4 @@
-//! Purges: by URL and prefix, hard and soft, shields first, with a receipt per node.
+//! Purges: by URL, prefix, tag and service, hard and soft, shields first, with a receipt per node.
 
 use serde_json::{Value, json};
 
@@ -138,11 +138,42 @@ async fn a_purge_holds_in_the_middle_of_a_fill() {
 }
 
 #[tokio::test]
+async fn a_tag_by_rule_takes_one_track_and_everything_takes_all() {
+    let source = Source::start().await;
+    let rule = "[[service.tags]]\npath = \"/stream/{track}\"\ntags = [\"track:{track}\"]";
+    let fleet = Plan::web(&source.url).edges(2).selected().with("origin", "service", rule).start().await;
+    let wanted = json!({"service": "default", "path": "/stream/", "prefix": true, "ttl_s": 3600});
+    let signed = fleet.operator().post("/v1/sign", wanted).await.json();
+    let url = signed["url"].as_str().unwrap();
+    let token = &url[url.find("/~").unwrap()..url.find("/stream").unwrap()];
+    let opened = fleet.edges.iter().map(|edge| format!("{}{token}", edge.url)).collect();
+    let site = Site { source, fleet, opened };
+    let paths = ["/stream/42/a.ts", "/stream/42/b/c.ts", "/stream/7/a.ts"];
+    let put = |text: &'static str| paths.iter().for_each(|path| site.source.put(path, text));
+    put("old");
+    for path in paths {
+        assert_eq!(site.texts(path).await, ["old", "old"]);
+    }
+    put("new");
+    let body = json!({"service": "default", "mode": "hard", "tags": ["track:42"]});
+    site.fleet.operator().done("/v1/purge", body).await;
+    assert_eq!(site.texts(paths[0]).await, ["new", "new"]);
+    assert_eq!(site.texts(paths[1]).await, ["new", "new"]);
+    assert_eq!(site.texts(paths[2]).await, ["old", "old"], "another track");
+    put("newest");
+    site.fleet.operator().done("/v1/purge", json!({"service": "default", "mode": "hard", "all": true})).await;
+    for path in paths {
+        assert_eq!(site.texts(path).await, ["newest", "newest"]);
+    }
+}
+
+#[tokio::test]
 async fn a_purge_that_says_nothing_is_refused_by_field() {
     let site = Site::start().await;
     let operator = site.fleet.operator();
     for body in [
         json!({"service": "default", "mode": "hard"}),
+        json!({"service": "default", "mode": "hard", "all": true, "urls": ["/a"]}),
         json!({"service": "default", "urls": ["/a"]}),
         json!({"service": "default", "mode": "gentle", "urls": ["/a"]}),
         json!({"service": "nobodys", "mode": "hard", "urls": ["/a"]}),

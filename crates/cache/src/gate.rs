@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{Failure, jitter};
@@ -18,7 +18,7 @@ use crate::{Failure, jitter};
 const MAX_LANES: usize = 4096;
 /// So many answers in a row that say "too much" are the source's word, not one object's.
 const IN_A_ROW: u32 = 3;
-/// The first rest of a source that does not say how long; doubled each time.
+/// The first rest; doubled each time, and never shorter than the source says.
 const FIRST_REST: Duration = Duration::from_millis(250);
 /// Tries again that a lane may save up: enough for what breaks at one moment.
 const SAVED: u64 = 10;
@@ -27,6 +27,8 @@ const PRICE: u64 = 100;
 
 /// Leave to ask the source, while it lives.
 pub(crate) struct Permit {
+    /// It is the one that finds out whether a source that rested is well again.
+    _probe: Option<OwnedSemaphorePermit>,
     _lane: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,
 }
@@ -58,6 +60,9 @@ struct Lane {
     /// Answers in a row that said "too much".
     busy: AtomicU32,
     rests_until: Mutex<Option<Instant>>,
+    /// After a rest one goes first, and the others when it has come back with an answer.
+    probe: Arc<Semaphore>,
+    recovered: Notify,
     /// Saved up for tries again, in hundredths of one.
     savings: AtomicU64,
 }
@@ -73,20 +78,41 @@ impl Gate {
     pub(crate) async fn enter(&self, service: &str, patient: bool) -> Result<Permit, Failure> {
         let lane = self.lane(service);
         let deadline = Instant::now() + self.rules.queue;
-        while let Some(until) = lane.rest() {
-            // Not all at the end of it.
-            let wakes = until + jitter::spread((until - Instant::now()) / 4);
-            if !patient || wakes > deadline {
-                return Err(Failure::Busy {
-                    message: "the source asked to be left alone".to_owned(),
-                    retry_after: until - Instant::now(),
-                });
+        let left_alone = |until: Instant| Failure::Busy {
+            message: "the source asked to be left alone".to_owned(),
+            retry_after: until.saturating_duration_since(Instant::now()),
+        };
+        let probe = loop {
+            if let Some(until) = lane.rest() {
+                // Not all at the end of it.
+                let wakes = until + jitter::spread((until - Instant::now()) / 4);
+                if !patient || wakes > deadline {
+                    return Err(left_alone(until));
+                }
+                sleep_until(wakes).await;
+                continue;
             }
-            sleep_until(wakes).await;
-        }
+            let mut recovered = std::pin::pin!(lane.recovered.notified());
+            recovered.as_mut().enable();
+            if lane.busy.load(Ordering::Relaxed) < IN_A_ROW {
+                break None;
+            }
+            let limit = if patient { deadline } else { Instant::now() };
+            tokio::select! {
+                biased;
+                () = &mut recovered => {}
+                probe = lane.probe.clone().acquire_owned() => match (probe, lane.rest()) {
+                    (Ok(probe), None) => break Some(probe),
+                    // The one before came back with another request for rest.
+                    (_, _) => {}
+                },
+                () = sleep_until(limit) => return Err(left_alone(deadline)),
+            }
+        };
         let waited = async {
             let lane = lane.permits.clone().acquire_owned().await.ok()?;
-            Some(Permit { _lane: lane, _all: self.all.clone().acquire_owned().await.ok()? })
+            let all = self.all.clone().acquire_owned().await.ok()?;
+            Some(Permit { _probe: probe, _lane: lane, _all: all })
         };
         match timeout_at(deadline, waited).await {
             Ok(Some(permit)) => Ok(permit),
@@ -105,6 +131,7 @@ impl Gate {
         let lane = self.lane(service);
         if lane.busy.load(Ordering::Relaxed) > 0 {
             lane.busy.store(0, Ordering::Relaxed);
+            lane.recovered.notify_waiters();
         }
     }
 
@@ -113,7 +140,8 @@ impl Gate {
         let lane = self.lane(service);
         let times = lane.busy.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let Some(more) = times.checked_sub(IN_A_ROW) else { return };
-        let rest = retry_after.unwrap_or(FIRST_REST * 2u32.pow(more.min(10))).min(self.rules.rest);
+        let rest = FIRST_REST * 2u32.pow(more.min(10));
+        let rest = rest.max(retry_after.unwrap_or_default()).min(self.rules.rest);
         let until = Instant::now() + jitter::spread(rest);
         let mut rests = lane.rests_until.lock();
         if rests.is_none_or(|before| before < until) {
@@ -147,6 +175,8 @@ impl Gate {
             permits: Arc::new(Semaphore::new(each)),
             busy: AtomicU32::new(0),
             rests_until: Mutex::new(None),
+            probe: Arc::new(Semaphore::new(1)),
+            recovered: Notify::new(),
             savings: AtomicU64::new(savings),
         };
         lanes.entry(name.into()).or_insert_with(|| Arc::new(lane())).clone()
@@ -200,8 +230,14 @@ mod tests {
         assert!(gate.enter("b", true).await.is_ok(), "its own affair");
         three("b", None);
         assert!(gate.enter("b", false).await.is_err(), "who has something to answer with does not wait");
-        assert!(gate.enter("b", true).await.is_ok(), "a short rest is waited for");
-        assert!(gate.enter("b", false).await.is_ok());
+        let probe = gate.enter("b", true).await.unwrap();
+        assert!(gate.enter("b", false).await.is_err(), "one goes first after a rest");
+        let (others, ()) = tokio::join!(
+            async { [gate.enter("b", true).await.is_ok(), gate.enter("b", true).await.is_ok()] },
+            async { gate.answered("b") },
+        );
+        assert_eq!(others, [true, true], "and the others when it has an answer");
+        drop(probe);
     }
 
     #[test]

@@ -42,9 +42,12 @@ pub struct PurgeRequest {
     /// All objects whose path begins so; `/` is the whole service.
     #[serde(default)]
     pub prefixes: Vec<String>,
-    /// All objects that carry one of these tags (`Cache-Tag`, `Surrogate-Key`).
+    /// All objects that carry one of these tags (`Cache-Tag`, `Surrogate-Key`, or by a rule of the service).
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Everything of the service; then nothing else is named.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
 }
 
 impl PurgeRequest {
@@ -55,11 +58,14 @@ impl PurgeRequest {
         check.paths("/urls", &self.urls);
         check.paths("/prefixes", &self.prefixes);
         check.names("/tags", &self.tags);
-        if self.urls.is_empty() && self.prefixes.is_empty() && self.tags.is_empty() {
+        let named = !(self.urls.is_empty() && self.prefixes.is_empty() && self.tags.is_empty());
+        if !named && !self.all {
             check.wrong(
                 "",
-                "nothing to purge: give at least one of urls, prefixes, tags; the prefix \"/\" is the whole service",
+                "nothing to purge: give at least one of urls, prefixes, tags, or \"all\": true for the whole service",
             );
+        } else if named && self.all {
+            check.wrong("/all", "is everything of the service: leave urls, prefixes and tags out");
         }
         check.done()
     }
@@ -82,6 +88,15 @@ mod tests {
     }
 
     #[test]
+    fn everything_is_said_in_so_many_words_and_alone() {
+        let read = |text| serde_json::from_value::<PurgeRequest>(text).unwrap().validate();
+        assert_eq!(read(json!({"service": "default", "mode": "soft", "all": true})), Ok(()));
+        let both = read(json!({"service": "default", "mode": "soft", "all": true, "urls": ["/a"]}));
+        assert_eq!(both.unwrap_err()[0].pointer, "/all");
+        assert!(read(json!({"service": "default", "mode": "soft", "all": false})).is_err());
+    }
+
+    #[test]
     fn a_typo_is_named() {
         let text = json!({"service": "default", "mode": "hard", "url": ["/a"]});
         let error = serde_json::from_value::<PurgeRequest>(text).unwrap_err().to_string();
@@ -99,6 +114,7 @@ mod tests {
             urls: vec!["bad".into(); crate::MAX_ENTRIES + 1],
             prefixes: vec![],
             tags: vec![],
+            all: false,
         };
         let errors = request.validate().unwrap_err();
         assert_eq!(errors.len(), 1, "one error for the list, not one per entry");

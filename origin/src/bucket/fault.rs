@@ -1,7 +1,5 @@
 //! The store's errors in the tier's words. The store hides the HTTP status it saw; this file finds it again.
 
-use std::time::Duration;
-
 use http::StatusCode;
 use kromka_cache::{SourceError, SourceFault};
 use object_store::client::{HttpError, HttpErrorKind};
@@ -15,19 +13,19 @@ pub(super) fn unranged(error: &object_store::Error) -> bool {
 
 pub(super) fn fault(error: &object_store::Error) -> SourceError {
     use object_store::Error::{PermissionDenied, Unauthenticated};
-    let (kind, retry_after, remedy) = match (status(error), transport(error), error) {
+    let (kind, remedy) = match (status(error), transport(error), error) {
         (Some(StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS), ..) => {
-            (SourceFault::Busy, Some(Duration::from_secs(1)), "")
+            (SourceFault::Busy, "")
         }
-        (_, Some(HttpErrorKind::Timeout), _) => (SourceFault::TimedOut, None, ""),
+        (_, Some(HttpErrorKind::Timeout), _) => (SourceFault::TimedOut, ""),
         (_, _, PermissionDenied { .. } | Unauthenticated { .. }) => (
             SourceFault::Unreachable,
-            None,
             "; check access_key and secret_key, and grant s3:ListBucket so that a missing object is a 404",
         ),
-        _ => (SourceFault::Unreachable, None, ""),
+        _ => (SourceFault::Unreachable, ""),
     };
-    SourceError { kind, message: format!("the store: {}{remedy}", told(error)), retry_after }
+    // A store does not say for how long: the tier's own rests grow until it is well.
+    SourceError { kind, message: format!("the store: {}{remedy}", told(error)), retry_after: None }
 }
 
 fn transport(error: &object_store::Error) -> Option<HttpErrorKind> {

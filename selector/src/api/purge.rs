@@ -8,7 +8,7 @@ use kromka_control::{FeedItem, NodeState, Operation, OperationKind, PurgeOrder, 
 use super::{body::Json, openapi::Refusals, operations::accepted, path::owned_paths};
 use crate::{app::App, error::ApiError, operations::Record, store::door::now_ms};
 
-/// Purges by URL, prefix or tag on every node, shields first.
+/// Purges by URL, prefix or tag, or a whole service, on every node, shields first.
 #[utoipa::path(
     post, path = "/v1/purge", tag = "content", security(("token" = ["purge:write"])),
     params(("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours.")),
@@ -35,7 +35,10 @@ pub(crate) async fn purge(
         service: service.id.clone(),
         mode: request.mode,
         urls: urls.into_iter().map(|url| url.path).collect(),
-        prefixes: prefixes.into_iter().map(|prefix| prefix.path).collect(),
+        prefixes: match request.all {
+            true => vec!["/".to_owned()],
+            false => prefixes.into_iter().map(|prefix| prefix.path).collect(),
+        },
         tags: request.tags,
     };
     accepted(app.tracker.create(record, &FeedItem::Purge(order), now).await?)

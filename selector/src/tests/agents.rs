@@ -159,6 +159,7 @@ async fn keys_purges_prewarms_and_drains_reach_agents_and_come_back_as_receipts(
         urls: vec![],
         prefixes: vec!["/stream/".into()],
         tags: vec![],
+        all: false,
     };
     let operation = api.purge(&purge).await.unwrap();
     let operation = api.wait(&operation.id, |_| {}).await.unwrap();

@@ -23,6 +23,7 @@ fn purge() -> PurgeRequest {
         urls: vec!["/a".into()],
         prefixes: vec![],
         tags: vec![],
+        all: false,
     }
 }
 
