@@ -101,10 +101,11 @@ impl Gate {
             tokio::select! {
                 biased;
                 () = &mut recovered => {}
-                probe = lane.probe.clone().acquire_owned() => match (probe, lane.rest()) {
-                    (Ok(probe), None) => break Some(probe),
-                    // The one before came back with another request for rest.
-                    (_, _) => {}
+                probe = lane.probe.clone().acquire_owned() => {
+                    // Or the one before came back with another request for rest.
+                    if let (Ok(probe), None) = (probe, lane.rest()) {
+                        break Some(probe);
+                    }
                 },
                 () = sleep_until(limit) => return Err(left_alone(deadline)),
             }
