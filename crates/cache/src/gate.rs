@@ -59,6 +59,8 @@ struct Lane {
     permits: Arc<Semaphore>,
     /// Answers in a row that said "too much".
     busy: AtomicU32,
+    /// Rests since it was last well.
+    rests: AtomicU32,
     rests_until: Mutex<Option<Instant>>,
     /// After a rest one goes first, and the others when it has come back with an answer.
     probe: Arc<Semaphore>,
@@ -132,6 +134,7 @@ impl Gate {
         let lane = self.lane(service);
         if lane.busy.load(Ordering::Relaxed) > 0 {
             lane.busy.store(0, Ordering::Relaxed);
+            lane.rests.store(0, Ordering::Relaxed);
             lane.recovered.notify_waiters();
         }
     }
@@ -139,12 +142,17 @@ impl Gate {
     /// The source said that it is asked too much. Once may be about one object; again and again is not.
     pub(crate) fn said_busy(&self, service: &str, retry_after: Option<Duration>) {
         let lane = self.lane(service);
-        let times = lane.busy.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        let Some(more) = times.checked_sub(IN_A_ROW) else { return };
-        let rest = FIRST_REST * 2u32.pow(more.min(10));
-        let rest = rest.max(retry_after.unwrap_or_default()).min(self.rules.rest);
-        let until = Instant::now() + jitter::spread(rest);
+        if lane.busy.fetch_add(1, Ordering::Relaxed).saturating_add(1) < IN_A_ROW {
+            return;
+        }
         let mut rests = lane.rests_until.lock();
+        // What was under way when the rest began says nothing new of how long it should be.
+        let own = match rests.is_some_and(|until| until > Instant::now()) {
+            true => Duration::ZERO,
+            false => FIRST_REST * 2u32.pow(lane.rests.fetch_add(1, Ordering::Relaxed).min(10)),
+        };
+        let rest = own.max(retry_after.unwrap_or_default()).min(self.rules.rest);
+        let until = Instant::now() + jitter::spread(rest);
         if rests.is_none_or(|before| before < until) {
             tracing::warn!(service, ?rest, "the source asks to be left alone");
             *rests = Some(until);
@@ -175,6 +183,7 @@ impl Gate {
         let lane = || Lane {
             permits: Arc::new(Semaphore::new(each)),
             busy: AtomicU32::new(0),
+            rests: AtomicU32::new(0),
             rests_until: Mutex::new(None),
             probe: Arc::new(Semaphore::new(1)),
             recovered: Notify::new(),
