@@ -35,7 +35,8 @@ async fn a_drained_edge_gets_no_new_sessions_and_serves_those_it_has_and_comes_b
 
     let got = operator.post(&format!("/v1/nodes/{}:resume", drained.id), json!({})).await;
     assert_eq!((got.status, &got.json()["state"]), (200, &json!("up")), "{}", got.text());
-    until("titles lead there again", || async { leads_to(&operator, &drained.url).await.then_some(()) }).await;
+    until("titles lead there again", || async { leads_to(&operator, &drained.url).await.then_some(()) })
+        .await;
 }
 
 /// Whether any of thirty titles leads to an edge: each has one of its own among edges that are equally good.
