@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::stage::{BEAT, EDGES, on_stage};
+use super::stage::{BEAT, EDGES, on_stage, steered};
 use crate::world::command::run;
 use crate::world::session::Player;
+use crate::world::settings::API_TOKEN;
 use crate::world::{Operator, media, until};
 
 /// Waits until the selector sends nobody there, then sees that it stays so.
@@ -156,5 +157,37 @@ fn ffmpeg_plays_to_the_end_while_its_edge_is_drained() {
         assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.everything());
         let frames = ran.stdout.lines().rev().find_map(|line| line.strip_prefix("frame="));
         assert_eq!(frames, Some("600"), "24 s of 25 frames each: {}", ran.stdout);
+    });
+}
+
+#[test]
+#[ignore = "needs root, ip, /dev/net/tun, Chromium and tests/browser/node_modules, which tests/run installs"]
+fn hls_js_leaves_an_edge_whose_way_is_gone_and_loses_no_segment() {
+    on_stage(steered(), |stage| async move {
+        let session = stage.operator().session(media::DEMO).await;
+        let master = session["master_url"].as_str().unwrap().to_owned();
+        let serving = stage.edge_at(&master);
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+        let mut command = stage.cloud.host("viewer").command("node");
+        let words = ["steering.mjs", &master, &stage.selector.url, API_TOKEN, "partition"];
+        command.args(words).current_dir(folder);
+        let part = async {
+            let admin = stage.edges[EDGES.iter().position(|edge| *edge == serving).unwrap()].admin.clone();
+            until("segments have been played", || async {
+                let played = crate::world::role::metric(&admin, "kromka_response_bytes_total").await;
+                (played > 300_000.0).then_some(())
+            })
+            .await;
+            // The edge is well and the selector believes in it: the player alone can tell.
+            stage.cloud.part("viewer", serving);
+        };
+        let (ran, ()) = tokio::join!(run(command), part);
+        assert_eq!(ran.code, 0, "{}", ran.everything());
+        let facts = ran.json();
+        assert_eq!(
+            (&facts["first"], facts["edges"].as_object().unwrap().len()),
+            (&serving.into(), 2),
+            "{facts:#}"
+        );
     });
 }

@@ -21,6 +21,15 @@ pub(super) struct Stage {
     _folder: TempDir,
 }
 
+/// What has every playlist of a stage steered; players look again after a second.
+pub(super) fn steered() -> Additions {
+    let (at, text) = ("http://10.77.2.1:8080", "live = \"1s\"\nvod = \"1s\"\nhot = \"1s\"");
+    vec![
+        ("edge", "service", format!("steering = \"{at}/steer/default\"")),
+        ("selector", "steering", text.to_owned()),
+    ]
+}
+
 /// Plays a scenario on a stage; `play` sees the network as the viewer does.
 pub(super) fn on_stage<F: Future<Output = ()>>(
     additions: Additions,

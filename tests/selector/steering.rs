@@ -14,12 +14,12 @@ use crate::world::{Fleet, Viewer, media, player, until};
 
 /// A fleet whose playlists are steered; players look again after a second.
 async fn fleet(edges: usize) -> Fleet {
-    let fleet = Plan::sample().edges(edges).selected().with(
-        "selector",
-        "steering",
-        "live = \"1s\"\nvod = \"1s\"\nhot = \"1s\"",
-    );
-    fleet.steered().start().await
+    plan(edges).start().await
+}
+
+fn plan(edges: usize) -> Plan {
+    let plan = Plan::sample().edges(edges).selected().steered();
+    plan.with("selector", "steering", "live = \"1s\"\nvod = \"1s\"\nhot = \"1s\"")
 }
 
 /// A player that takes steering seriously.
@@ -185,7 +185,9 @@ async fn an_edge_that_leaves_for_good_is_named_to_nobody() {
 
 #[tokio::test]
 async fn the_playlist_in_the_cache_is_the_publishers_and_what_a_viewer_gets_differs_by_session_alone() {
-    let fleet = fleet(2).await;
+    // Nothing is fetched ahead, so that looks at the source can be counted.
+    let ahead = |plan: Plan, role| plan.with(role, "service", "ahead = 0");
+    let fleet = ahead(ahead(plan(2), "edge"), "origin").start().await;
     let operator = fleet.operator();
     let one = operator.session(media::DEMO).await;
     let edge = |session: &Value| edge_of(&fleet, session["master_url"].as_str().unwrap());

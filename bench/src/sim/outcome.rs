@@ -24,7 +24,7 @@ pub struct Best {
 /// What came of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Milliseconds that viewers paid per second, by periods of [`ORACLE_S`] seconds.
+    /// Milliseconds that viewers paid per second, by periods of `ORACLE_S` seconds.
     pub paid_ms: Vec<f64>,
     /// Share of session time on nodes that were over their capacity.
     pub overloaded: f64,

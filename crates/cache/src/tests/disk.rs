@@ -181,7 +181,7 @@ async fn what_was_used_stays_longer() {
     let tier = on_disk(&origin, folder.path(), 500_000).await;
     origin.put("/hot.ts", pattern(50_000, 99), "\"1\"", "max-age=600");
     // A warm waits for the disk, however busy it is.
-    tier.warm(Key::new("music", "/hot.ts", None), |_| ()).await.unwrap();
+    tier.warm(key("/hot.ts"), |_| {}).await.unwrap();
     for n in 0..30u8 {
         let path = format!("/{n}.ts");
         origin.put(&path, pattern(50_000, n), "\"1\"", "max-age=600");

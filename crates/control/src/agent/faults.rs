@@ -40,7 +40,7 @@ impl Faults {
     }
 }
 
-/// Tries something that may fail for a moment; cancelling ends the waits.
+/// Tries something that may fail for a moment; cancelling ends it, whatever it waits for.
 pub(super) async fn tried<T, F: Future<Output = Result<T, String>>>(
     cancel: &CancellationToken,
     ask: impl Fn() -> F,
@@ -48,9 +48,13 @@ pub(super) async fn tried<T, F: Future<Output = Result<T, String>>>(
     let mut backoff = Backoff::new(WAIT, WAIT * 8);
     let mut tries = 1;
     loop {
-        match ask().await {
+        let asked = tokio::select! {
+            asked = ask() => asked,
+            () = cancel.cancelled() => return Err("cancelled".to_owned()),
+        };
+        match asked {
             Ok(done) => return Ok(done),
-            Err(error) if tries == TRIES || cancel.is_cancelled() => return Err(error),
+            Err(error) if tries == TRIES => return Err(error),
             Err(_) => {
                 tries += 1;
                 tokio::select! {

@@ -124,7 +124,7 @@ impl Jobs {
         self.changed().await;
     }
 
-    /// Stops a job between two objects; one that has not begun never will.
+    /// Stops a job, also in the middle of an object; one that has not begun never will.
     pub(super) async fn cancel(&self, operation: &str) {
         {
             let mut table = self.table.lock();

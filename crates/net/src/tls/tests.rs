@@ -39,6 +39,8 @@ async fn shake(
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let name = ServerName::try_from("localhost").unwrap();
     let stream = TcpStream::connect(server.addr).await?;
+    // As players have it: else each window waits for the server's delayed acknowledgement.
+    stream.set_nodelay(true)?;
     soon(TlsConnector::from(Arc::new(config)).connect(name, stream)).await
 }
 
