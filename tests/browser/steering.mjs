@@ -1,27 +1,22 @@
 // hls.js and content steering: it plays from one edge, that edge is drained, and at its next look at the
 // steering document it takes another, with no fatal error and no segment missing.
-//   node steering.mjs SIGNED_MASTER_URL SELECTOR_URL API_TOKEN [TROUBLE]
-// With TROUBLE nothing is drained here: somebody else sees to it that the edge is no longer any good, and the player,
-// which is told what it may wait for, has to find out by itself.
+//   node steering.mjs SIGNED_MASTER_URL SELECTOR_URL API_TOKEN
 
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 
 import { run, until, usage } from "./browser.mjs";
 
-const [url, selector, token, trouble] = process.argv.slice(2);
-if (!url || !selector || !token) usage("node steering.mjs SIGNED_MASTER_URL SELECTOR_URL API_TOKEN [TROUBLE]");
+const [url, selector, token] = process.argv.slice(2);
+if (!url || !selector || !token) usage("node steering.mjs SIGNED_MASTER_URL SELECTOR_URL API_TOKEN");
 
 const library = readFileSync(new URL("node_modules/hls.js/dist/hls.min.js", import.meta.url));
 
 // What runs in the page: `facts` is all that the scenario looks at.
-const script = `(${(source, impatient) => {
+const script = `(${(source) => {
   const video = document.querySelector("video");
   const facts = (window.facts = { documents: [], loaded: [], fatal: null, errors: [] });
-  const settings = { startLevel: 0, maxBufferLength: 3, maxMaxBufferLength: 3 };
-  // hls.js waits ten seconds for a first byte unless told; a scenario need not.
-  const policy = { default: { ...Hls.DefaultConfig.fragLoadPolicy.default, maxTimeToFirstByteMs: 2000, timeoutRetry: null } };
-  const hls = new Hls(impatient ? { ...settings, fragLoadPolicy: policy } : settings);
+  const hls = new Hls({ startLevel: 0, maxBufferLength: 3, maxMaxBufferLength: 3 });
   hls.on(Hls.Events.MANIFEST_PARSED, () => { hls.loadLevel = 0; video.play(); });
   hls.on(Hls.Events.STEERING_MANIFEST_LOADED, (_, { steeringManifest }) => facts.documents.push(steeringManifest));
   hls.on(Hls.Events.FRAG_LOADED, (_, { frag }) => facts.loaded.push(frag.url));
@@ -32,7 +27,7 @@ const script = `(${(source, impatient) => {
   });
   hls.loadSource(source);
   hls.attachMedia(video);
-}})(${JSON.stringify(url)}, ${Boolean(trouble)});`;
+}})(${JSON.stringify(url)});`;
 
 const html = `<!doctype html><title>hls.js</title><video muted playsinline></video>
 <script src="/library.js"></script><script src="/play.js"></script>`;
@@ -66,7 +61,7 @@ await run("steering", 75_000, async (page) => {
     return { ...now, ok: now.position > 1 && now.loaded.length > 0 && now.documents.length > 0 };
   });
   const first = edgeOf(before.loaded.at(-1));
-  if (!trouble) await ask(`/v1/nodes/${first}:drain`, "POST");
+  await ask(`/v1/nodes/${first}:drain`, "POST");
 
   const moved = await until("a segment comes from another edge", 30_000, async () => {
     const now = await look(page);
@@ -76,7 +71,7 @@ await run("steering", 75_000, async (page) => {
     const now = await look(page);
     return { ...now, ok: now.ended || now.position - moved.position >= 6 };
   });
-  if (!trouble) await ask(`/v1/nodes/${first}:resume`, "POST");
+  await ask(`/v1/nodes/${first}:resume`, "POST");
 
   // Each folder is a rendition; its segments are numbered from 0.
   const numbers = new Map();

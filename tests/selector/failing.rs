@@ -51,8 +51,11 @@ async fn an_edge_that_answers_errors_gets_no_new_viewers_and_comes_back_when_it_
         assert!(node(&operator, &other.id).await["ejected"].is_null(), "only that one");
     }
     let selector = fleet.selector.as_ref().unwrap();
-    assert!(selector.metric("kromka_edge_ejections_total").await >= 1.0);
-    assert_eq!(selector.metric("kromka_edges_ejected").await, 1.0);
+    until("it is counted", || async {
+        let counted = selector.metric("kromka_edge_ejections_total").await >= 1.0;
+        (counted && selector.metric("kromka_edges_ejected").await == 1.0).then_some(())
+    })
+    .await;
 
     drop(taken);
     until("it is well and has its time behind it", || async {
