@@ -1,17 +1,17 @@
 //! Which edges should serve this viewer, best first: one pure function.
 //!
 //! In the order of the data:
-//! - [`whereabouts`], [`cell`]: where clients and sites are, and the networks and areas that distances are kept for.
-//! - [`learner`], [`distance`]: measurements come in, an immutable table of round-trip times goes out.
-//! - [`assigned`]: viewers that were sent somewhere and that no report shows yet.
-//! - [`zones`]: what operators decide by prefix. [`settings`]: the constants.
-//! - [`outlier`]: who is seen to fail or crawl, and is held back for a while.
-//! - [`snapshot`], [`standing`]: all that is known at one instant, immutable, and who of it may take viewers.
-//! - [`score`], [`rendezvous`]: the price of congestion; hashing that keeps a title on few nodes.
-//! - [`choice`]: [`decide`], the two stages (site, then node) that put the parts together.
-//! - [`ranking`]: the answer, and its words. [`explain`]: every edge with every term.
-//! - [`keep`]: whether a session stays on its edge. [`explore`]: what a session measures besides.
-//! - [`capacity`]: what an edge can really carry. [`forecast`]: what a drain, a loss or a new edge would do.
+//! - `whereabouts`, `cell`: where clients and sites are, and the networks and areas that distances are kept for.
+//! - `learner`, `distance`: measurements come in, an immutable table of round-trip times goes out.
+//! - `assigned`: viewers that were sent somewhere and that no report shows yet.
+//! - `zones`: what operators decide by prefix. `settings`: the constants.
+//! - `outlier`: who is seen to fail or crawl, and is held back for a while.
+//! - `snapshot`, `standing`: all that is known at one instant, immutable, and who of it may take viewers.
+//! - `score`, `rendezvous`: the price of congestion; hashing that keeps a title on few nodes.
+//! - `choice`: `decide`, the two stages (site, then node) that put the parts together.
+//! - `ranking`: the answer, and its words. `explain`: every edge with every term.
+//! - `keep`: whether a session stays on its edge. `explore`: what a session measures besides.
+//! - `capacity`: what an edge can really carry. `forecast`: what a drain, a loss or a new edge would do.
 //!
 //! The rule: take the site with the least `distance + marginal price of congestion + operator's cost`, and in it
 //! the node the title hashes to, unless that node is loaded past the site's bound. Alternates come from other

@@ -8,7 +8,7 @@
 //! An edge that is found out gets no new viewers for a while ([`HOLD_MS`]), longer each time, and comes back through slow
 //! start. At most a third of the fleet's capacity is held back, or one edge if that is more; the worst first.
 //!
-//! - [`evidence`]: what was seen of one edge lately, bounded.
+//! - `evidence`: what was seen of one edge lately, bounded.
 //! - [`Outliers`]: who is held back, and until when.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
