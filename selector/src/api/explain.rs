@@ -16,7 +16,7 @@ use super::{
 use crate::{
     app::{App, content_key},
     error::ApiError,
-    rank::{Candidate, Change, Explained, Question, explain, forecast},
+    rank::{Candidate, Change, EDGES_MAX, Explained, Question, explain, forecast},
 };
 
 /// Explains which edges serve a client: every edge with every term.
@@ -39,6 +39,7 @@ pub(crate) async fn explained(
         client: Some(client),
         content_key: &key,
         session: wanted.session_id.as_deref(),
+        k: EDGES_MAX,
         ..Question::default()
     });
     let explanation = explain(&snapshot, &question);

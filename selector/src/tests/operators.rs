@@ -36,6 +36,9 @@ async fn zones_bind_a_network_to_sites_and_survive_a_restart() {
 
     let explained = rig.get(&format!("/v1/select/explain?path={ASSET}&client_ip=203.0.113.200")).await.json;
     assert_eq!(explained["zone"], "203.0.113.128/25");
+    let first = &explained["candidates"][0];
+    assert_eq!((&first["id"], &first["place"]), (&json!("b-1"), &json!(1)), "{first:#}");
+    assert!(!first["reasons"].as_array().unwrap().is_empty(), "{first:#}");
     let barred = |id: &str| {
         let all = explained["candidates"].as_array().unwrap();
         all.iter().find(|edge| edge["id"] == id).unwrap()["barred"].clone()
