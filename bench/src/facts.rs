@@ -41,6 +41,12 @@ impl Facts {
         Facts { kromka: kromka::version(binary), peers, tools, ..Facts::of_machine() }
     }
 
+    /// For what this program measures in itself.
+    pub fn of_itself() -> Facts {
+        let built = std::env::current_exe().map(|path| built(&path)).unwrap_or_default();
+        Facts { kromka: format!("this program ({built})"), ..Facts::of_machine() }
+    }
+
     /// The machine and the commit alone, where nothing but this repository's own code runs.
     pub fn of_machine() -> Facts {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -70,9 +76,30 @@ impl Facts {
             format!("{}, {} cores, Linux {}", self.processor, self.cores, self.kernel),
         ];
         if !self.kromka.is_empty() {
-            lines.extend([format!("{}; {}", self.kromka, self.peers.join("; ")), self.tools.join("; ")]);
+            let programs = std::iter::once(&self.kromka).chain(&self.peers).cloned().collect::<Vec<_>>();
+            lines.push(programs.join("; "));
+        }
+        if !self.tools.is_empty() {
+            lines.push(self.tools.join("; "));
         }
         lines
+    }
+}
+
+/// The cargo profile of a binary, and when it was built. Only a folder that cargo has marked as its own tells a
+/// profile: a binary that was copied elsewhere is of an unknown one.
+pub fn built(binary: &Path) -> String {
+    let profile = binary.parent().filter(|folder| folder.join("../CACHEDIR.TAG").exists());
+    let profile = match profile.and_then(Path::file_name) {
+        Some(name) => format!("profile {}", name.to_string_lossy()),
+        None => "profile unknown: not in a folder of cargo's".to_owned(),
+    };
+    match fs::metadata(binary).and_then(|meta| meta.modified()) {
+        Ok(at) => format!(
+            "{profile}, of {} UTC",
+            chrono::DateTime::<chrono::Utc>::from(at).format("%Y-%m-%d %H:%M")
+        ),
+        Err(_) => profile,
     }
 }
 
@@ -81,4 +108,21 @@ pub fn said(program: &str, args: &[&str]) -> String {
     let Ok(output) = Command::new(program).args(args).output() else { return "unknown".to_owned() };
     let text = [output.stdout, output.stderr].concat();
     String::from_utf8_lossy(&text).lines().next().unwrap_or("unknown").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[test]
+    fn only_cargos_own_folders_tell_a_profile() {
+        let target = tempfile::tempdir().unwrap();
+        let binary = target.path().join("dist/kromka");
+        fs::create_dir(target.path().join("dist")).unwrap();
+        fs::write(&binary, "").unwrap();
+        assert!(built(&binary).starts_with("profile unknown"), "{}", built(&binary));
+        fs::write(target.path().join("CACHEDIR.TAG"), "").unwrap();
+        assert!(built(&binary).starts_with("profile dist, of 20"), "{}", built(&binary));
+    }
 }

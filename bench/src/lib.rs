@@ -1,6 +1,7 @@
 //! Benchmarks beside peers: both servers in one run on one machine, and a table of ratios.
 //!
-//! Every program in `src/bin/` is one comparison. What they are made of, in the order a run goes:
+//! Every program in `src/bin/` is one comparison: what it starts, what it asks, its rows and bars. Options, rounds and
+//! evidence are the same everywhere and stand in [`frame`]. What they are made of, in the order a run goes:
 //!
 //! 1. the scene: [`world`] is a folder with media and room for the servers, [`process`] a program tied to a
 //!    core, [`peers`] the servers themselves with their best settings, [`source`] what they fill from when
@@ -20,6 +21,7 @@
 pub mod client;
 pub mod cpu;
 pub mod facts;
+pub mod frame;
 pub mod head;
 pub mod load;
 pub mod measure;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::cpu;
 use crate::load::Load;
 use crate::quantile::{median, quantile};
+use crate::table::{Table, number};
 
 /// What CPU time is divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +24,14 @@ impl Unit {
         match self {
             Unit::Request => "µs/request",
             Unit::Gigabyte => "s/GB",
+        }
+    }
+
+    /// The unit of what is done in a second, for tables.
+    fn rate(self) -> &'static str {
+        match self {
+            Unit::Request => "requests/s",
+            Unit::Gigabyte => "GB/s",
         }
     }
 }
@@ -87,6 +96,14 @@ impl Run {
         }
     }
 
+    /// Units in a second of wall time: what the load tool's core allowed, so not to be compared.
+    pub fn rate(&self, unit: Unit) -> f64 {
+        match unit {
+            Unit::Request => self.requests as f64 / self.seconds,
+            Unit::Gigabyte => self.bytes as f64 / 1e9 / self.seconds,
+        }
+    }
+
     /// Share of the core that the server used.
     pub fn busy(&self) -> f64 {
         self.cpu_s / self.seconds
@@ -148,6 +165,47 @@ impl Row {
     }
 }
 
+/// A column of one program's own: its head, and its cell for a row.
+pub type Column<'a> = (&'a str, &'a dyn Fn(&Row, &Summary) -> String);
+
+/// The table of `rows` beside `peer`, with `more` columns at its end.
+///
+/// # Errors
+/// A row cannot be summed up.
+pub fn table(peer: &str, rows: &[Row], more: &[Column<'_>]) -> Result<String> {
+    let heads = ["row", "kromka", peer, "unit", "ratio", "rounds", "bar", "with tool"];
+    let rates = ["kromka rate".to_owned(), format!("{peer} rate")];
+    let mut heads: Vec<&str> = heads.to_vec();
+    heads.extend(rates.iter().map(String::as_str));
+    heads.extend(["rate in", "busy"]);
+    heads.extend(more.iter().map(|(head, _)| *head));
+    let mut table = Table::new(&heads);
+    for row in rows {
+        let summary = row.summary()?;
+        let rate = |runs: &[Run]| {
+            let rates: Vec<f64> = runs.iter().map(|run| run.rate(row.unit)).collect();
+            number(median(&rates).unwrap_or_default())
+        };
+        let busy = |runs: &[Run]| runs.iter().map(Run::busy).sum::<f64>() * 100.0 / runs.len().max(1) as f64;
+        let cells = [
+            row.name.clone(),
+            number(summary.ours),
+            number(summary.theirs),
+            row.unit.name().to_owned(),
+            format!("{:.2}", summary.ratio),
+            format!("{:.2}–{:.2}", summary.lowest, summary.highest),
+            format!("{:.2}", row.bar),
+            format!("{:.2}", summary.both),
+            rate(&row.ours),
+            rate(&row.theirs),
+            row.unit.rate().to_owned(),
+            format!("{:.0}/{:.0} %", busy(&row.ours), busy(&row.theirs)),
+        ];
+        table.line(cells.into_iter().chain(more.iter().map(|(_, cell)| cell(row, &summary))));
+    }
+    Ok(table.markdown())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -179,6 +237,23 @@ mod tests {
         assert_eq!((summary.lowest, summary.highest, summary.both), (0.5, 3.0, 6.0 / 7.0));
         assert!(Row { ours: vec![], ..row.clone() }.summary().is_err());
         assert!(Row { theirs: vec![run(0.0)], ..row }.summary().is_err());
+    }
+
+    #[test]
+    fn a_table_has_a_programs_own_columns_at_its_end() {
+        let row = Row {
+            name: "work".to_owned(),
+            unit: Unit::Gigabyte,
+            bar: 0.5,
+            ours: vec![run(1.0)],
+            theirs: vec![run(2.0)],
+        };
+        let text =
+            table("nginx", &[row], &[("more", &|row, summary| format!("{} {}", row.name, summary.ratio))]);
+        let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+        let lines: Vec<Vec<String>> = text.unwrap().lines().map(cells).collect();
+        assert_eq!(lines[0][1..4], ["row", "kromka", "nginx"]);
+        assert_eq!(lines[2][9..14], ["0.500", "0.500", "GB/s", "25/50 %", "work 0.5"]);
     }
 
     #[test]

@@ -5,19 +5,19 @@
 //! one after the other while the source sends slowly. A viewer is late by the time between when its first byte
 //! could have come (the leader has one, and the viewer has asked) and when it did.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use kromka_bench::facts::Facts;
-use kromka_bench::peers::kromka::{self, Edge};
+use kromka_bench::frame::{Evidence, Place};
+use kromka_bench::peers::kromka::Edge;
 use kromka_bench::peers::nginx::Nginx;
 use kromka_bench::peers::trafficserver::{self, TrafficServer};
 use kromka_bench::peers::varnish::{self, Varnish};
 use kromka_bench::peers::{Peer, Upstream};
 use kromka_bench::quantile::{median, quantile};
-use kromka_bench::report::{Report, today};
+use kromka_bench::report::Report;
 use kromka_bench::source::{self, Pace, Source};
 use kromka_bench::table::{Table, number};
 use kromka_bench::viewers::{Crowd, Sight};
@@ -51,24 +51,13 @@ struct Args {
     /// Only the scene whose name contains this: "at once", "arriving".
     #[arg(long, default_value = "")]
     scene: String,
-    /// The core of the servers.
-    #[arg(long, default_value_t = 0)]
-    server_core: usize,
-    /// The core of viewers and source.
-    #[arg(long, default_value_t = 1)]
-    load_core: usize,
     /// The peers: nginx, varnish, trafficserver, or none of them.
     #[arg(long, value_delimiter = ',', default_value = "nginx,varnish,trafficserver")]
     peers: Vec<String>,
-    /// The binary to measure; otherwise $KROMKA_BIN, target/dist/kromka, target/release/kromka.
-    #[arg(long)]
-    kromka: Option<PathBuf>,
-    /// Folder for the evidence; otherwise bench/results/DATE.
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Write no evidence.
-    #[arg(long)]
-    dry: bool,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    evidence: Evidence,
 }
 
 struct Scene {
@@ -101,13 +90,12 @@ struct Burst {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    process::open_files(u64::from(args.viewers) + 2048)?;
-    let binary = kromka::binary(args.kromka.as_deref())?;
-    process::stay_on(args.load_core)?;
+    let binary = args.place.begin(args.viewers)?;
+    process::stay_on(args.place.load_core)?;
     let facts = Facts::gather(&binary);
     let world = World::new()?;
     let source = Source::start()?;
-    let core = Some(args.server_core);
+    let core = Some(args.place.server_core);
     let edge = Edge::start(&binary, &world.room("edge")?, source.addr(), core)?;
     let upstream = Upstream { addr: source.addr(), prefix: String::new() };
     let mut others: Vec<Box<dyn Peer>> = Vec::new();
@@ -164,13 +152,7 @@ fn main() -> Result<()> {
         tables: &tables,
         numbers: &bursts,
     };
-    println!("{}", report.markdown());
-    if !args.dry {
-        for file in report.write(&args.out.clone().unwrap_or_else(today))? {
-            eprintln!("{}", file.display());
-        }
-    }
-    Ok(())
+    args.evidence.tell(&report)
 }
 
 fn scenes(args: &Args) -> Vec<Scene> {

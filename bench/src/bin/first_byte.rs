@@ -3,18 +3,17 @@
 //! One viewer asks for objects that nobody has asked for before, in turn from the one chain and the other. All
 //! four servers share a core; viewer and source have another.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use kromka_bench::client::Client;
 use kromka_bench::facts::Facts;
-use kromka_bench::peers::kromka::{self, Edge, Origin};
+use kromka_bench::frame::{Evidence, Place};
+use kromka_bench::peers::kromka::{Edge, Origin};
 use kromka_bench::peers::nginx::Nginx;
 use kromka_bench::peers::{Peer, Upstream};
 use kromka_bench::process;
 use kromka_bench::quantile::quantile;
-use kromka_bench::report::{Report, today};
+use kromka_bench::report::Report;
 use kromka_bench::source::{self, Source};
 use kromka_bench::table::{Table, number};
 use kromka_bench::world::World;
@@ -34,21 +33,10 @@ struct Args {
     /// Sizes of the objects, in bytes.
     #[arg(long, value_delimiter = ',', default_value = "2000,400000,4000000")]
     sizes: Vec<u64>,
-    /// The core of the servers.
-    #[arg(long, default_value_t = 0)]
-    server_core: usize,
-    /// The core of viewer and source.
-    #[arg(long, default_value_t = 1)]
-    load_core: usize,
-    /// The binary to measure; otherwise $KROMKA_BIN, target/dist/kromka, target/release/kromka.
-    #[arg(long)]
-    kromka: Option<PathBuf>,
-    /// Folder for the evidence; otherwise bench/results/DATE.
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Write no evidence.
-    #[arg(long)]
-    dry: bool,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    evidence: Evidence,
 }
 
 /// The misses of one chain on objects of one size.
@@ -64,13 +52,12 @@ struct Misses {
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    process::open_files(1024)?;
-    let binary = kromka::binary(args.kromka.as_deref())?;
-    process::stay_on(args.load_core)?;
+    let binary = args.place.begin(0)?;
+    process::stay_on(args.place.load_core)?;
     let facts = Facts::gather(&binary);
     let world = World::new()?;
     let source = Source::start()?;
-    let core = Some(args.server_core);
+    let core = Some(args.place.server_core);
 
     let storage = format!("http = \"http://{}\"", source.addr());
     let origin = Origin::start(&binary, &world.room("origin")?, &storage, core)?;
@@ -99,13 +86,7 @@ fn main() -> Result<()> {
         tables: &tables,
         numbers: &rows,
     };
-    println!("{}", report.markdown());
-    if !args.dry {
-        for file in report.write(&args.out.clone().unwrap_or_else(today))? {
-            eprintln!("{}", file.display());
-        }
-    }
-    Ok(())
+    args.evidence.tell(&report)
 }
 
 /// Objects of one size, in turn from each chain; the first few settle connections and do not count.

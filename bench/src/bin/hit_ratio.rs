@@ -5,12 +5,12 @@
 //! through the second half of the measured part, and (in the rows "drifting") what is popular changes.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
 use kromka_bench::facts::Facts;
-use kromka_bench::report::{Report, today};
+use kromka_bench::frame::Evidence;
+use kromka_bench::report::Report;
 use kromka_bench::table::Table;
 use kromka_cache::policy::{Entries, Policy, Seen};
 use moka::sync::Cache as Moka;
@@ -29,12 +29,8 @@ struct Args {
     /// Requests of each run.
     #[arg(long, default_value_t = 1_600_000)]
     requests: usize,
-    /// Where the evidence goes; default is the folder of today's results.
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Write no files.
-    #[arg(long)]
-    dry: bool,
+    #[command(flatten)]
+    evidence: Evidence,
 }
 
 #[derive(Serialize)]
@@ -94,7 +90,7 @@ fn main() -> Result<()> {
         cells.push(format!("{:+.1} / {:+.1}", better(|row| row.quiet), better(|row| row.crawled)));
         table.line(cells);
     }
-    let facts = Facts::beside(&std::env::current_exe()?, Vec::new(), Vec::new());
+    let facts = Facts::of_itself();
     let settings = [("objects", args.objects.to_string()), ("requests", args.requests.to_string())];
     let report = Report {
         name: "hit-ratio",
@@ -104,13 +100,7 @@ fn main() -> Result<()> {
         tables: &table.markdown(),
         numbers: &rows,
     };
-    println!("{}", report.markdown());
-    if !args.dry {
-        for file in report.write(&args.out.clone().unwrap_or_else(today))? {
-            eprintln!("{}", file.display());
-        }
-    }
-    Ok(())
+    args.evidence.tell(&report)
 }
 
 /// Ratios in percent: before the crawl, and from its beginning on.

@@ -1,19 +1,17 @@
 //! Parts of objects: what the last byte of a cold 10 GB object costs the source, and what 64 kB out of a cached
 //! segment cost the server; beside nginx with its slices.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use kromka_bench::client::Client;
 use kromka_bench::facts::Facts;
-use kromka_bench::load::{Order, wrk};
-use kromka_bench::measure::{Row, Run, Unit};
-use kromka_bench::peers::kromka::{self, Edge};
+use kromka_bench::frame::{Evidence, Http, Place};
+use kromka_bench::load::wrk;
+use kromka_bench::measure::{self, Row, Run, Unit};
+use kromka_bench::peers::kromka::Edge;
 use kromka_bench::peers::nginx::Nginx;
 use kromka_bench::peers::{Peer, Upstream};
-use kromka_bench::process;
-use kromka_bench::report::{Report, today};
+use kromka_bench::report::Report;
 use kromka_bench::source::Source;
 use kromka_bench::table::{Table, number};
 use kromka_bench::world::World;
@@ -31,30 +29,12 @@ const SEGMENT: &str = "/bench/4m.ts";
 /// Parts of cold and cached objects: bytes from the source, and CPU time.
 #[derive(Parser)]
 struct Args {
-    /// Seconds of one run.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=600))]
-    seconds: u32,
-    /// Runs of each server; the median counts.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
-    rounds: u32,
-    /// Connections of the load tool, each with one request at a time.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    connections: u32,
-    /// The core of the servers.
-    #[arg(long, default_value_t = 0)]
-    server_core: usize,
-    /// The core of the load tool.
-    #[arg(long, default_value_t = 1)]
-    load_core: usize,
-    /// The binary to measure; otherwise $KROMKA_BIN, target/dist/kromka, target/release/kromka.
-    #[arg(long)]
-    kromka: Option<PathBuf>,
-    /// Folder for the evidence; otherwise bench/results/DATE.
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Write no evidence.
-    #[arg(long)]
-    dry: bool,
+    #[command(flatten)]
+    http: Http,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    evidence: Evidence,
 }
 
 /// A part of the cold object, and what it took.
@@ -72,18 +52,16 @@ struct Cold {
 #[derive(Serialize)]
 struct Numbers {
     cold: Vec<Cold>,
-    warm: Row,
+    warm: Vec<Row>,
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    ensure!(args.server_core != args.load_core, "servers and load tool must not share a core");
-    process::open_files(u64::from(args.connections) + 1024)?;
-    let binary = kromka::binary(args.kromka.as_deref())?;
+    let binary = args.place.begin(args.http.connections)?;
     let facts = Facts::gather(&binary);
     let world = World::new()?;
     let source = Source::start()?;
-    let core = Some(args.server_core);
+    let core = Some(args.place.server_core);
     let edge = Edge::start(&binary, &world.room("edge")?, source.addr(), core)?;
     let upstream = Upstream { addr: source.addr(), prefix: String::new() };
     let nginx = Nginx::start_sliced("nginx", &world.room("nginx")?, &upstream, &edge.certificate(), core)?;
@@ -96,15 +74,14 @@ fn main() -> Result<()> {
     }
     let warm = of_the_cached(&edge, &nginx, &args, &world)?;
 
-    let tables = format!("{}\n{}", cold_table(&cold), warm_table(&warm)?);
-    let settings = [
-        ("seconds of a run", args.seconds.to_string()),
-        ("rounds", args.rounds.to_string()),
-        ("connections, one request at a time each", args.connections.to_string()),
+    let warm = vec![warm];
+    let tables = format!("{}\n{}", cold_table(&cold), measure::table("nginx", &warm, &[])?);
+    let mut settings = args.http.settings();
+    settings.extend([
         ("block of the edge", "256 KiB".to_owned()),
         ("bars", "at most 2 blocks from the source; 64 kB of 4 MB: 0.6".to_owned()),
         ("nginx", "settings of bench/src/peers/nginx.conf, with slices".to_owned()),
-    ];
+    ]);
     let numbers = Numbers { cold, warm };
     let report = Report {
         name: "ranges",
@@ -114,13 +91,7 @@ fn main() -> Result<()> {
         tables: &tables,
         numbers: &numbers,
     };
-    println!("{}", report.markdown());
-    if !args.dry {
-        for file in report.write(&args.out.clone().unwrap_or_else(today))? {
-            eprintln!("{}", file.display());
-        }
-    }
-    Ok(())
+    args.evidence.tell(&report)
 }
 
 /// Asks for a part of an object that the server has never seen, and waits until the source is at rest.
@@ -157,25 +128,13 @@ fn of_the_cached(edge: &Edge, nginx: &Nginx, args: &Args, world: &World) -> Resu
             ensure!(answer.status == 206 && answer.bytes == 65_536, "{}: {}", peer.name(), answer.head.line);
         }
     }
-    let run = |peer: &dyn Peer, seconds| {
-        let order = Order {
-            url: format!("http://{}{path}", peer.http()),
-            field: Some(format!("Range: {range}")),
-            seconds,
-            connections: args.connections,
-            core: args.load_core,
-            ..Order::default()
-        };
+    let run = |peer: &&dyn Peer, seconds| {
+        let mut order = args.http.order(format!("http://{}{path}", peer.http()), seconds, &args.place);
+        order.field = Some(format!("Range: {range}"));
         Run::of(peer.pid(), || wrk::load(&order, world.path()))
     };
-    run(edge, 1)?;
-    run(nginx, 1)?;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..args.rounds {
-        ours.push(run(edge, args.seconds)?);
-        theirs.push(run(nginx, args.seconds)?);
-    }
-    Ok(Row { name: "64 kB of 4 MB, cached".to_owned(), unit: Unit::Gigabyte, bar: 0.6, ours, theirs })
+    let pair = [edge as &dyn Peer, nginx];
+    args.http.rounds.row("64 kB of 4 MB, cached", Unit::Gigabyte, 0.6, pair, run)
 }
 
 fn cold_table(cold: &[Cold]) -> String {
@@ -196,20 +155,4 @@ fn cold_table(cold: &[Cold]) -> String {
         ]);
     }
     table.markdown()
-}
-
-fn warm_table(row: &Row) -> Result<String> {
-    let summary = row.summary()?;
-    let mut table = Table::new(&["row", "kromka", "nginx", "unit", "ratio", "rounds", "bar", "with tool"]);
-    table.line([
-        row.name.clone(),
-        number(summary.ours),
-        number(summary.theirs),
-        row.unit.name().to_owned(),
-        format!("{:.2}", summary.ratio),
-        format!("{:.2}–{:.2}", summary.lowest, summary.highest),
-        format!("{:.2}", row.bar),
-        format!("{:.2}", summary.both),
-    ]);
-    Ok(table.markdown())
 }

@@ -2,7 +2,6 @@
 //! takes. The journal is written by the tier's own code for objects that have no files; beside them stand some
 //! real ones, which must be hits at once.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,8 @@ use clap::Parser;
 use futures_util::StreamExt;
 use http::{HeaderMap, Method, StatusCode};
 use kromka_bench::facts::Facts;
-use kromka_bench::report::{Report, today};
+use kromka_bench::frame::Evidence;
+use kromka_bench::report::Report;
 use kromka_bench::table::{Table, number};
 use kromka_cache::{Ask, CacheError, Fetched, Key, Source, SourceError, Tier, Verdict, Want, seed_journal};
 use kromka_config::{ByteSize, CacheConfig, DiskConfig};
@@ -33,12 +33,8 @@ struct Args {
     /// How often it is opened.
     #[arg(long, default_value_t = 5)]
     rounds: u32,
-    /// Where the evidence goes; default is the folder of today's results.
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Write no files.
-    #[arg(long)]
-    dry: bool,
+    #[command(flatten)]
+    evidence: Evidence,
 }
 
 #[derive(Serialize)]
@@ -135,7 +131,7 @@ async fn main() -> Result<()> {
         ];
         table.line(cells);
     }
-    let facts = Facts::beside(&std::env::current_exe()?, Vec::new(), Vec::new());
+    let facts = Facts::of_itself();
     let report = Report {
         name: "restart",
         what: WHAT,
@@ -144,13 +140,7 @@ async fn main() -> Result<()> {
         tables: &table.markdown(),
         numbers: &rounds,
     };
-    println!("{}", report.markdown());
-    if !args.dry {
-        for file in report.write(&args.out.clone().unwrap_or_else(today))? {
-            eprintln!("{}", file.display());
-        }
-    }
-    Ok(())
+    args.evidence.tell(&report)
 }
 
 /// Bytes of this process in memory. Later rounds reuse what earlier ones gave back to the allocator: the first

@@ -8,7 +8,8 @@ use std::{path::PathBuf, time::Instant};
 use anyhow::Result;
 use clap::Parser;
 use kromka_bench::facts::Facts;
-use kromka_bench::report::{Report, today};
+use kromka_bench::frame::Evidence;
+use kromka_bench::report::Report;
 use kromka_bench::sim::goals::{goal_table, goals, policy_table, trial_table};
 use kromka_bench::sim::policies::Kind;
 use kromka_bench::sim::run::Length;
@@ -52,12 +53,8 @@ struct Args {
     /// Print the numbers as JSON.
     #[arg(long)]
     json: bool,
-    /// Folder for the evidence; otherwise bench/results/DATE.
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Write no evidence.
-    #[arg(long)]
-    dry: bool,
+    #[command(flatten)]
+    evidence: Evidence,
 }
 
 #[derive(Serialize)]
@@ -95,31 +92,25 @@ fn main() -> Result<()> {
     let tables =
         format!("{}\n{}\n{}", goal_table(&goals), policy_table(&rows, &names), trial_table(&rows, &names));
     let numbers = Numbers { goals: &goals, rows: &rows };
-    if args.json {
-        println!("{}", serde_json::to_string_pretty(&numbers)?);
-    } else {
-        println!("{tables}");
+    let settings = [
+        ("world", if suite.globe.is_some() { "cities of the data" } else { "synthetic" }.to_owned()),
+        ("seeds", format!("1 to {}", args.seeds)),
+        ("seeds of policies that are far from the best", format!("1 to {few_seeds}")),
+        ("viewers at the busiest hour", args.viewers.to_string()),
+        ("seconds of a run that count, after 600 that do not", args.seconds.to_string()),
+        ("this run took", format!("{:.0} s on {} threads", began.elapsed().as_secs_f64(), args.threads)),
+    ];
+    let report = Report {
+        name: "routing",
+        what: WHAT,
+        facts: &Facts::of_itself(),
+        settings: &settings,
+        tables: &tables,
+        numbers: &numbers,
+    };
+    if !args.json {
+        return args.evidence.tell(&report);
     }
-    eprintln!("{:.1} s", began.elapsed().as_secs_f64());
-    if !args.dry {
-        let settings = [
-            ("world", if suite.globe.is_some() { "cities of the data" } else { "synthetic" }.to_owned()),
-            ("seeds", format!("1 to {}", args.seeds)),
-            ("seeds of policies that are far from the best", format!("1 to {few_seeds}")),
-            ("viewers at the busiest hour", args.viewers.to_string()),
-            ("seconds of a run that count, after 600 that do not", args.seconds.to_string()),
-        ];
-        let facts = Facts::of_machine();
-        let report = Report {
-            name: "routing",
-            what: WHAT,
-            facts: &facts,
-            settings: &settings,
-            tables: &tables,
-            numbers: &numbers,
-        };
-        let [text, _] = report.write(&args.out.unwrap_or_else(today))?;
-        eprintln!("{}", text.display());
-    }
-    Ok(())
+    println!("{}", serde_json::to_string_pretty(&numbers)?);
+    args.evidence.keep(&report)
 }

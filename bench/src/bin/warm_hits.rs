@@ -3,21 +3,20 @@
 //! Both servers are on one core, the load tool is on another; both fill from the same origin, use the same
 //! certificate and are warm before the first run. Compared is the CPU time that an answer or a gigabyte costs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use kromka_bench::client::Client;
 use kromka_bench::facts::Facts;
-use kromka_bench::load::{Load, Order, h2load, wrk};
-use kromka_bench::measure::{Row, Run, Unit};
-use kromka_bench::peers::kromka::{self, Edge, Origin};
+use kromka_bench::frame::{Evidence, Http, Place};
+use kromka_bench::load::{Load, h2load, wrk};
+use kromka_bench::measure::{self, Run, Unit};
+use kromka_bench::peers::kromka::{Edge, Origin};
 use kromka_bench::peers::nginx::Nginx;
 use kromka_bench::peers::{Peer, TlsPeer};
-use kromka_bench::report::{Report, today};
-use kromka_bench::table::{Table, number};
+use kromka_bench::report::Report;
 use kromka_bench::world::{Object, World};
-use kromka_bench::{process, quantile};
 
 const WHAT: &str = "CPU time (user and system) of the server for a warm hit, an edge beside nginx's \
     proxy_cache: server on one core, load tool on the other, runs interleaved, medians. Lower is better; the \
@@ -27,33 +26,15 @@ const WHAT: &str = "CPU time (user and system) of the server for a warm hit, an 
 /// Warm hits of an edge beside nginx's cache: CPU time for an answer or a gigabyte.
 #[derive(Parser)]
 struct Args {
-    /// Seconds of one run.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=600))]
-    seconds: u32,
-    /// Runs of each server and row; the median counts.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
-    rounds: u32,
-    /// Connections of the load tool, each with one request at a time.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    connections: u32,
+    #[command(flatten)]
+    http: Http,
     /// Only rows whose name contains this, as in "TLS h2" or "4 MB".
     #[arg(long, default_value = "")]
     rows: String,
-    /// The core of the servers.
-    #[arg(long, default_value_t = 0)]
-    server_core: usize,
-    /// The core of the load tool.
-    #[arg(long, default_value_t = 1)]
-    load_core: usize,
-    /// The binary to measure; otherwise $KROMKA_BIN, target/dist/kromka, target/release/kromka.
-    #[arg(long)]
-    kromka: Option<PathBuf>,
-    /// Folder for the evidence; otherwise bench/results/DATE.
-    #[arg(long)]
-    out: Option<PathBuf>,
-    /// Write no evidence.
-    #[arg(long)]
-    dry: bool,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    evidence: Evidence,
 }
 
 /// How viewers speak.
@@ -107,71 +88,53 @@ impl Plan {
             Wire::Plain => format!("http://{}{path}", peer.http()),
             Wire::Tls | Wire::TlsH2 => format!("https://{}{path}", peer.https()),
         };
-        let order =
-            Order { url, seconds, connections: args.connections, core: args.load_core, ..Order::default() };
+        let order = args.http.order(url, seconds, &args.place);
         match self.wire {
             Wire::Plain | Wire::Tls => wrk::load(&order, room),
             Wire::TlsH2 => h2load::load(&order),
         }
     }
-
-    /// One run of each to settle down, then the rounds.
-    fn measure(&self, edge: &Edge, nginx: &Nginx, args: &Args, room: &Path) -> Result<Row> {
-        let run = |peer: &dyn TlsPeer, seconds| {
-            Run::of(peer.pid(), || self.load(peer, seconds, args, room))
-                .with_context(|| format!("{}, {}", self.name(), peer.name()))
-        };
-        run(edge, 1)?;
-        run(nginx, 1)?;
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..args.rounds {
-            ours.push(run(edge, args.seconds)?);
-            theirs.push(run(nginx, args.seconds)?);
-        }
-        Ok(Row { name: self.name(), unit: self.unit(), bar: self.bar, ours, theirs })
-    }
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    ensure!(args.server_core != args.load_core, "servers and load tool must not share a core");
     let plans: Vec<Plan> = Plan::all().into_iter().filter(|plan| plan.name().contains(&args.rows)).collect();
     if plans.is_empty() {
         let names: Vec<String> = Plan::all().iter().map(Plan::name).collect();
         bail!("no row contains `{}`; there are: {}", args.rows, names.join("; "));
     }
-    process::open_files(u64::from(args.connections) + 1024)?;
-    let binary = kromka::binary(args.kromka.as_deref())?;
+    let binary = args.place.begin(args.http.connections)?;
     let world = World::new()?;
     let source = format!("dir = {:?}", world.media().display().to_string());
     let origin = Origin::start(&binary, &world.room("origin")?, &source, None)?;
     let upstream = origin.upstream();
-    let edge = Edge::start(&binary, &world.room("edge")?, upstream.addr, Some(args.server_core))?;
-    let nginx =
-        Nginx::start("nginx", &world.room("nginx")?, &upstream, &edge.certificate(), Some(args.server_core))?;
-    let mut settings = vec![
-        ("seconds of a run", args.seconds.to_string()),
-        ("rounds", args.rounds.to_string()),
-        ("connections, one request at a time each", args.connections.to_string()),
-        ("nginx", "settings of bench/src/peers/nginx.conf".to_owned()),
-    ];
+    let edge = Edge::start(&binary, &world.room("edge")?, upstream.addr, Some(args.place.server_core))?;
+    let nginx = Nginx::start(
+        "nginx",
+        &world.room("nginx")?,
+        &upstream,
+        &edge.certificate(),
+        Some(args.place.server_core),
+    )?;
+    let mut settings = args.http.settings();
+    settings.push(("nginx", "settings of bench/src/peers/nginx.conf".to_owned()));
     settings.extend(warm(&edge, &nginx)?);
     for peer in [&edge as &dyn TlsPeer, &nginx] {
-        let told = h2load::handshake(peer.https(), Object::Playlist.path(), args.load_core)?;
+        let told = h2load::handshake(peer.https(), Object::Playlist.path(), args.place.load_core)?;
         settings.push(("TLS of h2load", format!("{}: {told}", peer.name())));
     }
 
     let mut rows = Vec::new();
     for plan in &plans {
-        let row = plan.measure(&edge, &nginx, &args, world.path())?;
-        let summary = row.summary()?;
-        eprintln!("{}: {} (bar {})", row.name, number(summary.ratio), row.bar);
-        rows.push(row);
+        let pair = [&edge as &dyn TlsPeer, &nginx];
+        rows.push(args.http.rounds.row(&plan.name(), plan.unit(), plan.bar, pair, |peer, seconds| {
+            Run::of(peer.pid(), || plan.load(*peer, seconds, &args, world.path()))
+        })?);
     }
     still_warm(&edge, &nginx)?;
 
     let facts = Facts::gather(&binary);
-    let tables = table(&rows)?;
+    let tables = measure::table("nginx", &rows, &[])?;
     let report = Report {
         name: "warm-hits",
         what: WHAT,
@@ -180,18 +143,7 @@ fn main() -> Result<()> {
         tables: &tables,
         numbers: &rows,
     };
-    println!("{}", report.markdown());
-    finish(&report, &args)
-}
-
-fn finish(report: &Report<'_, Vec<Row>>, args: &Args) -> Result<()> {
-    if args.dry {
-        return Ok(());
-    }
-    for file in report.write(&args.out.clone().unwrap_or_else(today))? {
-        eprintln!("{}", file.display());
-    }
-    Ok(())
+    args.evidence.tell(&report)
 }
 
 /// Asks each server for each object until it is a hit, and says how much head each puts before it.
@@ -223,51 +175,4 @@ fn still_warm(edge: &Edge, nginx: &Nginx) -> Result<()> {
         ensure!(status == "HIT", "nginx: {} is {status}", object.path());
     }
     Ok(())
-}
-
-fn table(rows: &[Row]) -> Result<String> {
-    let heads = [
-        "row",
-        "kromka",
-        "nginx",
-        "unit",
-        "ratio",
-        "rounds",
-        "bar",
-        "with tool",
-        "kromka/s",
-        "nginx/s",
-        "busy",
-    ];
-    let mut table = Table::new(&heads);
-    for row in rows {
-        let summary = row.summary()?;
-        let rate = |runs: &[Run]| {
-            let rates: Vec<f64> = runs.iter().map(|run| rate(run, row.unit)).collect();
-            quantile::median(&rates).unwrap_or_default()
-        };
-        let busy = |runs: &[Run]| runs.iter().map(Run::busy).sum::<f64>() * 100.0 / runs.len().max(1) as f64;
-        table.line([
-            row.name.clone(),
-            number(summary.ours),
-            number(summary.theirs),
-            row.unit.name().to_owned(),
-            format!("{:.2}", summary.ratio),
-            format!("{:.2}–{:.2}", summary.lowest, summary.highest),
-            format!("{:.2}", row.bar),
-            format!("{:.2}", summary.both),
-            number(rate(&row.ours)),
-            number(rate(&row.theirs)),
-            format!("{:.0}/{:.0} %", busy(&row.ours), busy(&row.theirs)),
-        ]);
-    }
-    Ok(table.markdown())
-}
-
-/// Requests or gigabytes in a second.
-fn rate(run: &Run, unit: Unit) -> f64 {
-    match unit {
-        Unit::Request => run.requests as f64 / run.seconds,
-        Unit::Gigabyte => run.bytes as f64 / 1e9 / run.seconds,
-    }
 }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{Peer, TlsPeer, Upstream};
 use crate::client::Client;
+use crate::facts::{built, said};
 use crate::process::{Process, free_address};
 
 /// What edges and the origin share; nginx shows it too where it fills from the origin.
@@ -19,33 +19,36 @@ pub const TOKEN: &str = "bench-bench-bench-bench";
 /// The service, which an origin expects before every path.
 pub const SERVICE: &str = "bench";
 
-/// The binary to measure: `given`, else the environment's `KROMKA_BIN`, else what cargo has built for
-/// packages, else for `--release`.
+/// The binary to measure: `given`, else that of cargo's `profile` beside this program, else the environment's
+/// `KROMKA_BIN`, else what cargo has built for packages, else for `--release`.
 ///
 /// # Errors
 /// There is none; says how to build it.
-pub fn binary(given: Option<&Path>) -> Result<PathBuf> {
-    if let Some(path) =
-        given.map(Path::to_path_buf).or_else(|| std::env::var_os("KROMKA_BIN").map(Into::into))
-    {
+pub fn binary(given: Option<&Path>, profile: Option<&str>) -> Result<PathBuf> {
+    let environment = || std::env::var_os("KROMKA_BIN").filter(|_| profile.is_none()).map(Into::into);
+    if let Some(path) = given.map(Path::to_path_buf).or_else(environment) {
         return path.canonicalize().with_context(|| format!("no kromka binary at {}", path.display()));
     }
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    for profile in ["dist", "release"] {
+    // Beside the folder that this program is in.
+    let here = std::env::current_exe().context("this program does not know where it is")?;
+    let target = here.parent().and_then(Path::parent).unwrap_or(Path::new("target"));
+    let profiles = profile.map_or(vec!["dist", "release"], |one| vec![one]);
+    for profile in &profiles {
         if let Ok(path) = target.join(profile).join("kromka").canonicalize() {
             return Ok(path);
         }
     }
-    bail!("no kromka binary: `cargo build --profile dist`, or say where it is with --kromka")
+    bail!(
+        "no kromka binary of profile {}: `cargo build --profile {}`, or say where it is with --kromka",
+        profiles.join(" or "),
+        profiles[0]
+    )
 }
 
-/// What `kromka version` says, and the cargo profile where the path tells.
+/// What `kromka version` says, and how it was built.
 pub fn version(binary: &Path) -> String {
-    let output = Command::new(binary).arg("version").output();
-    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    let profile = binary.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    let line = said.unwrap_or_default().lines().next().unwrap_or_default().to_owned();
-    format!("{line} (profile {})", profile.as_deref().unwrap_or("unknown"))
+    let said = said(&binary.display().to_string(), &["version"]);
+    format!("{said} ({})", built(binary))
 }
 
 /// An origin: the shield that edges fill from.
