@@ -1,14 +1,15 @@
 //! Which edges a client shall measure that it was not sent to.
 //!
 //! Edges see only the clients that were sent to them: a site believed to be far is never chosen, and so never found
-//! to be near. One session in fifty therefore fetches a little from two others, one that is nearly as good and one
-//! of the rest.
+//! to be near. One session in 64 therefore fetches a little from two others, one that is nearly as good and one of the
+//! rest.
 
 use super::{Candidate, Snapshot};
 use super::{Question, decide, ranking::EDGES_MAX, rendezvous};
 
-/// One session in so many measures.
-const ONE_IN: u64 = 50;
+/// One session in so many measures. At most one in fifty shall: chance decides by the session's name, so the usual share
+/// lies below that by more than chance adds among the sessions of an hour (10 000 of them: four standard deviations).
+const ONE_IN: u64 = 64;
 
 /// Alternates that count as nearly as good.
 const NEARLY: usize = 3;
@@ -53,11 +54,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_session_in_fifty_measures_two_others_and_all_are_measured() {
+    fn at_most_one_session_in_fifty_measures_two_others_and_all_are_measured() {
         let edges = (0..12).map(|n| edge(&format!("e{n:02}"), &format!("s{n:02}"), f64::from(n) / 30.0));
         let snapshot = fleet(edges.collect()).now();
         let (mut asked, mut seen) = (0, BTreeMap::new());
         for n in 0..50_000 {
+            if n % 10_000 == 0 {
+                assert!(asked * 50 <= n, "{asked} of {n}");
+            }
             let session = format!("s{n}");
             let question = Question { session: Some(&session), ..ask("/t/") };
             let plan = explore(&snapshot, &question);
@@ -71,7 +75,7 @@ mod tests {
                 assert_ne!(one.site, other.site);
             }
         }
-        assert!((800..1_200).contains(&asked), "{asked} of 50000");
+        assert!((600..=1_000).contains(&asked), "{asked} of 50000");
         assert!(seen.len() >= 11, "{seen:?}");
     }
 
