@@ -8,6 +8,7 @@
 //!   `maintenance`; why and what if: `explain`, `simulate`.
 //! - Signed URLs: `sign` and `verify`, with `keys` (and `pem`) for what they sign and verify with.
 //! - What a cache holds: `cache`, of a running node or in a folder.
+//! - For shells and packages: `completions`, `man`.
 //! - How arguments and answers are written: `time`, `output`; `exit` for how it ends.
 //!
 //! Data goes to stdout, words to stderr. It must not know: sockets, HTTP, how a role works inside.
@@ -21,6 +22,7 @@ mod explain;
 mod follow;
 mod keys;
 mod maintenance;
+mod man;
 mod nodes;
 mod operations;
 mod output;
@@ -102,6 +104,8 @@ enum Verb {
     Maintenance(maintenance::Args),
     /// Print a script that completes this command line
     Completions(completions::Args),
+    /// Print a manual page, or write all of them
+    Man(man::Args),
     /// Print the version
     Version,
 }
@@ -134,6 +138,7 @@ impl Cli {
             Verb::Costs(args) => costs::run(args, remote, output).await,
             Verb::Maintenance(args) => maintenance::run(args, remote, output).await,
             Verb::Completions(args) => completions::run(&args),
+            Verb::Man(args) => man::run(&args),
             Verb::Version => {
                 output::print(concat!("kromka ", env!("CARGO_PKG_VERSION"), "\n"))?;
                 Ok(ExitCode::SUCCESS)

@@ -41,6 +41,9 @@ fn every_promised_line_is_understood() {
         "maintenance plan --node edge-1 --site ams --from 2026-01-31T02:00:00Z --until 2026-01-31T04:00:00Z --ramp 10m",
         "maintenance cancel 0198",
         "completions zsh",
+        "man",
+        "man nodes drain",
+        "man --dir pages",
         "version",
     ] {
         parsed(line).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -49,9 +52,17 @@ fn every_promised_line_is_understood() {
 
 #[test]
 fn a_wrong_line_is_a_usage_error() {
-    for line in
-        ["", "fly", "edge", "check", "purge", "purge --url /a --mode gentle", "nodes", "completions c64"]
-    {
+    for line in [
+        "",
+        "fly",
+        "edge",
+        "check",
+        "purge",
+        "purge --url /a --mode gentle",
+        "nodes",
+        "completions c64",
+        "man up --dir pages",
+    ] {
         assert_eq!(parsed(line).unwrap_err().exit_code(), 2, "{line}");
     }
     assert_eq!(parsed("--version").unwrap_err().exit_code(), 0);

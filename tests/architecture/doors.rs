@@ -91,7 +91,7 @@ pub(super) const DOORS: [Door; 21] = [
     door(&["tracing-subscriber"], &["telemetry"], &["crates/telemetry/src/logs"]),
     // The process.
     door(&["tikv-jemallocator"], &["kromka"], &["src/main"]),
-    door(&["clap", "clap_complete", "indicatif"], &["kromka", "bench"], &["src", "bench/src"]),
+    door(&["clap", "clap_complete", "clap_mangen", "indicatif"], &["kromka", "bench"], &["src", "bench/src"]),
 ];
 
 #[test]

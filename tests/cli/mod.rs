@@ -4,7 +4,7 @@
 //! - `signing`: URLs signed and verified without any server;
 //! - `asking`: the verbs that ask a selector;
 //! - `caching`: what a cache holds, of a running node and in a folder;
-//! - `words`: usage, help, version, completions.
+//! - `words`: usage, help, version, completions, manual pages.
 
 mod asking;
 mod caching;

@@ -1,13 +1,15 @@
-//! Usage, help, version, completions.
+//! Usage, help, version, completions, manual pages.
 
 use crate::world::kromka;
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 22] = [
     "up",
     "edge",
     "origin",
     "selector",
+    "proxy",
     "check",
+    "cache",
     "sign",
     "verify",
     "sessions",
@@ -15,7 +17,13 @@ const VERBS: [&str; 14] = [
     "purge",
     "operations",
     "nodes",
+    "explain",
+    "simulate",
+    "zones",
+    "costs",
+    "maintenance",
     "completions",
+    "man",
     "version",
 ];
 
@@ -31,6 +39,8 @@ async fn a_wrong_word_is_a_usage_error_on_stderr() {
         &["nodes", "kill", "edge-1"],
         &["purge", "--mode", "gentle"],
         &["completions", "cmd.exe"],
+        &["man", "fly"],
+        &["man", "nodes", "kill"],
         &["version", "--output", "xml"],
     ] {
         let ran = kromka(words).await;
@@ -76,4 +86,23 @@ async fn every_shell_gets_completions_that_know_the_verbs() {
     bash.arg("-n").arg(&script);
     let ran = crate::world::command::run(bash).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.everything());
+}
+
+#[tokio::test]
+async fn every_verb_has_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("share/man1");
+    let ran = kromka(&["man", "--dir", pages.to_str().unwrap()]).await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.everything());
+    for verb in VERBS {
+        let file = std::fs::read_to_string(pages.join(format!("kromka-{verb}.1"))).unwrap();
+        let ran = kromka(&["man", verb]).await;
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{verb}: {}", ran.everything());
+        assert!(ran.stdout.contains(&format!("kromka\\-{verb}")), "{verb}: {}", ran.stdout);
+        assert_eq!(ran.stdout, file, "{verb}: the printed page is another than the file");
+    }
+    let ran = kromka(&["man", "nodes", "drain"]).await;
+    assert!(ran.stdout.contains("kromka\\-nodes\\-drain"), "{}", ran.everything());
+    let whole = kromka(&["man"]).await;
+    assert_eq!((whole.code, whole.stdout.starts_with(".")), (0, true), "{}", whole.everything());
 }
