@@ -20,7 +20,7 @@ use crate::heartbeat::EdgeNode;
 use crate::keys::Keys;
 use crate::metrics::{self, Meters};
 use crate::pathways::Pathways;
-use crate::respond::Signature;
+use crate::respond::{self, Signature};
 use crate::service::Edge;
 use crate::services::Services;
 use crate::shield::Shields;
@@ -60,7 +60,7 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
     let limits = kromka_live::Limits::of(&config.live);
     let live = Live::new(limits);
     let shields = Shields::new(&config, &registry, Arc::clone(&live))?;
-    let tier = Tier::open("kromka-edge", &config.cache, shields.clone()).await?;
+    let tier = Tier::open(respond::TIER, &config.cache, shields.clone()).await?;
     live.forget_in(&tier);
     let services = Services::new(&config.service);
     let needs_keys = !services.all_public();

@@ -182,6 +182,10 @@ fn upstream(failure: &Failure) -> Problem {
             .retry_after(*retry_after),
         Failure::NotStored => Problem::new(S::GATEWAY_TIMEOUT, "not-stored", "Not stored")
             .detail("the request asks for what is stored only (only-if-cached), and nothing here would do"),
+        Failure::Unconfirmed(_) => Problem::new(S::GATEWAY_TIMEOUT, "unconfirmed", "Cannot be confirmed")
+            .detail("what is stored must be confirmed by its source (must-revalidate), which gave no answer")
+            .retry_after(SOON),
+        Failure::Answered(status) => source(*status),
         Failure::TooLarge { .. } => Problem::new(S::BAD_GATEWAY, "too-large", "Source answer too large")
             .detail("the source's answer is larger than this node accepts"),
         _ => Problem::new(S::BAD_GATEWAY, "source-unreachable", "Source unavailable")

@@ -9,6 +9,9 @@ use kromka_telemetry::HIT;
 
 use crate::error::StartError;
 
+/// What the edge's tier is called in `Cache-Status`.
+pub(crate) const TIER: &str = "kromka-edge";
+
 /// The body of an answer: the tier's blocks as it holds them, or a short text.
 pub(crate) type Content = Either<kromka_cache::Body, Full<Bytes>>;
 

@@ -130,7 +130,8 @@ impl Edge {
         if let Some(length) = length {
             headers.insert(CONTENT_LENGTH, length.into());
         }
-        headers.append("cache-status", HeaderValue::from_static("kromka-edge; fwd=method"));
+        let told = kromka_cache::past_by_method(respond::TIER, fetched.status, &fetched.headers);
+        headers.append("cache-status", told);
         Ok(response)
     }
 }

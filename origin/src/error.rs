@@ -150,6 +150,10 @@ fn failed(failure: &Failure) -> Problem {
         Failure::Busy { retry_after, .. } => Problem::new(S::SERVICE_UNAVAILABLE, "busy", "Busy")
             .detail("the source wants to be left alone, or too much is under way")
             .retry_after(*retry_after),
+        Failure::Unconfirmed(_) => Problem::new(S::GATEWAY_TIMEOUT, "unconfirmed", "Cannot be confirmed")
+            .detail("what is stored must be confirmed by its source (must-revalidate), which gave no answer")
+            .retry_after(SOON),
+        Failure::Answered(status) => told(*status),
         Failure::TooLarge { .. } => Problem::new(S::BAD_GATEWAY, "too-large", "Source answer too large")
             .detail("the source's answer is larger than this node accepts"),
         _ => Problem::new(S::BAD_GATEWAY, "source-unreachable", "Source unavailable")

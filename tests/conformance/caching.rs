@@ -174,13 +174,25 @@ const STALE: &[Case] = &[
         "9111 §5.2.2.2",
         "but not with must-revalidate",
         &["200 OK|cache-control: max-age=10, must-revalidate|age: 20|etag: \"1\"", "CLOSE"],
-        &[(GET, &[], &[Body(1)]), (GET, &[], &[Status(502)])],
+        &[(GET, &[], &[Body(1)]), (GET, &[], &[Status(504)])],
     ),
     (
         "9111 §5.2.2.10",
         "nor with s-maxage",
         &["200 OK|cache-control: s-maxage=10|age: 20|etag: \"1\"", "CLOSE"],
-        &[(GET, &[], &[Body(1)]), (GET, &[], &[Status(502)])],
+        &[(GET, &[], &[Body(1)]), (GET, &[], &[Status(504)])],
+    ),
+    (
+        "9111 §5.2.2.8",
+        "nor with proxy-revalidate",
+        &["200 OK|cache-control: max-age=10, proxy-revalidate|age: 20|etag: \"1\"", "CLOSE"],
+        &[(GET, &[], &[Body(1)]), (GET, &[], &[Status(504)])],
+    ),
+    (
+        "9111 §5.2.1.7",
+        "nor where only what is stored is wanted",
+        &["200 OK|cache-control: max-age=10|age: 20"],
+        &[(GET, &[], &[Body(1)]), (GET, &[("cache-control", "only-if-cached")], &[Status(504), Asked(1)])],
     ),
 ];
 
@@ -305,9 +317,33 @@ const FIELDS: &[Case] = &[
         "Cache-Status says how it was come by",
         &["200 OK|cache-control: max-age=60"],
         &[
-            (GET, &[], &[Field("cache-status", "kromka-edge; fwd=miss; stored; ttl=60")]),
+            (GET, &[], &[Field("cache-status", "kromka-edge; fwd=miss; stored; fwd-status=200; ttl=60; key=\"")]),
             (GET, &[], &[Field("cache-status", "kromka-edge; hit; ttl=")]),
-            ("POST", &[], &[Field("cache-status", "kromka-edge; fwd=method")]),
+            ("POST", &[], &[Field("cache-status", "kromka-edge; fwd=method; fwd-status=200")]),
+        ],
+    ),
+    (
+        "9211 §2.3",
+        "what the server answered is told, whatever came of it",
+        &[
+            "200 OK|cache-control: max-age=10|age: 20|etag: \"1\"",
+            "304 Not Modified|cache-control: max-age=10|age: 20|etag: \"1\"",
+            "200 OK|cache-control: no-store",
+        ],
+        &[
+            (GET, &[], &[Field("cache-status", "fwd=miss; stored; fwd-status=200; ttl=-10;")]),
+            (GET, &[], &[Field("cache-status", "fwd=stale; fwd-status=304; ttl=-10;")]),
+            (GET, &[], &[Field("cache-status", "fwd=stale; fwd-status=200; key=")]),
+        ],
+    ),
+    (
+        "9211 §2",
+        "caches behind are told of first",
+        &["200 OK|cache-control: max-age=60|cache-status: far; hit|cache-status: near; fwd=miss"],
+        &[
+            (GET, &[], &[Field("cache-status", "far; hit, near; fwd=miss, kromka-edge; fwd=miss")]),
+            (GET, &[], &[Field("cache-status", "kromka-edge; hit"), Body(1)]),
+            ("POST", &[], &[Field("cache-status", "near; fwd=miss, kromka-edge; fwd=method")]),
         ],
     ),
     (

@@ -59,6 +59,45 @@ async fn dies(conduct: Conduct) {
 }
 
 #[tokio::test]
+async fn a_source_that_resets_midway_is_an_error_and_afterwards_only_what_is_missing_is_fetched() {
+    const BLOCK: usize = 256 << 10;
+    for (name, viewer) in [("h1", Viewer::new()), ("h2", Viewer::h2())] {
+        let segment = media::noise(9, 1_500_000);
+        let source = Source::start().await;
+        source.put(PATH, segment.clone());
+        source.conduct(PATH, Conduct::ResetAfter(700_000));
+        let fleet = Plan::web(&source.url).start().await;
+        let url = fleet.signed(PATH);
+        let mut pieces = viewer.open(Method::GET, &url, &[]).await.unwrap().bytes_stream();
+        let mut come = Vec::new();
+        while come.len() < 2 * BLOCK {
+            come.extend_from_slice(&within("a piece", pieces.next()).await.unwrap().unwrap());
+        }
+        source.release();
+        let broke = loop {
+            match within("the end of the body", pieces.next()).await {
+                Some(Ok(piece)) => come.extend_from_slice(&piece),
+                Some(Err(_)) => break true,
+                None => break false,
+            }
+        };
+        assert!(broke && come.len() < segment.len(), "{name}: a body that was reset looks complete");
+        assert!(segment.starts_with(&come), "{name}: other bytes");
+        source.conduct(PATH, Conduct::Whole);
+        let before = source.asked_for(PATH);
+        until("all is whole again", || async {
+            let got = Viewer::new().get(&url).await;
+            (got.status == 200 && got.body.is_ok_and(|body| body == segment)).then_some(())
+        })
+        .await;
+        let asked = source.asked();
+        let ranges: Vec<&str> = asked[before..].iter().map(|asked| asked.fields["range"].as_str()).collect();
+        let rest = format!("bytes={}-{}", 2 * BLOCK, segment.len() - 1);
+        assert_eq!(ranges, [rest.as_str()], "{name}: what had come came again");
+    }
+}
+
+#[tokio::test]
 async fn a_source_that_falls_silent_midway_is_an_error_in_bounded_time() {
     let source = Source::start().await;
     let segment = media::noise(6, 1_000_000);

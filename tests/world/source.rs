@@ -24,6 +24,8 @@ pub(crate) enum Conduct {
     CutAfter(usize),
     /// The same, in a chunked body, whose length nobody knows.
     CutChunksAfter(usize),
+    /// Nothing beyond this place; when it is released, the connection is reset there.
+    ResetAfter(usize),
     /// An error without words.
     Status(u16),
 }
@@ -222,6 +224,13 @@ impl Stage {
             }
             Conduct::CutAfter(count) => {
                 write.write_all(&body[..place(count)]).await?;
+                Ok(false)
+            }
+            Conduct::ResetAfter(count) => {
+                write.write_all(&body[..place(count)]).await?;
+                self.freed().await;
+                // Closed with this, it is no end but a reset.
+                write.as_ref().set_zero_linger()?;
                 Ok(false)
             }
             Conduct::CutChunksAfter(count) => {

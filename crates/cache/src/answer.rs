@@ -1,5 +1,5 @@
 //! Turns a generation into an HTTP answer: 200, 206 (one part or several), 304 or 416, with the
-//! fields that tell how it was come by (`Age`, `Cache-Status` of RFC 9211).
+//! fields that tell how it was come by (`Age`, and `Cache-Status` as `way` writes it).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use crate::body::{Body, Filler, Piece, Reader};
 use crate::fill::Attached;
@@ -17,77 +17,12 @@ use crate::range::{self, Selection, Spec};
 use crate::stats::count;
 use crate::store::Store;
 use crate::tier::Ask;
-use crate::{blocks, conditional};
-
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+use crate::way::{CACHE_STATUS, Cause, Verdict, Way, behind};
+use crate::{Key, blocks, conditional};
 
 /// Fields that tier, role and server add to the stored ones: `Age`, `Cache-Status`, `Content-Length`, `Via`,
 /// and those of CORS and timing.
 const OWN_FIELDS: usize = 12;
-
-/// How an answer was come by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Stored and fresh.
-    Hit,
-    /// Stored and fresh, but some of its blocks have to be fetched.
-    Partial,
-    /// Stale, within `stale-while-revalidate`.
-    Stale,
-    /// Stale, because the source failed.
-    StaleOnError,
-    /// The source confirmed it with a 304.
-    Revalidated,
-    /// It was not here.
-    Miss,
-    /// It was here, but too old, and came anew.
-    Expired,
-    /// It was here, and the request wanted it anew.
-    Asked,
-    /// A purge had forbidden it.
-    Purged,
-    /// Another request had begun to fetch it.
-    Collapsed,
-    /// It must not be stored.
-    Pass,
-}
-
-impl Verdict {
-    /// One word for metrics and `Server-Timing`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hit => "hit",
-            Self::Stale | Self::StaleOnError => "stale",
-            Self::Revalidated => "revalidated",
-            Self::Miss | Self::Partial | Self::Expired | Self::Asked | Self::Purged | Self::Collapsed => {
-                "miss"
-            }
-            Self::Pass => "pass",
-        }
-    }
-
-    /// Whether the source has just been asked on behalf of this very request.
-    fn confirmed(self) -> bool {
-        matches!(self, Self::Miss | Self::Expired | Self::Asked | Self::Purged | Self::Revalidated)
-    }
-
-    /// The parameters of a `Cache-Status` member.
-    fn parameters(self) -> &'static str {
-        match self {
-            Self::Hit | Self::Stale => "; hit",
-            Self::StaleOnError => "; fwd=stale; detail=stale-if-error",
-            Self::Revalidated => "; fwd=stale; fwd-status=304",
-            Self::Miss => "; fwd=miss; stored",
-            Self::Partial => "; fwd=partial; stored",
-            Self::Expired => "; fwd=stale; stored",
-            Self::Asked => "; fwd=request; stored",
-            Self::Purged => "; fwd=miss; stored; detail=purged",
-            Self::Collapsed => "; fwd=miss; collapsed",
-            Self::Pass => "; fwd=miss; detail=uncacheable",
-        }
-    }
-}
 
 /// An answer, ready to be sent.
 pub struct Answer {
@@ -105,20 +40,21 @@ pub(crate) fn stored(
     ask: &Ask<'_>,
     generation: Arc<Generation>,
     following: Option<Arc<Attached>>,
-    verdict: Verdict,
+    way: Way,
     upstream: Option<HeaderValue>,
 ) -> Answer {
     let meta = generation.meta();
     let length = generation.length();
     let selection = select(ask, &generation, &meta, length);
-    let (verdict, first) = settle(verdict, filler.store(), &generation, &selection);
+    let (way, first) = settle(way, filler.store(), &generation, &selection);
+    let verdict = way.verdict;
     let mut headers = head(&meta);
     if !verdict.confirmed() {
         for name in &meta.withheld {
             headers.remove(name);
         }
     }
-    let told = generation.told(tier, &meta, verdict, ask.now);
+    let told = generation.told(tier, &meta, way, ask.now);
     headers.insert(AGE, told.age);
     if let Some(upstream) = upstream {
         headers.append(CACHE_STATUS, upstream);
@@ -188,6 +124,8 @@ pub(crate) fn stored(
 /// An answer that is sent on without being stored.
 pub(crate) fn passed(
     tier: &'static str,
+    key: &Key,
+    cause: Cause,
     status: StatusCode,
     came: &HeaderMap,
     length: Option<u64>,
@@ -200,10 +138,10 @@ pub(crate) fn passed(
     if let Some(length) = length {
         headers.insert(CONTENT_LENGTH, length.into());
     }
-    if let Some(upstream) = came.get("cache-status") {
-        headers.append(CACHE_STATUS, upstream.clone());
+    if let Some(upstream) = behind(came) {
+        headers.append(CACHE_STATUS, upstream);
     }
-    headers.append(CACHE_STATUS, value(format!("{tier}{}", Verdict::Pass.parameters())));
+    headers.append(CACHE_STATUS, Way::past(cause, status).member(tier, key, None));
     respond(status, headers, body, Verdict::Pass)
 }
 
@@ -249,11 +187,11 @@ fn head(meta: &Meta) -> HeaderMap {
 /// A hit whose first block is nowhere is a miss in part; counts what it is. Gives the first block if it is
 /// in memory.
 fn settle(
-    verdict: Verdict,
+    mut way: Way,
     store: &Store,
     generation: &Generation,
     selection: &Selection,
-) -> (Verdict, Option<(u32, Bytes)>) {
+) -> (Way, Option<(u32, Bytes)>) {
     let first = match selection {
         Selection::Parts(parts) => parts.first().map(|part| part.start),
         Selection::Whole => Some(0),
@@ -262,14 +200,18 @@ fn settle(
     let first = first.filter(|_| generation.length() != Some(0));
     let first = first.map(|first| blocks::block_of(first, generation.block));
     let at_hand = first.and_then(|block| Some((block, store.memory.get(generation.id, block)?)));
-    let verdict = match (verdict, first) {
-        (Verdict::Hit, Some(block)) if at_hand.is_none() && !store.has(generation, block) => {
-            if generation.is_filling() { Verdict::Collapsed } else { Verdict::Partial }
-        }
-        (verdict, _) => verdict,
-    };
+    if let (Verdict::Hit, Some(block)) = (way.verdict, first)
+        && at_hand.is_none()
+        && !store.has(generation, block)
+    {
+        let collapsed = generation.is_coming(block);
+        let verdict = if collapsed { Verdict::Collapsed } else { Verdict::Partial };
+        way = Way { verdict, cause: Some(Cause::Partial), collapsed, stored: true, ..way };
+    }
+    // Not what was undone, or purged, while it came.
+    way.stored &= !generation.is_dead();
     let counters = &store.counters;
-    count(match verdict {
+    count(match way.verdict {
         Verdict::Hit => &counters.hits,
         Verdict::Stale | Verdict::StaleOnError => &counters.stale,
         Verdict::Revalidated => &counters.revalidated,
@@ -279,7 +221,7 @@ fn settle(
         Verdict::Collapsed => &counters.collapsed,
         Verdict::Pass => &counters.passed,
     });
-    (verdict, at_hand)
+    (way, at_hand)
 }
 
 /// What answers out of a generation say of it at a moment: `Age`, this tier's member of `Cache-Status`, and
@@ -297,28 +239,28 @@ pub(crate) struct Told {
 struct Moment {
     age: u64,
     lifetime: u64,
-    verdict: Verdict,
+    way: Way,
     length: Option<u64>,
 }
 
 impl Told {
-    fn new(tier: &str, of: Moment) -> Self {
+    fn new(tier: &str, key: &Key, of: Moment) -> Self {
         let signed = |seconds| i64::try_from(seconds).unwrap_or(i64::MAX);
         let ttl = signed(of.lifetime).saturating_sub(signed(of.age));
-        let status = value(format!("{tier}{}; ttl={ttl}", of.verdict.parameters()));
+        let status = of.way.member(tier, key, Some(ttl));
         Self { of, age: of.age.into(), status, length: of.length.map(HeaderValue::from) }
     }
 }
 
 impl Generation {
     /// What is to be told of it now; written anew only where it differs from what was told last.
-    fn told(&self, tier: &str, meta: &Meta, verdict: Verdict, now: SystemTime) -> Told {
+    fn told(&self, tier: &str, meta: &Meta, way: Way, now: SystemTime) -> Told {
         let (age, lifetime) = (meta.terms.age(now).as_secs(), meta.terms.lifetime.as_secs());
-        let of = Moment { age, lifetime, verdict, length: self.length() };
+        let of = Moment { age, lifetime, way, length: self.length() };
         let mut last = self.told.lock();
         match &*last {
             Some(told) if told.of == of => told.clone(),
-            _ => last.insert(Told::new(tier, of)).clone(),
+            _ => last.insert(Told::new(tier, &self.key, of)).clone(),
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::source::{SourceError, SourceFault};
 
 /// A tier could not be opened.
@@ -46,6 +48,13 @@ pub enum Failure {
     /// The source's answer broke off or made no sense.
     #[error("source broke: {0}")]
     Broken(String),
+    /// The source answered with an error of its own, and what is stored was to stand in for it.
+    #[error("source answered {0}")]
+    Answered(StatusCode),
+    /// What is stored must not be used without the source's word (`must-revalidate` and its like,
+    /// RFC 9111 §5.2.2.2), and the source gave none.
+    #[error("stored, but not to be used unconfirmed: {0}")]
+    Unconfirmed(String),
     /// Too much is under way here, or the source asks to be left alone.
     #[error("source busy: {message}")]
     Busy {
@@ -71,6 +80,11 @@ impl Failure {
     /// Whether the source gave no answer at all.
     pub(crate) fn is_silence(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::TimedOut(_) | Self::Broken(_))
+    }
+
+    /// What the source answered, if it was that.
+    pub(crate) fn answered(&self) -> Option<StatusCode> {
+        if let Self::Answered(status) = self { Some(*status) } else { None }
     }
 }
 

@@ -123,9 +123,10 @@ impl Terms {
         }
     }
 
-    /// Whether it may stand in for a source that failed (RFC 5861 §4).
+    /// Whether it may stand in for a source that failed (RFC 5861 §4): only by its own leave, also where it
+    /// is not too old but a soft purge took it for stale.
     pub(crate) fn usable_on_error(&self, now: SystemTime) -> bool {
-        self.age(now) < self.lifetime + self.stale_if_error
+        !self.stale_if_error.is_zero() && self.age(now) < self.lifetime.saturating_add(self.stale_if_error)
     }
 
     /// Whether it may stand in for a source that gave no answer at all (RFC 9111 §4.2.4), at most `bound`

@@ -33,8 +33,6 @@ pub(crate) struct Generation {
     pub key: Key,
     /// Bytes of a block of this generation; fixed at birth, so that a changed setting harms nothing.
     pub block: u64,
-    /// The tags a purge may name it by.
-    pub tags: Vec<Box<str>>,
     meta: RwLock<Arc<Meta>>,
     /// What the purges were when the fetch of this version **began** (or was last confirmed).
     fence: AtomicU64,
@@ -79,7 +77,6 @@ impl Generation {
             id,
             key,
             block,
-            tags: meta.tags(),
             meta: RwLock::new(Arc::new(meta)),
             fence: AtomicU64::new(fence),
             length: AtomicU64::new(length.unwrap_or(UNKNOWN)),
@@ -192,6 +189,12 @@ impl Generation {
 
     pub(crate) fn is_filling(&self) -> bool {
         !self.fills.lock().is_empty()
+    }
+
+    /// Whether a fill in progress brings this block.
+    pub(crate) fn is_coming(&self, block: u32) -> bool {
+        let start = blocks::start_of(block, self.block);
+        self.fills.lock().iter().any(|fill| fill.brings(start))
     }
 
     /// The checksum of a block on disk, and the bytes it covers.

@@ -14,7 +14,7 @@
 //! 4. where the rest comes from: `source` is the way upstream, `gate` the leave to use it, `opening` the
 //!    one fetch that finds out what an object is, `troubles` which of them failed a moment ago, `fill` a
 //!    run of blocks on its way in, `pull` what brings it;
-//! 5. what goes back: `tier` tells the story of a request, `answer` writes its header,
+//! 5. what goes back: `tier` tells the story of a request, `answer` writes its header, `way` how it was come by,
 //!    `body` sends the blocks while they arrive, to a `crowd` in turns; `warm` takes them in with nobody waiting,
 //!    `adopt` what comes without a request.
 //!
@@ -51,9 +51,10 @@ mod tier;
 mod troubles;
 mod vary;
 mod warm;
+mod way;
 
 pub use adopt::Outside;
-pub use answer::{Answer, Verdict};
+pub use answer::Answer;
 pub use body::{Body, BodyError};
 pub use disk::{Damage, Offline, Stored, Totals, seed_journal};
 pub use error::{CacheError, Failure};
@@ -64,3 +65,4 @@ pub use source::{Fetched, Source, SourceBody, SourceError, SourceFault, Validato
 pub use stats::{DiskMetric, DiskStats, Stats};
 pub use tier::{Ask, Tier};
 pub use warm::Warmed;
+pub use way::{Verdict, past_by_method};

@@ -24,6 +24,8 @@ pub(crate) struct Meta {
     pub terms: Terms,
     /// Fields that only answers which the source has just confirmed may carry (`no-cache="…"`).
     pub withheld: Vec<HeaderName>,
+    /// The tags a purge may name it by (`Cache-Tag`, `Surrogate-Key`), in any order.
+    pub tags: Vec<Box<str>>,
 }
 
 /// Fields that belong to one connection (RFC 9110 §7.6.1), or to one answer rather than to the object.
@@ -64,11 +66,13 @@ impl Meta {
         if !headers.contains_key(DATE) {
             date(&mut headers, now);
         }
+        let mut status = status;
         if status == StatusCode::PARTIAL_CONTENT {
             headers.remove(CONTENT_RANGE);
-            return Some(Self { status: StatusCode::OK, headers, terms, withheld });
+            status = StatusCode::OK;
         }
-        Some(Self { status, headers, terms, withheld })
+        let tags = tags(&headers);
+        Some(Self { status, headers, terms, withheld, tags })
     }
 
     /// The fields of a response that are for the one who asked, and not stored (`private="…"`).
@@ -106,7 +110,8 @@ impl Meta {
         for name in private_fields {
             headers.remove(name);
         }
-        Some(Self { status: self.status, headers, terms, withheld })
+        let tags = tags(&headers);
+        Some(Self { status: self.status, headers, terms, withheld, tags })
     }
 
     /// The entity tag, quoted, as it came.
@@ -131,18 +136,18 @@ impl Meta {
             last_modified: self.last_modified().map(str::to_owned),
         }
     }
+}
 
-    /// The tags a purge may name it by (`Cache-Tag`, `Surrogate-Key`), in any order.
-    pub(crate) fn tags(&self) -> Vec<Box<str>> {
-        let mut tags = Vec::new();
-        for (name, separators) in [("cache-tag", &[',', ' '][..]), ("surrogate-key", &[' '][..])] {
-            for value in self.headers.get_all(name) {
-                let Ok(value) = value.to_str() else { continue };
-                tags.extend(value.split(separators).filter(|tag| !tag.is_empty()).take(64).map(Box::from));
-            }
+/// The tags that a header names.
+fn tags(headers: &HeaderMap) -> Vec<Box<str>> {
+    let mut tags = Vec::new();
+    for (name, separators) in [("cache-tag", &[',', ' '][..]), ("surrogate-key", &[' '][..])] {
+        for value in headers.get_all(name) {
+            let Ok(value) = value.to_str() else { continue };
+            tags.extend(value.split(separators).filter(|tag| !tag.is_empty()).take(64).map(Box::from));
         }
-        tags
     }
+    tags
 }
 
 /// Says that a response was made when it came.
@@ -244,6 +249,7 @@ impl MetaRecord {
         }
         Some(Meta {
             status: StatusCode::from_u16(self.status).ok()?,
+            tags: tags(&headers),
             headers,
             terms,
             withheld: self.withheld.iter().filter_map(|name| name.parse().ok()).collect(),
@@ -334,8 +340,10 @@ mod tests {
         let all =
             headers(&[("cache-tag", "a,b c"), ("surrogate-key", "d e"), ("cache-control", "max-age=1")]);
         let meta = Meta::of(StatusCode::OK, &all, SystemTime::now(), MEDIA).unwrap();
-        let tags: Vec<&str> =
-            meta.tags().iter().map(|tag| &**tag).map(|tag| Box::leak(tag.into()) as &str).collect();
-        assert_eq!(tags, ["a", "b", "c", "d", "e"]);
+        let named = |meta: &Meta| meta.tags.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(named(&meta), ["a", "b", "c", "d", "e"]);
+        let meta = meta.updated(&headers(&[("cache-tag", "f")]), SystemTime::now(), MEDIA).unwrap();
+        assert_eq!(named(&meta), ["f", "d", "e"], "a 304 replaces the field, and not the other");
+        assert_eq!(named(&MetaRecord::from(&meta).restore().unwrap()), ["f", "d", "e"]);
     }
 }

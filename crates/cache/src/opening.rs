@@ -24,7 +24,7 @@ use crate::source::{Fetched, Source, SourceBody, SourceError, SourceFault, Valid
 use crate::stats::count;
 use crate::store::Stamp;
 use crate::tier::Tier;
-use crate::{Failure, Key, blocks, jitter};
+use crate::{Failure, Key, blocks, jitter, way};
 
 /// Before the second try after a connection that failed at once, with a little chance on top, which keeps a
 /// fleet from trying in step.
@@ -56,7 +56,8 @@ pub(crate) enum Outcome {
     Unstored,
     /// A header without a length, which only HEAD requests can use.
     Bare,
-    /// The object has several representations, under keys of their own.
+    /// The object has several representations, under keys of their own; or what was asked about is gone
+    /// meanwhile. A second look tells.
     Elsewhere,
     /// There was no answer.
     Failed(Failure),
@@ -70,6 +71,8 @@ pub(crate) struct Ready {
     pub following: Option<Arc<Attached>>,
     /// A 304 confirmed what was stored.
     pub revalidated: bool,
+    /// What the source answered; `None` if it was asked by another opening.
+    pub status: Option<StatusCode>,
     /// The `Cache-Status` of the tier behind, if it is one.
     pub upstream: Option<HeaderValue>,
     /// Fields for the first requester alone, which are not stored.
@@ -252,7 +255,7 @@ impl<S: Source> Tier<S> {
         }
         let header_only = want.head;
         let now = self.clock.moment();
-        let upstream = fetched.headers.get("cache-status").cloned();
+        let upstream = way::behind(&fetched.headers);
         if fetched.status == StatusCode::NOT_MODIFIED {
             let Some(stale) = stale else {
                 return (Outcome::Failed(Failure::Broken("304 to an unconditional request".into())), None);
@@ -260,7 +263,7 @@ impl<S: Source> Tier<S> {
             return (self.confirm(stale, &fetched.headers, opening, upstream, now).await, None);
         }
         if fetched.status.is_server_error() && stale.as_ref().is_some_and(stands_in) {
-            return (Outcome::Failed(Failure::Broken(format!("source answered {}", fetched.status))), None);
+            return (Outcome::Failed(Failure::Answered(fetched.status)), None);
         }
         let (Some(meta), Ok(extent), Some(key)) = (
             Meta::of(fetched.status, &fetched.headers, now, opening.policy),
@@ -282,8 +285,14 @@ impl<S: Source> Tier<S> {
         if opening.revoked.load(Ordering::Acquire) {
             self.store.discard(&generation);
         }
-        let mut ready =
-            Ready { generation: generation.clone(), following: None, revalidated: false, upstream, personal };
+        let mut ready = Ready {
+            generation: generation.clone(),
+            following: None,
+            revalidated: false,
+            status: Some(fetched.status),
+            upstream,
+            personal,
+        };
         if header_only || extent.length == Some(0) {
             return (Outcome::Ready(ready), None);
         }
@@ -313,10 +322,20 @@ impl<S: Source> Tier<S> {
     ) -> Outcome {
         let personal = Some(Meta::personal(headers)).filter(|own| !own.is_empty()).map(Arc::new);
         match stale.meta().updated(headers, now, opening.policy) {
+            // A hard purge that came meanwhile, or just before: a confirmation does not outweigh it.
+            Some(_) if self.store.is_purged(&stale) => {
+                self.store.discard(&stale);
+                return Outcome::Elsewhere;
+            }
             Some(meta) => {
+                let renamed = stale.meta().tags != meta.tags;
                 stale.confirm(meta, opening.stamp.local);
-                if let Some(disk) = &self.store.disk {
-                    disk.update(&stale).await;
+                if let Some(disk) = &self.store.disk
+                    && !disk.update(&stale).await
+                    && renamed
+                {
+                    // A purge by a tag that the disk does not know of would miss it after a restart.
+                    disk.forget(stale.key.hash(), stale.id);
                 }
             }
             // It became uncacheable: right for those who wait, for nobody after them.
@@ -325,7 +344,14 @@ impl<S: Source> Tier<S> {
         if opening.revoked.load(Ordering::Acquire) {
             self.store.discard(&stale);
         }
-        Outcome::Ready(Ready { generation: stale, following: None, revalidated: true, upstream, personal })
+        Outcome::Ready(Ready {
+            generation: stale,
+            following: None,
+            revalidated: true,
+            status: Some(StatusCode::NOT_MODIFIED),
+            upstream,
+            personal,
+        })
     }
 
     /// One fetch, bounded, tried a second time if the connection failed before an answer came and the

@@ -164,12 +164,18 @@ impl Store {
     }
 
     fn required(&self, key: &Key, generation: &Generation) -> Required {
-        self.fences.required(key, &generation.tags)
+        self.fences.required(key, &generation.meta().tags)
+    }
+
+    /// Whether a hard purge has forbidden this version since it was fetched or last confirmed.
+    pub(crate) fn is_purged(&self, generation: &Generation) -> bool {
+        generation.fence() < self.required(&generation.key, generation).hard
     }
 
     /// What a fetch of `key` that begins now must respect; `known` is a version whose tags are known.
     pub(crate) fn stamp(&self, key: &Key, asked_fence: u64, known: Option<&Generation>) -> Stamp {
-        let tags = known.map_or(&[][..], |generation| &generation.tags);
+        let known = known.map(Generation::meta);
+        let tags = known.as_ref().map_or(&[][..], |meta| &meta.tags);
         let upstream = self.fences.required(key, tags).highest().max(asked_fence);
         Stamp { upstream, local: self.fences.latest().max(upstream) }
     }

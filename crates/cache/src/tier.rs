@@ -12,7 +12,7 @@ use kromka_config::CacheConfig;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use crate::answer::{self, Answer, Verdict};
+use crate::answer::{self, Answer};
 use crate::body::Filler;
 use crate::cache_control::{SURROGATE, Wishes};
 use crate::clock::Clock;
@@ -29,6 +29,7 @@ use crate::source::{Fetched, Source, Want};
 use crate::stats::{Stats, count};
 use crate::store::{Found, Store};
 use crate::troubles::Troubles;
+use crate::way::{Cause, Verdict, Way};
 use crate::{Body, CacheError, Failure, Key, blocks, conditional, meta, vary};
 
 /// How often a request looks again whose fetch turned out to be about another representation, or about the
@@ -114,7 +115,7 @@ impl<S: Source> Tier<S> {
                     return Ok(answer);
                 }
             }
-            return self.pass(&ask, None).await;
+            return self.pass(&ask, None, Cause::Miss).await;
         }
         // Who joined the fetch of an object whose representations nobody knew yet may have been given
         // another one than it asked for; now that they are known, it finds its own.
@@ -126,49 +127,56 @@ impl<S: Source> Tier<S> {
                 return Ok(answer);
             }
         }
-        self.pass(&ask, None).await
+        self.pass(&ask, None, Cause::Miss).await
     }
 
     /// One look; `None` if the fetch that was joined brought another representation than this request
     /// chooses, or a header alone.
     async fn get_one(self: &Arc<Self>, ask: &Ask<'_>, wishes: &Wishes) -> Result<Option<Answer>, Failure> {
         let suits = |generation: &Generation| generation.meta().terms.suits(wishes, ask.now);
-        let (known, verdict) = match self.store.find(&ask.key, ask.fence, ask.now).await {
-            Found::Current(generation, state) if !ask.web || suits(&generation) => {
-                let verdict = if state == State::Fresh { Verdict::Hit } else { Verdict::Stale };
-                if state != State::Fresh {
-                    self.open_one(ask, Hint::Whole, &Known::Stale(generation.clone()));
-                }
-                return Ok(Some(self.answer(ask, generation, None, verdict, None).await));
+        let held = |generation, verdict| self.answer(ask, generation, None, Way::held(verdict), None);
+        let (known, cause) = match self.store.find(&ask.key, ask.fence, ask.now).await {
+            Found::Current(generation, State::Fresh) if !ask.web || suits(&generation) => {
+                return Ok(Some(held(generation, Verdict::Hit).await));
+            }
+            Found::Current(generation, _) if !ask.web || suits(&generation) => {
+                self.open_one(ask, Hint::Whole, &Known::Stale(generation.clone()));
+                return Ok(Some(held(generation, Verdict::Stale).await));
             }
             Found::Stale(generation) if wishes.max_stale.is_some() && suits(&generation) => {
-                return Ok(Some(self.answer(ask, generation, None, Verdict::Stale, None).await));
+                return Ok(Some(held(generation, Verdict::Stale).await));
             }
-            Found::Current(generation, _) => (Known::Distrusted(generation), Verdict::Asked),
+            Found::Current(generation, _) => (Known::Distrusted(generation), Cause::Request),
             Found::Stale(generation) | Found::Doubtful(generation) => {
-                (Known::Stale(generation), Verdict::Expired)
+                (Known::Stale(generation), Cause::Stale)
             }
-            Found::Purged(generation) => (Known::Purged(generation), Verdict::Purged),
-            Found::Nothing => (Known::Nothing, Verdict::Miss),
+            Found::Purged(generation) => (Known::Purged(generation), Cause::Purged),
+            Found::Nothing => (Known::Nothing, Cause::Miss),
         };
         if wishes.only_if_cached {
             count(&self.store.counters.failed);
             return Err(Failure::NotStored);
         }
         if wishes.no_store || self.store.passes(&ask.key) {
-            return self.pass(ask, None).await.map(Some);
+            return self.pass(ask, None, cause).await.map(Some);
         }
         let (opening, leads) = self.open_one(ask, self.hint(ask), &known);
-        let verdict = if leads { verdict } else { Verdict::Collapsed };
         let turn = opening.crowd.join();
+        let first = || leads.then(|| opening.take()).flatten();
         match opening.wait().await {
             Outcome::Ready(ready) => {
                 if ask.web && ready.generation.key != self.store.resolve(&ask.key.base(), ask.headers) {
                     return Ok(None);
                 }
-                let verdict = if ready.revalidated { Verdict::Revalidated } else { verdict };
-                let Ready { generation, following, upstream, personal, .. } = ready;
-                let mut answer = self.answer(ask, generation, following, verdict, upstream).await;
+                let Ready { generation, following, revalidated, status, upstream, personal } = ready;
+                let verdict = match leads {
+                    _ if revalidated => Verdict::Revalidated,
+                    true => cause.verdict(),
+                    false => Verdict::Collapsed,
+                };
+                let (cause, collapsed, stored) = (Some(cause), !leads, !revalidated);
+                let way = Way { verdict, cause, status, collapsed, stored };
+                let mut answer = self.answer(ask, generation, following, way, upstream).await;
                 answer.response.body_mut().in_turn(turn);
                 if let Some(personal) = personal.filter(|_| leads) {
                     answer.response.headers_mut().extend((*personal).clone());
@@ -177,14 +185,19 @@ impl<S: Source> Tier<S> {
             }
             Outcome::Elsewhere => Ok(None),
             // What is one requester's own is nobody else's: only the first gets the answer itself.
-            Outcome::Unstored => self.pass(ask, leads.then(|| opening.take()).flatten()).await.map(Some),
-            Outcome::Bare if *ask.method == Method::HEAD => {
-                self.pass(ask, leads.then(|| opening.take()).flatten()).await.map(Some)
-            }
+            Outcome::Unstored => self.pass(ask, first(), cause).await.map(Some),
+            Outcome::Bare if *ask.method == Method::HEAD => self.pass(ask, first(), cause).await.map(Some),
             Outcome::Bare => Ok(None),
             Outcome::Failed(failure) => match known {
                 Known::Stale(stale) if self.stands_in(ask, &stale, &failure) => {
-                    Ok(Some(self.answer(ask, stale, None, Verdict::StaleOnError, None).await))
+                    let verdict = Verdict::StaleOnError;
+                    let (cause, status) = (Some(cause), failure.answered());
+                    let way = Way { verdict, cause, status, collapsed: !leads, stored: false };
+                    Ok(Some(self.answer(ask, stale, None, way, None).await))
+                }
+                Known::Stale(stale) if failure.is_silence() && stale.meta().terms.strict => {
+                    count(&self.store.counters.failed);
+                    Err(Failure::Unconfirmed(failure.to_string()))
                 }
                 _ => {
                     count(&self.store.counters.failed);
@@ -238,14 +251,14 @@ impl<S: Source> Tier<S> {
         ask: &Ask<'_>,
         generation: Arc<Generation>,
         following: Option<Arc<Attached>>,
-        verdict: Verdict,
-        upstream: Option<http::HeaderValue>,
+        way: Way,
+        upstream: Option<HeaderValue>,
     ) -> Answer {
         if generation.length().is_none() {
             self.await_range(ask, &generation).await;
         }
         let filler: Arc<dyn Filler> = self.clone();
-        answer::stored(self.name, filler, ask, generation, following, verdict, upstream)
+        answer::stored(self.name, filler, ask, generation, following, way, upstream)
     }
 
     /// Waits until a range of a body whose length nobody knows yet can be answered: until the part is there,
@@ -327,6 +340,7 @@ impl<S: Source> Tier<S> {
                     generation,
                     following: None,
                     revalidated: false,
+                    status: None,
                     upstream: None,
                     personal: None,
                 }))
@@ -372,7 +386,12 @@ impl<S: Source> Tier<S> {
     }
 
     /// An answer that is not stored: straight from the source, for this request alone.
-    async fn pass(self: &Arc<Self>, ask: &Ask<'_>, fetched: Option<Fetched>) -> Result<Answer, Failure> {
+    async fn pass(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        fetched: Option<Fetched>,
+        cause: Cause,
+    ) -> Result<Answer, Failure> {
         count(&self.store.counters.passed);
         let fetched = match fetched {
             Some(fetched) => fetched,
@@ -400,7 +419,7 @@ impl<S: Source> Tier<S> {
         } else {
             Body::passing(fetched.body, length)
         };
-        Ok(answer::passed(self.name, fetched.status, &fetched.headers, length, body))
+        Ok(answer::passed(self.name, &ask.key, cause, fetched.status, &fetched.headers, length, body))
     }
 
     /// Takes the lead of a fill.

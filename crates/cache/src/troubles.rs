@@ -1,5 +1,5 @@
-//! Names whose source gave no answer a moment ago: whoever comes now is told so at once, instead of
-//! everyone asking a source that is down.
+//! Names whose source gave no answer a moment ago, or none that counts: whoever comes now is told so at
+//! once, instead of everyone asking a source that is down.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ impl Troubles {
     }
 
     pub(crate) fn note(&self, key: &Key, failure: &Failure) {
-        if self.lasting.is_zero() || !failure.is_silence() {
+        if self.lasting.is_zero() || !failure.is_silence() && failure.answered().is_none() {
             return;
         }
         let now = Instant::now();

@@ -210,7 +210,7 @@ impl Offline {
 
     fn described(&self, generation: &Generation, file: PathBuf) -> Stored {
         let (key, meta) = (&generation.key, generation.meta());
-        let required = self.fences.required(key, &generation.tags).highest();
+        let required = self.fences.required(key, &generation.meta().tags).highest();
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         Stored {
             service: key.service().to_owned(),

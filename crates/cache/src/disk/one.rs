@@ -123,6 +123,22 @@ impl Shared {
         let _ = self.common.trips.send(Trip { number: self.number, run: self.run, why });
     }
 
+    /// What has this name and number is no longer wanted: nobody finds it from now on, and its file goes
+    /// behind the requests.
+    pub(super) fn forget(&self, name: u128, id: u64) {
+        let held = {
+            let mut index = self.index.lock();
+            let held = index.remove(name, id);
+            if held.is_some() {
+                self.sweeping.condemn(name, id);
+            }
+            held
+        };
+        if let Some(held) = held {
+            self.sweeping.hand_over(name, held);
+        }
+    }
+
     /// Keeps the space of journal and ledger in the budget.
     pub(super) fn book(&self) {
         let now = OWN + self.journal.space() + 2 * space(self.ledger.bytes());
@@ -319,28 +335,19 @@ impl Disk {
     }
 
     /// The header of a stored generation changed (a 304), or its length became known. A disk that cannot
-    /// follow goes without: the next start finds the old header, and asks again.
-    pub(super) async fn update(&self, generation: &Arc<Generation>) {
+    /// follow goes without: the next start finds the old header, and asks again. Returns whether it was taken.
+    pub(super) async fn update(&self, generation: &Arc<Generation>) -> bool {
         let job = Job::Update(generation.clone());
-        if !matches!(tokio::time::timeout(PATIENCE * 10, self.jobs.send(job)).await, Ok(Ok(()))) {
+        let taken = matches!(tokio::time::timeout(PATIENCE * 10, self.jobs.send(job)).await, Ok(Ok(())));
+        if !taken {
             count(&self.shared.common.counters.disk_skipped);
         }
+        taken
     }
 
-    /// What has this name and number is no longer wanted: nobody finds it from now on, and its file goes
-    /// behind the requests.
+    /// As [`Shared::forget`].
     pub(super) fn forget(&self, name: u128, id: u64) {
-        let held = {
-            let mut index = self.shared.index.lock();
-            let held = index.remove(name, id);
-            if held.is_some() {
-                self.shared.sweeping.condemn(name, id);
-            }
-            held
-        };
-        if let Some(held) = held {
-            self.shared.sweeping.hand_over(name, held);
-        }
+        self.shared.forget(name, id);
     }
 
     /// Returns when everything handed in before is written, or the disk is out.

@@ -194,9 +194,11 @@ impl Disks {
     }
 
     /// The header of a stored generation changed (a 304), or its length became known.
-    pub(crate) async fn update(&self, generation: &Arc<Generation>) {
-        if let Some(disk) = generation.home().and_then(|home| self.inner.disk(home)) {
-            disk.update(generation).await;
+    /// Returns whether its disk, if it is on one, will have that.
+    pub(crate) async fn update(&self, generation: &Arc<Generation>) -> bool {
+        match generation.home().and_then(|home| self.inner.disk(home)) {
+            Some(disk) => disk.update(generation).await,
+            None => true,
         }
     }
 

@@ -357,6 +357,8 @@ impl Writer {
             None => Ok(()),
         };
         if let Err(error) = written {
+            // What the disk says of it is not true any more: a purge may name it by what is only said now.
+            self.shared.forget(name, generation.id);
             self.failed(&error);
         }
     }

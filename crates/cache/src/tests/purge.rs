@@ -1,6 +1,7 @@
 //! Purges: nothing fetched before one is answered after it.
 
-use super::origin::pattern;
+use super::disk::open;
+use super::origin::{Mood, pattern};
 use super::*;
 use crate::{Purge, PurgeMode};
 
@@ -46,6 +47,97 @@ async fn a_soft_purge_revalidates_once() {
     assert_eq!(get(&tier, "/a.ts").whole().await.verdict, Verdict::Hit);
     let log = origin.log.lock();
     assert_eq!((log.len(), log[1].fence), (2, 7), "the fence travels upstream");
+}
+
+#[tokio::test]
+async fn a_soft_purge_is_staleness_and_staleness_needs_leave() {
+    let leave = "max-age=600, stale-if-error=600";
+    for (cache_control, web, served) in [
+        ("max-age=600", false, false),
+        (leave, false, true),
+        ("max-age=600, must-revalidate, stale-if-error=600", false, false),
+        // Of web content any that does not forbid it, while its source is gone (RFC 9111 §4.2.4).
+        ("max-age=600", true, true),
+        ("s-maxage=600", true, false),
+    ] {
+        let origin = Origin::new();
+        origin.put("/a", pattern(10, 1), "\"1\"", cache_control);
+        let tier = tier(&origin).await;
+        let ask = || if web { get(&tier, "/a").web() } else { get(&tier, "/a") };
+        ask().whole().await;
+        tier.purge(&purge(7, PurgeMode::Soft, &["/a"], &[], &[])).unwrap();
+        origin.set(Mood::Down);
+        match ask().ask().await {
+            Ok(got) => assert!(served && got.verdict == Verdict::StaleOnError, "{cache_control}"),
+            Err(failure) => assert!(!served, "{cache_control}: {failure}"),
+        }
+        origin.set(Mood::Says(503));
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        let granted = cache_control == leave;
+        let got = ask().ask().await.unwrap();
+        assert_eq!((got.verdict == Verdict::StaleOnError, got.response.status() == 200), (granted, granted));
+    }
+}
+
+#[tokio::test]
+async fn a_confirmation_does_not_outweigh_a_hard_purge_that_overtook_it() {
+    let origin = Origin::new();
+    origin.put("/a.ts", pattern(10, 1), "\"1\"", "max-age=1");
+    let tier = tier(&origin).await;
+    get(&tier, "/a.ts").whole().await;
+    let order = purge(7, PurgeMode::Hard, &["/a.ts"], &[], &[]);
+    // The opening has its stamp before the purge, and its 304 after it.
+    let asked = get(&tier, "/a.ts").later(Duration::from_secs(5)).whole();
+    let (got, ()) = tokio::join!(asked, async { tier.purge(&order).unwrap() });
+    assert_eq!((got.status, got.verdict), (StatusCode::OK, Verdict::Miss));
+    let log = origin.log.lock();
+    let conditional: Vec<bool> = log.iter().map(|want| want.revalidate.is_some()).collect();
+    assert_eq!(conditional, [false, true, false], "what was forbidden came anew, though it was confirmed");
+}
+
+#[tokio::test]
+async fn a_confirmation_may_bring_other_tags_and_they_are_those_that_count() {
+    // One that is packed, one with a file of its own, and one without a disk.
+    for (length, with_disk) in [(10, true), (100_000, true), (10, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let origin = Origin::new();
+        let mut config = config();
+        if with_disk {
+            config.disk = vec![kromka_config::DiskConfig {
+                path: folder.path().to_owned(),
+                size: ByteSize(100 << 20),
+                weight: 100,
+            }];
+        }
+        let mut tier = open(&origin, &config).await;
+        for path in ["/old", "/new"] {
+            origin.put(path, pattern(length, 1), "\"1\"", "max-age=600");
+            origin.edit(path, |thing| thing.fields.push(("cache-tag", "before".into())));
+            get(&tier, path).whole().await;
+            origin.edit(path, |thing| *thing.fields.last_mut().unwrap() = ("surrogate-key", "after".into()));
+            origin.edit(path, |thing| thing.fields.push(("cache-tag", "other".into())));
+            let sure = get(&tier, path).web().with("cache-control", "no-cache").whole().await;
+            assert_eq!(sure.verdict, Verdict::Revalidated);
+        }
+        let restarted = async |tier: Arc<Tier<Arc<Origin>>>| {
+            if !with_disk {
+                return tier;
+            }
+            tier.close().await;
+            drop(tier);
+            open(&origin, &config).await
+        };
+        tier = restarted(tier).await;
+        tier.purge(&purge(7, PurgeMode::Hard, &[], &[], &["before"])).unwrap();
+        tier = restarted(tier).await;
+        let kept = get(&tier, "/old").whole().await;
+        assert_eq!(kept.verdict, Verdict::Hit, "{length}: what it was called is over");
+        tier.purge(&purge(8, PurgeMode::Hard, &[], &[], &["after"])).unwrap();
+        tier = restarted(tier).await;
+        let gone = get(&tier, "/new").whole().await;
+        assert_eq!(gone.verdict, Verdict::Purged, "{length}: what it is called now counts");
+        tier.close().await;
+    }
 }
 
 #[tokio::test]
