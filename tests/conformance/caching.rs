@@ -317,7 +317,11 @@ const FIELDS: &[Case] = &[
         "Cache-Status says how it was come by",
         &["200 OK|cache-control: max-age=60"],
         &[
-            (GET, &[], &[Field("cache-status", "kromka-edge; fwd=miss; stored; fwd-status=200; ttl=60; key=\"")]),
+            (
+                GET,
+                &[],
+                &[Field("cache-status", "kromka-edge; fwd=miss; stored; fwd-status=200; ttl=60; key=\"")],
+            ),
             (GET, &[], &[Field("cache-status", "kromka-edge; hit; ttl=")]),
             ("POST", &[], &[Field("cache-status", "kromka-edge; fwd=method; fwd-status=200")]),
         ],

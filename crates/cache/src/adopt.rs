@@ -68,16 +68,18 @@ impl<S: Source> Tier<S> {
             return Some(opening.clone());
         }
         let length = body.len() as u64;
-        let generation = self.store.adopt(key.clone(), meta.clone(), Some(length), stamp.local);
-        for block in 0..blocks::count(length, generation.block) {
+        let generation = self.store.version(key.clone(), meta.clone(), Some(length), stamp.local);
+        // Before anybody finds it, or whoever does would fetch what is here.
+        let kept = (0..blocks::count(length, generation.block)).all(|block| {
             let bytes = blocks::bytes_of(block, generation.block, length);
             let mut room = self.store.memory.room(bytes.end - bytes.start);
             // In bounds: blocks end where the body does.
             room.write(&body[bytes.start as usize..bytes.end as usize]);
-            if !self.store.memory.put(generation.id, block, room.finish()) {
-                self.store.discard(&generation);
-                break;
-            }
+            self.store.memory.put(generation.id, block, room.finish())
+        });
+        self.store.adopt(&generation);
+        if !kept {
+            self.store.discard(&generation);
         }
         None
     }

@@ -44,7 +44,8 @@ pub struct Purge {
 pub enum PurgeMode {
     /// They are never used again.
     Hard,
-    /// They are stale: used again only after the source said that they are unchanged.
+    /// They are stale, whatever is left of their lifetime: used again only after the source said that they
+    /// are unchanged, or where it fails and what is stale may stand in (`stale-if-error`, RFC 5861 §4).
     Soft,
 }
 

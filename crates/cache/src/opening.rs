@@ -281,7 +281,16 @@ impl<S: Source> Tier<S> {
             return (Outcome::Unstored, None);
         }
         let personal = Some(Meta::personal(&fetched.headers)).filter(|own| !own.is_empty()).map(Arc::new);
-        let generation = self.store.adopt(key, meta, extent.length, opening.stamp.local);
+        let generation = self.store.version(key, meta, extent.length, opening.stamp.local);
+        let fill = (!header_only && extent.length != Some(0)).then(|| {
+            let size = generation.block;
+            let last = extent.end.map_or(u32::MAX, |end| blocks::blocks_of(&(extent.start..end), size).end);
+            let fill = Arc::new(Fill::new(blocks::block_of(extent.start, size)..last, size));
+            // Before anybody finds the version, or whoever does would fetch what is on its way.
+            generation.add(fill.clone());
+            fill
+        });
+        self.store.adopt(&generation);
         if opening.revoked.load(Ordering::Acquire) {
             self.store.discard(&generation);
         }
@@ -293,13 +302,9 @@ impl<S: Source> Tier<S> {
             upstream,
             personal,
         };
-        if header_only || extent.length == Some(0) {
+        let Some(fill) = fill else {
             return (Outcome::Ready(ready), None);
-        }
-        let size = generation.block;
-        let last = extent.end.map_or(u32::MAX, |end| blocks::blocks_of(&(extent.start..end), size).end);
-        let fill = Arc::new(Fill::new(blocks::block_of(extent.start, size)..last, size));
-        generation.add(fill.clone());
+        };
         ready.following = Some(Arc::new(Attached::new(fill.clone())));
         (Outcome::Ready(ready), Some(Rest { generation, fill, body: fetched.body, permit }))
     }

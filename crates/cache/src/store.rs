@@ -215,15 +215,18 @@ impl Store {
         }
     }
 
-    /// Makes a new version current. One whose tags were purged meanwhile dies at its next look-up.
-    pub(crate) fn adopt(&self, key: Key, meta: Meta, length: Option<u64>, fence: u64) -> Arc<Generation> {
+    /// A new version, which nobody finds yet.
+    pub(crate) fn version(&self, key: Key, meta: Meta, length: Option<u64>, fence: u64) -> Arc<Generation> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let generation = Arc::new(Generation::new(id, key, meta, length, fence, self.limits.block));
+        Arc::new(Generation::new(id, key, meta, length, fence, self.limits.block))
+    }
+
+    /// Makes a new version current. One whose tags were purged meanwhile dies at its next look-up.
+    pub(crate) fn adopt(&self, generation: &Arc<Generation>) {
         if let Some(Record::Current(before)) = self.records.get(&generation.key) {
             before.kill();
         }
-        self.records.insert(&generation);
-        generation
+        self.records.insert(generation);
     }
 
     /// Nobody new gets this version; its space on disk is freed.

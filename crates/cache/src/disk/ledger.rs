@@ -11,6 +11,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Result, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderName;
 use parking_lot::Mutex;
@@ -116,7 +117,9 @@ pub(super) fn trust(told: &[&Told]) -> Vec<bool> {
 /// The open ledger of one disk. Appends are whole records, from any thread.
 pub(super) struct Ledger {
     path: PathBuf,
-    file: Mutex<(File, u64)>,
+    file: Mutex<File>,
+    /// Bytes that were appended since it was written anew.
+    grown: AtomicU64,
     me: u64,
 }
 
@@ -131,7 +134,8 @@ impl Ledger {
     /// A ledger of exactly this, in the place of any before it.
     pub(super) fn create(path: &Path, content: &Content<'_>) -> Result<Self> {
         let file = written(path, content)?;
-        Ok(Self { path: path.to_owned(), file: Mutex::new((file, 0)), me: content.set.me })
+        let file = Mutex::new(file);
+        Ok(Self { path: path.to_owned(), file, grown: AtomicU64::new(0), me: content.set.me })
     }
 
     /// The number of the disk.
@@ -142,9 +146,9 @@ impl Ledger {
     fn append(&self, kind: u8, payload: &[u8], durable: bool) -> Result<()> {
         let record = framed(kind, &[payload]);
         let mut file = self.file.lock();
-        file.1 += record.len() as u64;
-        file.0.write_all(&record)?;
-        if durable { file.0.sync_data() } else { Ok(()) }
+        self.grown.fetch_add(record.len() as u64, Ordering::Relaxed);
+        file.write_all(&record)?;
+        if durable { file.sync_data() } else { Ok(()) }
     }
 
     /// A purge is on the disk itself before it is acknowledged.
@@ -169,19 +173,26 @@ impl Ledger {
 
     /// Whether it should be written anew.
     pub(super) fn is_long(&self) -> bool {
-        self.file.lock().1 > COMPACT
+        self.grown.load(Ordering::Relaxed) > COMPACT
     }
 
-    /// Writes it anew while open. To be called where no purge is recorded meanwhile.
-    pub(super) fn rewrite(&self, content: &Content<'_>) -> Result<()> {
+    /// Writes it anew while open, from what `tell` gives the function it gets: that is asked for when nothing
+    /// can be appended any more. To be called where no purge is recorded meanwhile.
+    pub(super) fn rewrite(
+        &self,
+        tell: impl FnOnce(&mut dyn FnMut(&Content<'_>) -> Result<()>) -> Result<()>,
+    ) -> Result<()> {
         let mut file = self.file.lock();
-        *file = (written(&self.path, content)?, 0);
-        Ok(())
+        tell(&mut |content| {
+            *file = written(&self.path, content)?;
+            self.grown.store(0, Ordering::Relaxed);
+            Ok(())
+        })
     }
 
     /// Bytes of the file.
     pub(super) fn bytes(&self) -> u64 {
-        self.file.lock().0.metadata().map_or(0, |meta| meta.len())
+        self.file.lock().metadata().map_or(0, |meta| meta.len())
     }
 }
 

@@ -142,20 +142,23 @@ impl Inner {
         self.disks().next().map(drop).ok_or_else(none)
     }
 
-    /// Writes ledgers anew that have grown long. Representations are noted under the same lock.
-    pub(super) fn shorten(&self, change: &Change) {
-        let disks: Vec<_> = self.disks().collect();
-        let members: Vec<u64> = disks.iter().map(|disk| disk.shared.ledger.me()).collect();
-        for disk in disks.iter().filter(|disk| disk.shared.ledger.is_long()) {
-            let known = self.varies.lock();
-            let varies: Vec<Varies> = known.values().cloned().collect();
-            let ledger = &disk.shared.ledger;
-            let set = Set { epoch: change.epoch, me: ledger.me(), members: members.clone() };
-            let content = Content { purges: &self.fences.export(), varies: &varies, set: &set };
-            if let Err(error) = ledger.rewrite(&content) {
-                disk.shared.failed(&error);
-            }
+    /// Writes ledgers anew that have grown long; a disk that cannot is out.
+    pub(super) fn shorten(self: &Arc<Self>, change: &mut Change) -> Result<()> {
+        if !self.disks().any(|disk| disk.shared.ledger.is_long()) {
+            return Ok(());
         }
+        let me = self.clone();
+        self.durably(change, move |disk, epoch, members| {
+            let ledger = &disk.shared.ledger;
+            if !ledger.is_long() {
+                return Ok(());
+            }
+            let set = Set { epoch, me: ledger.me(), members: members.to_vec() };
+            ledger.rewrite(|write| {
+                let varies: Vec<Varies> = me.varies.lock().values().cloned().collect();
+                write(&Content { purges: &me.fences.export(), varies: &varies, set: &set })
+            })
+        })
     }
 
     /// Returns those that failed, with why.
@@ -220,23 +223,45 @@ impl Inner {
         }
     }
 
-    /// Tries the disks that are out whose time has come; returns when to come again.
-    pub(super) fn probe(&self, now: Instant) -> Option<Instant> {
+    /// Tries the disks that are out whose time has come, each in a thread of its own, so that one that hangs
+    /// is nobody else's trouble; returns when to come again. The end of a try wakes the keeper.
+    pub(super) fn probe(self: &Arc<Self>, now: Instant) -> Option<Instant> {
+        let mut next = None;
         for (number, slot) in (0..).zip(&self.slots) {
-            let due = slot.probing.lock().as_ref().is_some_and(|probing| probing.next <= now);
-            if !due {
-                continue;
-            }
-            let device = *slot.device.lock();
-            let opened = Folder::open_again(&slot.path, device).and_then(|folder| self.back(number, folder));
-            if let Err(error) = opened {
-                tracing::debug!(disk = number, %error, "cache disk is still out");
-                if let Some(probing) = slot.probing.lock().as_mut() {
-                    probing.again(now);
+            let Some(due) = slot.probing.lock().as_ref().map(|probing| probing.next) else { continue };
+            if due > now {
+                next = Some(next.map_or(due, |next: Instant| next.min(due)));
+            } else if !slot.trying.swap(true, Ordering::AcqRel) {
+                let me = self.clone();
+                let started =
+                    std::thread::Builder::new().name("kromka-probe".into()).spawn(move || me.try_one(number));
+                if started.is_err() {
+                    slot.trying.store(false, Ordering::Release);
                 }
             }
         }
-        self.slots.iter().filter_map(|slot| slot.probing.lock().as_ref().map(|probing| probing.next)).min()
+        next
+    }
+
+    /// Tries one that is out.
+    fn try_one(&self, number: u8) {
+        let slot = &self.slots[usize::from(number)];
+        let device = *slot.device.lock();
+        let opened = Folder::open_again(&slot.path, device).and_then(|folder| self.back(number, folder));
+        if let Err(error) = opened {
+            tracing::debug!(disk = number, %error, "cache disk is still out");
+            if let Some(probing) = slot.probing.lock().as_mut() {
+                probing.again(Instant::now());
+            }
+        }
+        slot.trying.store(false, Ordering::Release);
+        self.wake_keeper();
+    }
+
+    /// Lets the keeper look again at what is out.
+    pub(super) fn wake_keeper(&self) {
+        // It may have ended with the disks.
+        let _ = self.common.trips.send(Trip { number: u8::MAX, run: 0, why: String::new() });
     }
 
     /// A disk that was out works again: it begins empty, with all that must not be forgotten.

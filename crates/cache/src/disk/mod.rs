@@ -20,7 +20,8 @@
 //! ```
 //!
 //! A disk that is full, slow or broken means that blocks are not stored; it never means an error to
-//! a viewer.
+//! a viewer. Nothing here waits for a disk on a worker of the runtime, nor on behalf of another disk: reads
+//! have threads and a bound, and so have purges and probes.
 
 mod budget;
 mod circuit;

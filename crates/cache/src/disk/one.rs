@@ -18,7 +18,7 @@ use super::circuit::Circuit;
 use super::folder::{Folder, JOURNAL, LEDGER, OBJECTS, PACKS};
 use super::index::{FILE, Finished, Held, Index, Place};
 use super::journal::{self, Journal};
-use super::ledger::{Content, Ledger};
+use super::ledger::{Content, Ledger, Varies};
 use super::pack::{self, Packs};
 use super::record::End;
 use super::sweeper::{self, Sweeping};
@@ -98,6 +98,8 @@ pub(super) struct Shared {
     pub busy_since: Mutex<Option<Instant>>,
     /// Bytes of journal, ledger and folder that are in the budget.
     booked: AtomicU64,
+    /// What the writer is to put into the ledger, by object; at most as many as are remembered.
+    pub notes: Mutex<HashMap<u128, Varies>>,
 }
 
 impl Shared {
@@ -106,15 +108,25 @@ impl Shared {
     }
 
     /// Notes that the disk failed. Missing and damaged files are not its fault, nor is that it is full.
+    /// It looks at the disk, which may hang: not for a worker of the runtime.
     pub(super) fn failed(&self, error: &Error) {
         count(&self.common.counters.disk_errors);
         self.errors.fetch_add(1, Ordering::Relaxed);
-        let gone = !self.objects.exists();
-        let at_once = error.kind() == ErrorKind::ReadOnlyFilesystem || gone;
-        if self.circuit.lock().failed(Instant::now()) || at_once {
-            let why = if gone { format!("{error}; its folder is gone") } else { error.to_string() };
-            self.trip(why);
+        // The looks at one that hangs are as few as the failures that take it out.
+        if self.circuit.lock().failed(Instant::now()) || error.kind() == ErrorKind::ReadOnlyFilesystem {
+            self.trip(error.to_string());
+        } else if !self.objects.exists() {
+            self.trip(format!("{error}; its folder is gone"));
         }
+    }
+
+    /// A write takes longer than any should: asks for the disk to be taken out. Returns whether it does.
+    pub(super) fn is_stuck(&self) -> bool {
+        let stuck = self.busy_since.lock().is_some_and(|since| since.elapsed() > STUCK);
+        if stuck {
+            self.trip(format!("a write takes longer than {STUCK:?}"));
+        }
+        stuck
     }
 
     /// Asks for the disk to be taken out.
@@ -208,6 +220,7 @@ impl Disk {
             errors: AtomicU64::new(0),
             busy_since: Mutex::new(None),
             booked: AtomicU64::new(0),
+            notes: Mutex::default(),
         });
         shared.book();
         let (jobs, queue) = mpsc::channel(QUEUE);
@@ -235,7 +248,7 @@ impl Disk {
                 match self.reading(move || header(&shared, name, finished)).await {
                     Ok(generation) => Arc::new(generation),
                     Err(error) => {
-                        self.tell(key, &error, "header");
+                        self.tell(key, error, "header");
                         self.forget(name, finished.id);
                         return None;
                     }
@@ -267,7 +280,7 @@ impl Disk {
                 count(&self.shared.common.counters.disk_blocks);
                 return Some(bytes);
             }
-            Err(error) => self.tell(&generation.key, &error, "block"),
+            Err(error) => self.tell(&generation.key, error, "block"),
         }
         generation.lost(block);
         None
@@ -293,20 +306,21 @@ impl Disk {
         })
     }
 
-    fn tell(&self, key: &Key, error: &Error, what: &str) {
-        let shared = &self.shared;
-        match error.kind() {
-            // Evicted between look-up and read, or removed by the operator: simply not there.
-            ErrorKind::NotFound if shared.objects.exists() => {}
-            ErrorKind::InvalidData => {
-                count(&shared.common.counters.disk_corrupt);
-                tracing::warn!(%key, what, disk = shared.number, "damaged on disk; fetching it again");
-            }
-            _ => {
-                tracing::debug!(%key, what, %error, disk = shared.number, "cannot be read from disk; fetching it again");
-                shared.failed(error);
-            }
+    /// Says what hindered a read, and what follows from that, behind the request.
+    fn tell(&self, key: &Key, error: Error, what: &str) {
+        let shared = self.shared.clone();
+        if error.kind() == ErrorKind::InvalidData {
+            count(&shared.common.counters.disk_corrupt);
+            tracing::warn!(%key, what, disk = shared.number, "damaged on disk; fetching it again");
+            return;
         }
+        tracing::debug!(%key, what, %error, disk = shared.number, "cannot be read from disk; fetching it again");
+        tokio::task::spawn_blocking(move || {
+            // Evicted between look-up and read, or removed by the operator: simply not there.
+            if error.kind() != ErrorKind::NotFound || !shared.objects.exists() {
+                shared.failed(&error);
+            }
+        });
     }
 
     /// Hands a block to the writer. With `wait` (pre-warm) it waits for room; otherwise a disk that
@@ -327,9 +341,7 @@ impl Disk {
         if !taken {
             common.queued.lock().remove(&(generation.id, block));
             count(&common.counters.disk_skipped);
-            if self.shared.busy_since.lock().is_some_and(|since| since.elapsed() > STUCK) {
-                self.shared.trip(format!("a write takes longer than {STUCK:?}"));
-            }
+            self.shared.is_stuck();
         }
         taken
     }
@@ -350,6 +362,14 @@ impl Disk {
         self.shared.forget(name, id);
     }
 
+    /// Has the writer note which request fields choose among an object's representations. It is no less
+    /// lasting than what is stored meanwhile, since the same thread writes both.
+    pub(super) fn note(&self, base: u128, varies: Varies) {
+        self.shared.notes.lock().insert(base, varies);
+        // If its queue is full it comes by anyway.
+        let _ = self.jobs.try_send(Job::Notes);
+    }
+
     /// Returns when everything handed in before is written, or the disk is out.
     pub(super) async fn flush(&self) {
         let (done, mut wait) = oneshot::channel();
@@ -358,7 +378,9 @@ impl Disk {
             return;
         }
         while !self.shared.out.load(Ordering::Acquire) {
-            if tokio::time::timeout(Duration::from_millis(100), &mut wait).await.is_ok() {
+            if tokio::time::timeout(Duration::from_millis(100), &mut wait).await.is_ok()
+                || self.shared.is_stuck()
+            {
                 return;
             }
         }
@@ -367,10 +389,10 @@ impl Disk {
     /// Writes what is queued and stops the threads.
     pub(super) async fn close(&self) {
         self.flush().await;
-        let _ = self.jobs.send(Job::Stop).await;
+        let _ = tokio::time::timeout(PATIENCE, self.jobs.send(Job::Stop)).await;
         self.shared.sweeping.stop();
         let threads = std::mem::take(&mut *self.threads.lock());
-        if !self.shared.out.load(Ordering::Acquire) {
+        if !self.shared.out.load(Ordering::Acquire) && !self.shared.is_stuck() {
             let _ = tokio::task::spawn_blocking(|| threads.into_iter().for_each(|it| drop(it.join()))).await;
         }
     }

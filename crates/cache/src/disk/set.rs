@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::Result;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use super::circuit::Probing;
 use super::folder::Folder;
 use super::keeper;
 use super::ledger::{self, Told, Varies};
-use super::one::{Common, Disk, Trip};
+use super::one::{Common, Disk};
 use super::placement::Draw;
 use crate::fences::{Fences, Purge};
 use crate::generation::Generation;
@@ -60,6 +60,8 @@ pub(super) struct Slot {
     pub disk: RwLock<Option<Arc<Disk>>>,
     /// The waits while it is out.
     pub probing: Mutex<Option<Probing>>,
+    /// A probe is under way; on a disk that hangs it may not come back.
+    pub trying: AtomicBool,
     /// The file system it was on when it was first used.
     pub device: Mutex<Option<u64>>,
     pub outs: AtomicU64,
@@ -215,12 +217,10 @@ impl Disks {
         if known.get(&base.hash()) == Some(&varies) {
             return;
         }
-        for disk in self.inner.disks() {
-            if let Err(error) = disk.shared.ledger.varies(&varies) {
-                disk.shared.failed(&error);
-            }
-        }
-        known.insert(base.hash(), varies);
+        // First what a ledger is written anew from, then what is appended to it.
+        known.insert(base.hash(), varies.clone());
+        drop(known);
+        self.inner.disks().for_each(|disk| disk.note(base.hash(), varies.clone()));
     }
 
     /// Makes a purge durable before it is acknowledged: on every disk that is in. One that cannot is out.
@@ -228,8 +228,7 @@ impl Disks {
         let mut change = self.inner.change.lock();
         let purge = Arc::new(purge.clone());
         self.inner.durably(&mut change, move |disk, _, _| disk.shared.ledger.purge(&purge))?;
-        self.inner.shorten(&change);
-        Ok(())
+        self.inner.shorten(&mut change)
     }
 
     /// Returns when everything handed in before is written.
@@ -272,8 +271,7 @@ impl Disks {
 impl Drop for Disks {
     fn drop(&mut self) {
         self.inner.change.lock().closed = true;
-        // Wakes the keeper, which holds nothing of ours.
-        let _ = self.inner.common.trips.send(Trip { number: u8::MAX, run: 0, why: String::new() });
+        self.inner.wake_keeper();
         drop(self.keeper.lock().take());
     }
 }
@@ -287,6 +285,7 @@ impl Slot {
             draw: Draw::new(&config.path, weight.max(1.0)),
             disk: RwLock::new(None),
             probing: Mutex::new(None),
+            trying: AtomicBool::new(false),
             device: Mutex::new(None),
             outs: AtomicU64::new(0),
             why: Mutex::new(None),

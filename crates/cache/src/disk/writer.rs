@@ -28,8 +28,15 @@ const TRIES: u32 = 4;
 
 /// What the writer is asked to do.
 pub(super) enum Job {
-    Store { generation: Arc<Generation>, block: u32, bytes: Bytes, wait: bool },
+    Store {
+        generation: Arc<Generation>,
+        block: u32,
+        bytes: Bytes,
+        wait: bool,
+    },
     Update(Arc<Generation>),
+    /// There are notes for the ledger.
+    Notes,
     Flush(oneshot::Sender<()>),
     Stop,
 }
@@ -59,18 +66,21 @@ pub(super) fn start(
                     shared.common.queued.lock().remove(&(generation.id, block));
                 }
                 Job::Update(generation) if !out => writer.update(&generation),
-                Job::Update(_) => {}
+                Job::Update(_) | Job::Notes => {}
                 Job::Flush(done) => {
+                    if !out {
+                        writer.note();
+                    }
                     // Nobody waiting any more is fine.
                     let _ = done.send(());
                 }
                 Job::Stop => break,
             }
             shared.writing.store(0, Ordering::Release);
-            *shared.busy_since.lock() = None;
             if !out {
                 writer.tidy();
             }
+            *shared.busy_since.lock() = None;
         }
     })
 }
@@ -378,8 +388,19 @@ impl Writer {
         shared.failed(error);
     }
 
+    /// Puts what is to be remembered of objects with several representations into the ledger.
+    fn note(&mut self) {
+        let notes = std::mem::take(&mut *self.shared.notes.lock());
+        for varies in notes.values() {
+            if let Err(error) = self.shared.ledger.varies(varies) {
+                self.failed(&error);
+            }
+        }
+    }
+
     /// What has to be done now and then.
     fn tidy(&mut self) {
+        self.note();
         let shared = &self.shared;
         shared.book();
         if shared.journal.is_long()

@@ -103,7 +103,10 @@ async fn web_content_outlives_a_source_that_is_gone_unless_it_says_otherwise() {
         match get(&tier, "/a").web().later(Duration::from_secs(60)).ask().await {
             Ok(got) => assert!(stands_in && got.verdict == Verdict::StaleOnError, "{cache_control}"),
             Err(failure) => {
-                assert!(!stands_in && matches!(failure, Failure::Unconfirmed(_)), "{cache_control}: {failure}");
+                assert!(
+                    !stands_in && matches!(failure, Failure::Unconfirmed(_)),
+                    "{cache_control}: {failure}"
+                );
             }
         }
         let later = Duration::from_secs(2 * 24 * 3600);
