@@ -1,7 +1,7 @@
 // What this page tells the selector: how far edges are that it does not play from, where
 // the session asks for that, and what went wrong with the one it plays from.
 //
-// Each edge has a kilobyte at /~health that any page may time. Timing is read from resource
+// hlsjs.js uses it too. Each edge has a kilobyte at /~health that any page may time. Timing is read from resource
 // timing, where the connection and the wait for the answer stand apart.
 
 const SIZE_WAIT_MS = 5000;
@@ -15,9 +15,14 @@ export class Beacon {
 
   /** @param {object} session the selector's answer to a new session */
   begin(session) {
-    this.#token = /\/~([^/]+)\//.exec(session.master_url)?.[1] ?? "";
-    this.#url = session.beacon?.url ?? "/v1/beacon";
+    this.from(/\/~([^/]+)\//.exec(session.master_url)?.[1] ?? "", session.beacon?.url ?? "/v1/beacon");
     this.#faults = [];
+  }
+
+  /** Whom to tell, and for which session; without a token nothing is told. */
+  from(token, url) {
+    this.#token = token;
+    this.#url = url;
   }
 
   /** Once playback runs: measures what the session's plan names, one after the other. */
@@ -28,6 +33,14 @@ export class Beacon {
       if (sample) samples.push(sample);
     }
     if (samples.length > 0) await this.#send({ samples });
+  }
+
+  /** Tells how an edge answered with what was fetched from it just now; false where nothing is known of that. */
+  served(edge, url) {
+    const sample = sampleOf(edge, url);
+    if (!this.#token || !sample) return false;
+    this.#send({ samples: [sample] });
+    return true;
   }
 
   /** @param {string} edge @param {"timeout"|"5xx"|"reset"|"stall"} kind */
@@ -65,11 +78,17 @@ async function measure({ edge, url }) {
   } catch {
     return null;
   }
-  const timing = performance.getEntriesByName(new URL(fresh, location.href).href).at(-1);
+  const sample = sampleOf(edge, fresh);
+  return sample && { ...sample, status };
+}
+
+/** What resource timing says of the last fetch of a URL; null where the page may not know. */
+function sampleOf(edge, url) {
+  const timing = performance.getEntriesByName(new URL(url, location.href).href).at(-1);
   if (!timing?.requestStart) return null;
   const secure = timing.secureConnectionStart;
   const connect = (secure || timing.connectEnd) - timing.connectStart;
-  const sample = { edge, ttfb_ms: round(timing.responseStart - timing.requestStart), status };
+  const sample = { edge, ttfb_ms: round(timing.responseStart - timing.requestStart) };
   if (connect > 0) sample.connect_ms = round(connect);
   return sample;
 }

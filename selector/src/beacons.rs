@@ -3,6 +3,10 @@
 //! A token proves a session, not honesty. So a session counts once a minute for each site, a network may send so many
 //! beacons a minute, and what all sessions of a network say within ten seconds becomes one median of a few samples.
 //! What is past a bound is left out and counted; nothing here grows with the number of those who send.
+//!
+//! - `blame`: what a session's errors mean for that session itself, at once.
+
+mod blame;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,6 +19,7 @@ use kromka_control::{Beacon, BeaconSample};
 use parking_lot::Mutex;
 
 use crate::rank::{Cell, outlier::Seen};
+use blame::Blame;
 
 /// What is counted anew, in milliseconds.
 const MINUTE_MS: u64 = 60_000;
@@ -77,6 +82,7 @@ struct Tally {
     networks: HashMap<Cell, u32>,
     sessions: HashMap<u64, Session>,
     gathered: HashMap<(Cell, Arc<str>), Vec<f32>>,
+    blame: Blame,
     flushed_ms: u64,
 }
 
@@ -96,10 +102,14 @@ impl Beacons {
         self.config.enabled
     }
 
-    /// Whether a session, by its id, is one of those that explore: always the same ones.
-    pub(crate) fn explores(&self, session: &str) -> bool {
-        let hash = xxhash_rust::xxh3::xxh3_64(session.as_bytes());
-        self.config.enabled && (hash as f64 / u64::MAX as f64) < self.config.explore
+    /// The share of sessions that explore, 0..1.
+    pub(crate) fn explore(&self) -> f64 {
+        if self.config.enabled { self.config.explore } else { 0.0 }
+    }
+
+    /// The edges that a session, by its id, had trouble with in the last five minutes, the latest first.
+    pub(crate) fn blamed(&self, session: &str, now_ms: u64) -> Vec<String> {
+        self.tally.lock().blame.of(self.hasher.hash_one(session), now_ms)
     }
 
     /// Lets one more beacon of a network in, before anything about it is looked at.
@@ -142,7 +152,7 @@ impl Beacons {
         if tally.sessions.len() >= SESSIONS && !tally.sessions.contains_key(&name) {
             return (Vec::new(), (beacon.samples.len() + beacon.errors.len()) as u64);
         }
-        let Tally { sessions, gathered, .. } = &mut *tally;
+        let Tally { sessions, gathered, blame, .. } = &mut *tally;
         let session = sessions.entry(name).or_default();
         let (mut told, mut left_out) = (Vec::new(), 0);
         for sample in &beacon.samples {
@@ -169,6 +179,7 @@ impl Beacons {
                 continue;
             }
             session.errors += 1;
+            blame.add(name, &error.edge, now_ms);
             told.push(Told { edge: error.edge.clone(), seen: Seen::Failed });
         }
         (told, left_out)
@@ -326,11 +337,20 @@ mod tests {
     }
 
     #[test]
-    fn the_share_that_explores_is_the_configured_one() {
-        let beacons = Beacons::new(&BeaconsConfig { explore: 0.25, ..BeaconsConfig::default() });
-        let exploring = (0..10_000).filter(|n| beacons.explores(&format!("session-{n}"))).count();
-        assert!((2_300..2_700).contains(&exploring), "{exploring}");
-        let none = Beacons::new(&BeaconsConfig { enabled: false, explore: 1.0, ..BeaconsConfig::default() });
-        assert!(!none.explores("session"));
+    fn nobody_explores_where_beacons_are_not_taken() {
+        let share = |enabled| Beacons::new(&BeaconsConfig { enabled, ..BeaconsConfig::default() }).explore();
+        assert_eq!((share(true), share(false)), (0.02, 0.0));
+    }
+
+    #[test]
+    fn who_had_trouble_with_an_edge_blames_it_and_nobody_else_does() {
+        let beacons = Beacons::new(&BeaconsConfig::default());
+        beacons.take("s", cell(1), &beacon(vec![], 1), site, 5_000);
+        assert_eq!(beacons.blamed("s", 6_000), ["a-1"]);
+        assert_eq!(beacons.blamed("t", 6_000), [""; 0]);
+        let unknown = BeaconError { edge: "?".into(), kind: BeaconFault::Stall, ago_ms: 0 };
+        let told = Beacon { errors: vec![unknown], ..beacon(vec![], 0) };
+        beacons.take("s", cell(1), &told, site, 6_000);
+        assert_eq!(beacons.blamed("s", 6_000), ["a-1"], "no name that no edge has");
     }
 }

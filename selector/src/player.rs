@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 
 use crate::{app::App, error::ApiError};
 
@@ -17,11 +17,12 @@ const POLICY: &str = "default-src 'self'; connect-src *; media-src * blob:; img-
                       style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /// Name, media type, text.
-const FILES: [(&str, &str, &str); 11] = [
+const FILES: [(&str, &str, &str); 12] = [
     ("index.html", "text/html; charset=utf-8", include_str!("../player/index.html")),
     ("player.css", "text/css; charset=utf-8", include_str!("../player/player.css")),
     ("api.js", SCRIPT, include_str!("../player/api.js")),
     ("beacon.js", SCRIPT, include_str!("../player/beacon.js")),
+    ("hlsjs.js", SCRIPT, include_str!("../player/hlsjs.js")),
     ("moves.js", SCRIPT, include_str!("../player/moves.js")),
     ("nodes.js", SCRIPT, include_str!("../player/nodes.js")),
     ("page.js", SCRIPT, include_str!("../player/page.js")),
@@ -51,6 +52,8 @@ fn file(name: &str) -> Response {
         (CONTENT_TYPE, *kind),
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Pages of a platform import `hlsjs.js` from here.
+        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         // An upgrade changes all files together.
         (CACHE_CONTROL, "no-cache"),
     ];

@@ -6,7 +6,7 @@ use super::stage::{BEAT, EDGES, on_stage, steered};
 use crate::world::command::run;
 use crate::world::session::Player;
 use crate::world::settings::API_TOKEN;
-use crate::world::{Operator, media, until};
+use crate::world::{Operator, Viewer, media, until};
 
 /// Waits until the selector sends nobody there, then sees that it stays so.
 async fn left_alone(stage: &super::stage::Stage, edge: &str) {
@@ -177,5 +177,45 @@ fn hls_js_is_steered_away_from_a_drained_edge_far_away_and_loses_no_segment() {
         let facts = ran.json();
         assert_eq!(facts["first"], stage.edge_at(&master), "{facts:#}");
         assert_eq!(facts["edges"].as_object().unwrap().len(), 2, "{facts:#}");
+    });
+}
+
+#[test]
+#[ignore = "needs root, ip, /dev/net/tun, Chromium and tests/browser/node_modules, which tests/run installs"]
+fn hls_js_leaves_an_edge_whose_packets_vanish_and_loses_no_segment() {
+    on_stage(steered(), |stage| async move {
+        let operator = stage.operator();
+        let session = operator.session(media::DEMO).await;
+        let master = session["master_url"].as_str().unwrap().to_owned();
+        let serving = stage.edge_at(&master);
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+        let mut command = stage.cloud.host("viewer").command("node");
+        command.args(["silence.mjs", &master, &stage.selector.url]).current_dir(folder);
+        let part = async {
+            let admin = stage.edges[EDGES.iter().position(|edge| *edge == serving).unwrap()].admin.clone();
+            until("segments have been played", || async {
+                let played = crate::world::role::metric(&admin, "kromka_response_bytes_total").await;
+                (played > 200_000.0).then_some(())
+            })
+            .await;
+            // The edge is well and the selector believes in it: the player alone can tell.
+            stage.cloud.part("viewer", serving);
+        };
+        let (ran, ()) = tokio::join!(run(command), part);
+        assert_eq!(ran.code, 0, "{}", ran.everything());
+        let facts = ran.json();
+        assert_eq!(facts["missing"], serde_json::json!([]), "{facts:#}");
+        assert_eq!(facts["back"], 0, "{facts:#}");
+        // One wait told it all: no quality of the silent edge was tried after that.
+        assert_eq!(facts["errors"].as_array().unwrap().len(), 1, "{facts:#}");
+        // It told the selector, which steers this session elsewhere from now on, and blames nobody for one viewer.
+        let steering = session["steering_url"].as_str().unwrap();
+        until("its own document names the edge last", || async {
+            let document = Viewer::new().get(steering).await.json();
+            let last = document["PATHWAY-PRIORITY"].as_array()?.last()?.as_str()?.to_owned();
+            last.starts_with(serving).then_some(())
+        })
+        .await;
+        operator.sees(serving, "up").await;
     });
 }

@@ -153,11 +153,19 @@ pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result
     let key = content_key(&service.id, &path);
     let client = peer.addr.ip();
     let session = asked.session.as_deref();
-    let question =
-        Question { client: Some(client), content_key: &key, session, k: EDGES, ..Question::default() };
     let lot = pace::lot(&asked.session.clone().unwrap_or_else(|| client.to_string()));
     let snapshot = app.roster.snapshot();
     let now_ms = app.roster.now_ms();
+    // What this player told of edges comes last for this player, whoever else they serve well.
+    let blamed = session.map(|session| app.beacons.blamed(session, now_ms)).unwrap_or_default();
+    let question = Question {
+        client: Some(client),
+        content_key: &key,
+        session,
+        exclude: &blamed,
+        k: EDGES,
+        ..Question::default()
+    };
     let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let since = asked.since.unwrap_or(second).min(second);
     let stay = Stay {
@@ -168,7 +176,7 @@ pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result
     };
     let kept = keep(&snapshot, &Question { now_ms, ..question.clone() }, &stay);
     let ways = app.decide(Surface::Steer, question, false, |ranking: &Ranking<'_>| {
-        let ways = ways::order(ranking, &snapshot, &asked, kept, now_ms);
+        let ways = ways::order(ranking, &snapshot, &asked, kept, &blamed, now_ms);
         if let Some(edge) = ways.moves_to.and_then(|at| ranking.edges.get(at)) {
             ranking.assign_to(edge, 1.0);
         }
@@ -178,7 +186,8 @@ pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result
         return Err(ApiError::NoEdge);
     }
     let crowding = app.pace.crowding(second, app.steering.answers);
-    let usual = pace::usual(&app.steering, asked.vod, kept.hot);
+    let soon = kept.hot || ways.troubled;
+    let usual = pace::usual(&app.steering, asked.vod, soon);
     // The dwell of a session begins anew where it goes.
     let since = if ways.moves_to.is_some() { second } else { since };
     let manifest = Manifest {

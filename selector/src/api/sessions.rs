@@ -27,14 +27,11 @@ use crate::{
     app::{App, content_key},
     error::ApiError,
     metrics::Surface,
-    rank::{Question, Ranked, Ranking},
+    rank::{Question, Ranking, explore},
 };
 
 /// Edges besides the first.
 const ALTERNATES: usize = 3;
-
-/// Edges that a session which explores measures.
-const EXPLORED: usize = 2;
 
 /// The sessions of a batch, in the order they were asked for.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -105,7 +102,6 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
     let token = app.keys.sign(&claims, "/subject")?;
     let target = format!("/~{token}{}", encode_path(&path));
     let session = Some(session_id.as_str());
-    let explores = app.beacons.explores(&session_id);
     let key = content_key(&service.id, &path);
     let question = Question {
         client: request.client_ip,
@@ -114,16 +110,18 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
         k: 1 + ALTERNATES,
         ..Question::default()
     };
+    // Before this session counts as assigned, so that both are told from the same.
+    let measured = targets(app, question.clone());
     let render = |ranking: &Ranking<'_>| {
         let mut urls = ranking.edges.iter().map(|ranked| format!("{}{target}", ranked.edge.url));
         let master_url = urls.next().ok_or(ApiError::NoEdge)?;
         let first = ranking.edges.first().map(|ranked| ranked.edge).ok_or(ApiError::NoEdge)?;
         let pathway = pathway_id(&first.id, &first.url, first.tls_url.as_deref());
-        let others = if explores { targets(ranking) } else { Vec::new() };
-        Ok::<_, ApiError>((master_url, urls.collect::<Vec<_>>(), first.id.to_string(), pathway, others))
+        Ok::<_, ApiError>((master_url, urls.collect::<Vec<_>>(), first.id.to_string(), pathway))
     };
-    let (master_url, alternates, edge, pathway, targets) =
+    let (master_url, alternates, edge, pathway) =
         app.decide(Surface::Session, question, true, render)?;
+    let targets: Vec<BeaconTarget> = measured.into_iter().filter(|target| target.edge != edge).collect();
     let beacon = (!targets.is_empty()).then(|| BeaconPlan { url: format!("{}/v1/beacon", app.url), targets });
     // The same document that the edge's playlist names, for players that are told of it by their backend.
     let steering_url = service.steering.then(|| {
@@ -144,14 +142,12 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
     })
 }
 
-/// Two edges that the viewer is not sent to, to be measured.
-fn targets(ranking: &Ranking<'_>) -> Vec<BeaconTarget> {
-    let others = ranking.edges.iter().skip(1).take(EXPLORED);
-    let target = |ranked: &Ranked<'_>| BeaconTarget {
-        edge: ranked.edge.id.to_string(),
-        url: format!("{}/~health", ranked.edge.url),
-    };
-    others.map(target).collect()
+/// Edges that this session is to measure besides the one it plays from; for most sessions none.
+fn targets(app: &App, question: Question<'_>) -> Vec<BeaconTarget> {
+    let others = explore(&app.roster.snapshot(), &app.now(question), app.beacons.explore()).map(|edge| {
+        edge.map(|edge| BeaconTarget { edge: edge.id.to_string(), url: format!("{}/~health", edge.url) })
+    });
+    others.into_iter().flatten().collect()
 }
 
 /// The decoded path of the asset: a playlist of the service, without token or query.

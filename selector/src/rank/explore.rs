@@ -1,36 +1,36 @@
 //! Which edges a client shall measure that it was not sent to.
 //!
 //! Edges see only the clients that were sent to them: a site believed to be far is never chosen, and so never found
-//! to be near. One session in 64 therefore fetches a little from two others, one that is nearly as good and one of the
-//! rest.
+//! to be near. A small share of the sessions therefore fetches a little from two others, one that is nearly as good
+//! and one of the rest.
 
 use super::{Candidate, Snapshot};
 use super::{Question, decide, ranking::EDGES_MAX, rendezvous};
 
-/// One session in so many measures. At most one in fifty shall: chance decides by the session's name, so the usual share
-/// lies below that by more than chance adds among the sessions of an hour (10 000 of them: four standard deviations).
-const ONE_IN: u64 = 64;
-
 /// Alternates that count as nearly as good.
 const NEARLY: usize = 3;
 
-/// The edges that this session shall measure besides the one it plays from; nothing for most sessions. The two
-/// stand in different sites where there are as many.
-pub fn explore<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> [Option<&'s Candidate>; 2] {
+/// The edges that this session shall measure besides the one it plays from; nothing for most sessions: `share` of
+/// them measure, 0..1, always the same ones. The two stand in different sites where there are as many.
+pub fn explore<'s>(
+    snapshot: &'s Snapshot,
+    question: &Question<'_>,
+    share: f64,
+) -> [Option<&'s Candidate>; 2] {
     let Some(session) = question.session else { return [None; 2] };
-    let dice = rendezvous::bits(session, 1);
-    if !dice.is_multiple_of(ONE_IN) {
+    if rendezvous::bits(session, 1) as f64 / (1u64 << 53) as f64 >= share {
         return [None; 2];
     }
     let ranking = decide(snapshot, &Question { k: EDGES_MAX, ..question.clone() });
     let others = ranking.edges.len().saturating_sub(1);
-    let near = 1..1 + others.min(NEARLY);
+    // One at least is left to the rest, if there are two.
+    let near = 1..1 + others.saturating_sub(1).clamp(1, NEARLY).min(others);
     let rest = near.end..1 + others;
     let pick = |of: std::ops::Range<usize>, dice: u64| {
         let place = of.start + (dice % (of.len() as u64).max(1)) as usize;
         of.contains(&place).then(|| ranking.edges.get(place).map(|ranked| ranked.edge)).flatten()
     };
-    let (first, second) = (dice / ONE_IN, rendezvous::bits(session, 2));
+    let (first, second) = (rendezvous::bits(session, 3), rendezvous::bits(session, 2));
     // What is not even on the list is asked as often as what is.
     let sites = snapshot.sites.len();
     let beyond = (sites > EDGES_MAX && second.is_multiple_of(2))
@@ -64,7 +64,7 @@ mod tests {
             }
             let session = format!("s{n}");
             let question = Question { session: Some(&session), ..ask("/t/") };
-            let plan = explore(&snapshot, &question);
+            let plan = explore(&snapshot, &question, 0.015);
             asked += usize::from(plan[0].is_some());
             let chosen = decide(&snapshot, &question).edges[0].edge.id.clone();
             for edge in plan.into_iter().flatten() {
@@ -85,13 +85,13 @@ mod tests {
         for n in 0..200 {
             let session = format!("s{n}");
             assert_eq!(
-                explore(&snapshot, &Question { session: Some(&session), ..ask("/t/") })
+                explore(&snapshot, &Question { session: Some(&session), ..ask("/t/") }, 1.0)
                     .iter()
                     .flatten()
                     .count(),
                 0
             );
         }
-        assert!(explore(&snapshot, &ask("/t/")).iter().flatten().next().is_none(), "nor without a session");
+        assert!(explore(&snapshot, &ask("/t/"), 1.0).iter().flatten().next().is_none(), "nor without a session");
     }
 }

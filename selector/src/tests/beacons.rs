@@ -59,6 +59,34 @@ async fn a_session_that_explores_is_told_whom_to_measure_and_what_it_tells_becom
 }
 
 #[tokio::test]
+async fn a_small_share_of_sessions_explores_and_between_them_every_edge_is_measured() {
+    let rig = Rig::start().await;
+    let edges = ["a-1", "b-1", "c-1", "d-1", "e-1", "f-1"];
+    rig.up(&edges).await;
+    let body = json!({"service": "default", "asset": ASSET, "subject": "s", "client_ip": "203.0.113.9"});
+    let items: Vec<Value> = vec![body; 100];
+    let (mut explore, mut measured) = (0, std::collections::BTreeSet::new());
+    const SESSIONS: usize = 4_000;
+    for _ in 0..SESSIONS / items.len() {
+        rig.up(&edges).await;
+        let reply = rig.post("/v1/playback-sessions:batch", json!({"items": items})).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        for session in reply.json["items"].as_array().unwrap() {
+            let Some(targets) = session["beacon"]["targets"].as_array() else { continue };
+            explore += 1;
+            assert!((1..=2).contains(&targets.len()), "{targets:?}");
+            for target in targets {
+                assert_ne!(target["edge"], session["edge"]);
+                measured.insert(target["edge"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    // Two in a hundred: 80, and four standard deviations to either side.
+    assert!((45..=115).contains(&explore), "{explore} of {SESSIONS}");
+    assert!(measured.len() >= 5, "not the next ones alone: {measured:?}");
+}
+
+#[tokio::test]
 async fn who_is_not_vouched_for_or_says_too_much_is_refused_in_words() {
     let rig = exploring().await;
     let (_, token) = session(&rig).await;

@@ -96,6 +96,61 @@ async fn a_drained_edge_comes_last_and_a_dead_one_is_not_named() {
 }
 
 #[tokio::test]
+async fn an_edge_in_doubt_is_left_and_the_player_comes_back_soon() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1", "c-1"]).await;
+    let query = format!("path={ASSET}&sid=s&in={},{}&_HLS_pathway={}", id("a-1"), id("b-1"), id("a-1"));
+    let calm = document(&rig, &query).await;
+    assert_eq!((nodes(&calm)[0], calm.ttl_s > 25), ("a-1", true), "{calm:?}");
+    // a-1 falls silent; nobody said that it is down.
+    let mut seen = Vec::new();
+    for _ in 0..200 {
+        rig.up(&["b-1", "c-1"]).await;
+        let manifest = document(&rig, &query).await;
+        if nodes(&manifest)[0] != "a-1" {
+            seen.push(manifest);
+        }
+        if seen.len() >= 3 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let doubted = seen.first().expect("the player was left on a silent edge");
+    assert_eq!((nodes(doubted).len(), nodes(doubted)[2]), (3, "a-1"), "last, and there: {doubted:?}");
+    assert!(seen.iter().all(|manifest| (9..=11).contains(&manifest.ttl_s)), "{seen:?}");
+}
+
+#[tokio::test]
+async fn what_a_session_told_of_an_edge_counts_for_its_own_steering_alone() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1", "c-1"]).await;
+    let body = json!({"service": "default", "asset": ASSET, "subject": "v"});
+    let session = rig.post("/v1/playback-sessions", body).await.json;
+    let edge = session["edge"].as_str().unwrap();
+    let query = |sid: &str, current: &str| {
+        format!("path={ASSET}&sid={sid}&in={},{}&_HLS_pathway={}", id(edge), id("b-1"), id(current))
+    };
+    let own = session["session_id"].as_str().unwrap();
+    assert_eq!(nodes(&document(&rig, &query(own, edge)).await)[0], edge);
+    let token = session["master_url"].as_str().unwrap().split("/~").nth(1).unwrap();
+    let token = token.split('/').next().unwrap();
+    let beacon = json!({"token": token, "errors": [{"edge": edge, "kind": "timeout"}]});
+    let reply = rig.send("POST", "/v1/beacon", &[], &beacon.to_string()).await;
+    assert_eq!(reply.status, 204, "{reply:?}");
+
+    let told = document(&rig, &query(own, edge)).await;
+    assert_eq!(nodes(&told).last(), Some(&edge), "there, for when all else fails: {told:?}");
+    assert_eq!(nodes(&told).len(), 3, "{told:?}");
+    assert!((9..=11).contains(&told.ttl_s), "it comes back soon: {}", told.ttl_s);
+    // Where it went it stays, and comes as seldom as before.
+    let other = nodes(&told)[0].to_owned();
+    let moved = document(&rig, &query(own, &other)).await;
+    assert_eq!((nodes(&moved)[0], moved.ttl_s > 25), (other.as_str(), true), "{moved:?}");
+    // Nobody else is moved by what one viewer says.
+    assert_eq!(nodes(&document(&rig, &query("another", edge)).await)[0], edge);
+}
+
+#[tokio::test]
 async fn an_edge_at_another_address_is_another_pathway() {
     let rig = Rig::start().await;
     rig.up(&["a-1", "b-1"]).await;

@@ -24,6 +24,9 @@ const SELECTORS_MAX: u32 = 8;
 /// Ticks between two tables of distances.
 const TABLE_EVERY: u64 = 4;
 
+/// Share of viewers who measure edges that they do not play from: `beacons.explore` as it is unless set.
+const EXPLORE: f64 = 0.02;
+
 struct Selector {
     edges: Vec<Candidate>,
     capacities: Vec<Capacity>,
@@ -262,7 +265,7 @@ impl Policy for Ours<'_> {
         }
         let session = format!("{:x}", viewer.session);
         let question = Question { session: Some(&session), ..self.question(viewer, &[], 8) };
-        rank::explore(&self.selectors[0].snapshot, &question).map(|edge| {
+        rank::explore(&self.selectors[0].snapshot, &question, EXPLORE).map(|edge| {
             edge.and_then(|edge| self.node_of.get(&edge.id)).map(|node| self.known.world.nodes[*node].site)
         })
     }

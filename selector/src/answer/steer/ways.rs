@@ -1,4 +1,5 @@
-//! Pathways in order: those of the ranking, the player's own first while it is good enough, drained ones last.
+//! Pathways in order: those of the ranking, the player's own first while it is good enough; then those in doubt, those
+//! that drain, and last those that this very player had trouble with.
 //!
 //! Pure: data and `now` in, an order out.
 
@@ -6,7 +7,7 @@ use kromka_control::NodeState;
 use kromka_hls::steering::{PathwayClone, UriReplacement, differ_in_host_alone, node_of, pathway_id};
 
 use super::Asked;
-use crate::rank::{Candidate, Kept, Ranking, Snapshot};
+use crate::rank::{Candidate, Kept, Leave, Ranking, Snapshot};
 
 /// What a document says.
 #[derive(Debug, Default, PartialEq)]
@@ -17,6 +18,8 @@ pub(super) struct Ways {
     pub(super) clones: Vec<PathwayClone>,
     /// The place in the ranking of the edge that the player is asked to move to.
     pub(super) moves_to: Option<usize>,
+    /// Something is wrong with the way that the player is on, or was on until it moved just now.
+    pub(super) troubled: bool,
 }
 
 /// One edge that can be named to this player.
@@ -26,12 +29,14 @@ struct Way {
     at: usize,
 }
 
-/// Orders the pathways for one player; `kept` says whether it stays where it is.
+/// Orders the pathways for one player; `kept` says whether it stays where it is, `blamed` which edges it had trouble
+/// with.
 pub(super) fn order(
     ranking: &Ranking<'_>,
     snapshot: &Snapshot,
     asked: &Asked,
     kept: Kept,
+    blamed: &[String],
     now_ms: u64,
 ) -> Ways {
     let edge_of = |id: &str| {
@@ -71,13 +76,20 @@ pub(super) fn order(
     let mut known: Vec<&String> = asked.listed.iter().chain(&asked.current).collect();
     known.dedup();
     let standing = |id: &String| edge_of(id).map(|edge| edge.standing(snapshot.settings(), now_ms));
-    for wanted in [NodeState::Up, NodeState::Suspect, NodeState::Draining] {
+    let is_blamed = |id: &String| node_of(id).is_some_and(|node| blamed.iter().any(|edge| edge == node));
+    let usable = [NodeState::Up, NodeState::Suspect, NodeState::Draining];
+    let turns = usable.map(|wanted| (wanted, false)).into_iter().chain(usable.map(|wanted| (wanted, true)));
+    for (wanted, at_fault) in turns {
         for id in &known {
-            if standing(id) == Some(wanted) && !ways.priority.contains(id) {
+            let fits = standing(id) == Some(wanted) && is_blamed(id) == at_fault;
+            if fits && !ways.priority.contains(id) {
                 ways.priority.push((*id).clone());
             }
         }
     }
+    // What is draining is well: whoever stays until the next look loses nothing.
+    let is_well = |id: &String| matches!(standing(id), Some(NodeState::Up | NodeState::Draining));
+    ways.troubled = kept.leave == Some(Leave::Lost) || current.is_some_and(|id| is_blamed(id) || !is_well(id));
     if ways.priority.is_empty() {
         // Nobody is up as far as is known here; whoever plays knows better, and stays.
         ways.priority.extend(current.cloned());
