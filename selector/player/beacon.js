@@ -16,11 +16,12 @@ export class Beacon {
   /** @param {object} session the selector's answer to a new session */
   begin(session) {
     this.from(/\/~([^/]+)\//.exec(session.master_url)?.[1] ?? "", session.beacon?.url ?? "/v1/beacon");
-    this.#faults = [];
   }
 
   /** Whom to tell, and for which session; without a token nothing is told. */
   from(token, url) {
+    // A fault is often what the next session begins with: it is the one before that tells of it.
+    if (token !== this.#token) this.#flush();
     this.#token = token;
     this.#url = url;
   }
@@ -52,7 +53,9 @@ export class Beacon {
   }
 
   #flush() {
+    clearTimeout(this.#timer);
     this.#timer = 0;
+    if (this.#faults.length === 0) return;
     const now = performance.now();
     const errors = this.#faults.map(({ edge, kind, at }) => ({ edge, kind, ago_ms: Math.round(now - at) }));
     this.#faults = [];

@@ -1,5 +1,5 @@
 //! Chromium plays with its own HLS and moves when its edge is drained; hls.js plays over TLS and h2;
-//! hls.js is steered to another edge.
+//! hls.js is steered to another edge; the page's beacons reach the selector.
 //!
 //! The scenarios in the page are in tests/browser; here they meet the real roles.
 
@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::world::command::run;
-use crate::world::{Ran, Up, until};
+use crate::world::fleet::Plan;
+use crate::world::settings::API_TOKEN;
+use crate::world::{Ran, Up, media, until};
 
 async fn node(script: &str, args: &[&str]) -> Ran {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
@@ -64,4 +66,40 @@ async fn hls_js_follows_its_steering_document_away_from_a_drained_edge_and_loses
     assert_eq!(facts["edges"].as_object().unwrap().len(), 2, "{facts:#}");
     assert_eq!(facts["priority"].as_array().unwrap().len(), 3, "{facts:#}");
     assert_eq!(facts["errors"], serde_json::json!([]), "{facts:#}");
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium and tests/browser/node_modules, which tests/run installs"]
+async fn what_the_player_page_tells_of_edges_is_what_the_selector_knows() {
+    let plan = Plan::sample().edges(3).selected();
+    let fleet = plan.with("selector", "beacons", "explore = 1.0").start().await;
+    let (operator, selector) = (fleet.operator(), fleet.selector.as_ref().unwrap());
+    let page =
+        format!("{}/player#token={API_TOKEN}&service=default&asset={}&samples=1", selector.url, media::DEMO);
+    let ran = node("beacon.mjs", &[&page]).await;
+    assert_eq!(ran.code, 0, "{}", ran.everything());
+    let facts = ran.json();
+    let told = |list: &str| -> Vec<&serde_json::Value> {
+        let beacons = facts["beacons"].as_array().unwrap().iter();
+        beacons.flat_map(|beacon| beacon[list].as_array().unwrap()).collect()
+    };
+    let samples = told("samples");
+    assert!(samples.len() >= 2, "{facts:#}");
+    for sample in &samples[..2] {
+        assert_ne!(sample["edge"], facts["first"], "the two it does not play from: {facts:#}");
+        assert!(sample["connect_ms"].as_f64().unwrap() > 0.0, "{facts:#}");
+    }
+    let errors = told("errors");
+    assert!(!errors.is_empty() && errors.iter().all(|error| error["edge"] == facts["first"]), "{facts:#}");
+    assert!(facts["statuses"].as_array().unwrap().iter().all(|status| status == 204), "{facts:#}");
+    let counted = selector.metric("kromka_beacon_entries_total").await;
+    assert!(counted >= (samples.len() + errors.len()) as f64, "{counted}: {facts:#}");
+    // The network of this browser was unknown; now its distance is a measured one.
+    let explain = format!("/v1/select/explain?path={}&client_ip=127.0.0.1", media::DEMO);
+    until("what it told is learnt", || async {
+        (operator.get(&explain).await.json()["source"] == "rum").then_some(())
+    })
+    .await;
+    // Nobody else is sent away for the word of one viewer.
+    operator.sees(facts["first"].as_str().unwrap(), "up").await;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::cloud::Host;
+use super::cloud::{Cloud, Host};
 use super::stage::{EDGES, on_stage};
 use crate::world::command::run;
 use crate::world::{media, until};
@@ -22,14 +22,19 @@ async fn ask(host: &Host, url: &str) -> String {
     ran.stdout
 }
 
+/// Puts both viewers where [`NEAR`] and [`FAR`] say.
+fn spread(cloud: &Cloud) {
+    for (at, edge) in EDGES.into_iter().enumerate() {
+        cloud.round_trip("viewer", edge, Duration::from_millis(NEAR[at]));
+        cloud.round_trip("far-viewer", edge, Duration::from_millis(FAR[at]));
+    }
+}
+
 #[test]
 #[ignore = "needs root, ip, /dev/net/tun and curl, which tests/run installs"]
 fn each_viewer_is_sent_to_the_edge_that_was_measured_to_be_near() {
     on_stage(vec![], |stage| async move {
-        for (at, edge) in EDGES.into_iter().enumerate() {
-            stage.cloud.round_trip("viewer", edge, Duration::from_millis(NEAR[at]));
-            stage.cloud.round_trip("far-viewer", edge, Duration::from_millis(FAR[at]));
-        }
+        spread(&stage.cloud);
         let session = stage.operator().session(media::DEMO).await;
         let master = session["master_url"].as_str().unwrap();
         let target = &master[master.find("/~").unwrap()..];
@@ -57,6 +62,38 @@ fn each_viewer_is_sent_to_the_edge_that_was_measured_to_be_near() {
             let url = format!("{}/route{}", stage.selector.url, media::DEMO);
             command.args(["--silent", "--output", "/dev/null", "--write-out", "%{redirect_url}", &url]);
             assert_eq!(stage.edge_at(&run(command).await.stdout), nearest);
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root, ip, /dev/net/tun and curl, which tests/run installs"]
+fn edges_that_probe_learn_how_far_viewers_are_who_never_came_to_them() {
+    let probing = vec![("edge", "probe", "enabled = true".to_owned())];
+    on_stage(probing, |stage| async move {
+        spread(&stage.cloud);
+        let operator = stage.operator();
+        for (viewer, trips) in [("viewer", NEAR), ("far-viewer", FAR)] {
+            // It asks for an edge and goes to none.
+            let host = stage.cloud.host(viewer).clone();
+            let mut command = host.command("curl");
+            let url = format!("{}/route{}", stage.selector.url, media::DEMO);
+            command.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", &url]);
+            assert_eq!(run(command).await.stdout, "307");
+            let explain = format!("/v1/select/explain?path={}&client_ip={}", media::DEMO, host.address);
+            let told = until(&format!("{viewer} is measured from everywhere"), || async {
+                let told = operator.get(&explain).await.json();
+                let rtt = |id: &str| {
+                    let candidates = told["candidates"].as_array().unwrap();
+                    candidates.iter().find(|edge| edge["id"] == id).unwrap()["rtt_ms"].as_f64().unwrap()
+                };
+                let order = |list: [f64; 3]| [list[0] < list[1], list[1] < list[2]];
+                let real = order(trips.map(|ms| ms as f64));
+                (told["source"] == "rum" && order(EDGES.map(rtt)) == real).then_some(told.clone())
+            })
+            .await;
+            let nearest = EDGES[if viewer == "viewer" { 0 } else { 2 }];
+            assert_eq!(told["candidates"][0]["id"], nearest, "{told:#}");
         }
     });
 }

@@ -76,6 +76,7 @@ pub(crate) fn selector(places: &Places, folder: &Path, additions: &Additions) ->
     text.table("store", &format!("path = {:?}", folder.join("selector.db")));
     let every: Vec<&str> = SCOPES.iter().map(|(scope, _)| *scope).collect();
     text.table("steering", "");
+    text.table("beacons", "");
     let mut callers = vec![("all".to_owned(), API_TOKEN, every)];
     callers.extend(SCOPES.iter().map(|(scope, token)| (scope.replace(':', "-"), *token, vec![*scope])));
     for (name, token, scopes) in callers {
@@ -130,6 +131,7 @@ pub(crate) fn edge(
     text.table("shield", &format!("urls = [{shield:?}]"));
     text.table("siblings", "");
     text.table("live", "");
+    text.table("probe", "");
     text.table("selector", &format!("urls = {:?}", selector.as_slice()));
     text.table("service", "id = \"default\"\nprefix = \"/\"");
     text.text

@@ -119,8 +119,7 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
         let pathway = pathway_id(&first.id, &first.url, first.tls_url.as_deref());
         Ok::<_, ApiError>((master_url, urls.collect::<Vec<_>>(), first.id.to_string(), pathway))
     };
-    let (master_url, alternates, edge, pathway) =
-        app.decide(Surface::Session, question, true, render)?;
+    let (master_url, alternates, edge, pathway) = app.decide(Surface::Session, question, true, render)?;
     let targets: Vec<BeaconTarget> = measured.into_iter().filter(|target| target.edge != edge).collect();
     let beacon = (!targets.is_empty()).then(|| BeaconPlan { url: format!("{}/v1/beacon", app.url), targets });
     // The same document that the edge's playlist names, for players that are told of it by their backend.

@@ -92,6 +92,9 @@ mod tests {
                 0
             );
         }
-        assert!(explore(&snapshot, &ask("/t/"), 1.0).iter().flatten().next().is_none(), "nor without a session");
+        assert!(
+            explore(&snapshot, &ask("/t/"), 1.0).iter().flatten().next().is_none(),
+            "nor without a session"
+        );
     }
 }

@@ -89,7 +89,8 @@ pub(super) fn order(
     }
     // What is draining is well: whoever stays until the next look loses nothing.
     let is_well = |id: &String| matches!(standing(id), Some(NodeState::Up | NodeState::Draining));
-    ways.troubled = kept.leave == Some(Leave::Lost) || current.is_some_and(|id| is_blamed(id) || !is_well(id));
+    ways.troubled =
+        kept.leave == Some(Leave::Lost) || current.is_some_and(|id| is_blamed(id) || !is_well(id));
     if ways.priority.is_empty() {
         // Nobody is up as far as is known here; whoever plays knows better, and stays.
         ways.priority.extend(current.cloned());
