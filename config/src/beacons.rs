@@ -7,8 +7,9 @@ use crate::reader::Table;
 pub struct BeaconsConfig {
     /// Whether they are taken. Default true.
     pub enabled: bool,
-    /// Share of sessions that are asked to measure two edges they do not play from, 0.0..1.0, default 0.02. It is
-    /// how paths become known that nobody is sent on.
+    /// Share of sessions that are asked to measure two edges they do not play from, 0.0..1.0, default 0.015: chance
+    /// decides, and of no ten thousand shall more than one in fifty be asked. It is how paths become known that
+    /// nobody is sent on.
     pub explore: f64,
     /// Beacons taken from one network (/24, IPv6 /48) in a minute, 1..100000, default 600; more get 429.
     pub per_network: u32,
@@ -16,7 +17,7 @@ pub struct BeaconsConfig {
 
 impl Default for BeaconsConfig {
     fn default() -> Self {
-        Self { enabled: true, explore: 0.02, per_network: 600 }
+        Self { enabled: true, explore: 0.015, per_network: 600 }
     }
 }
 

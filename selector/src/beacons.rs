@@ -339,7 +339,7 @@ mod tests {
     #[test]
     fn nobody_explores_where_beacons_are_not_taken() {
         let share = |enabled| Beacons::new(&BeaconsConfig { enabled, ..BeaconsConfig::default() }).explore();
-        assert_eq!((share(true), share(false)), (0.02, 0.0));
+        assert_eq!((share(true), share(false)), (0.015, 0.0));
     }
 
     #[test]

@@ -25,7 +25,7 @@ const SELECTORS_MAX: u32 = 8;
 const TABLE_EVERY: u64 = 4;
 
 /// Share of viewers who measure edges that they do not play from: `beacons.explore` as it is unless set.
-const EXPLORE: f64 = 0.02;
+const EXPLORE: f64 = 0.015;
 
 struct Selector {
     edges: Vec<Candidate>,
