@@ -3,23 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::reader::{Table, TextRule};
-use crate::service::unique;
+use crate::reader::{DOMAIN, Table, unique};
 use crate::{SelectorService, Span};
-
-/// A name of DNS as a configuration writes it: at most 253 characters, no dot at its end.
-pub(crate) const DOMAIN: TextRule = TextRule {
-    allowed: "a name of DNS such as \"cdn.example.com\": labels of 1 to 63 characters a-z, 0-9, - and _",
-    holds: |text| {
-        let label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-        };
-        text.len() <= 253 && text.split('.').all(label)
-    },
-};
 
 const SERVER: &str =
     "\"NAME\", or for a server within the zone \"NAME ADDRESS …\" with one IPv4 and IPv6 address";

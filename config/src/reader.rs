@@ -24,7 +24,7 @@ use crate::nearest::nearest;
 use crate::position::Lines;
 
 pub(crate) use secrets::SecretRule;
-pub(crate) use texts::{NAME, TextRule, base_url};
+pub(crate) use texts::{DOMAIN, NAME, TextRule, base_url, unique};
 
 /// The door to the environment: a variable by its name, none if it is unset or empty.
 pub(crate) type Env<'d> = &'d dyn Fn(&str) -> Option<String>;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use crate::reader::{NAME, SecretRule, Table, TextRule};
-use crate::service::{read_services, unique};
+use crate::reader::{NAME, SecretRule, Table, TextRule, unique};
+use crate::service::read_services;
 use crate::{
     AdminConfig, BeaconsConfig, ChecksConfig, DnsConfig, GeoConfig, Limits, ListenConfig, LogConfig,
     RoutingConfig, Secret, SelectorService, SessionsConfig, SiteConfig, SteeringConfig, StoreConfig,

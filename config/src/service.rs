@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use crate::dns::DOMAIN;
-use crate::reader::{NAME, SecretRule, Table, TextRule};
+use crate::reader::{DOMAIN, NAME, SecretRule, Table, TextRule, unique};
 use crate::{LifetimesConfig, Secret, SourceConfig, TagRule};
 
 /// More services than these belong into more nodes.
@@ -279,15 +278,6 @@ pub(crate) fn read_services<'d, T>(root: &mut Table<'d>, read: impl Fn(Table<'d>
         services.push(read(table));
     }
     services
-}
-
-/// Notes that a value stands in an earlier table as well.
-pub(crate) fn unique(lines: &mut BTreeMap<String, usize>, table: &Table<'_>, key: &str, value: &str) {
-    if let Some(line) = lines.get(value) {
-        table.fault(key, format!("`{}` is taken on line {line}", value.escape_debug()), "a value of its own");
-    } else if !value.is_empty() {
-        lines.insert(value.to_owned(), table.line(key));
-    }
 }
 
 fn name_and_prefix(table: &mut Table<'_>) -> (String, String) {

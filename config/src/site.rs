@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::reader::{NAME, Table};
-use crate::service::unique;
+use crate::reader::{NAME, Table, unique};
 
 /// Sites that may be described.
 const SITES_MAX: usize = 1024;

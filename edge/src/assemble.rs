@@ -15,13 +15,13 @@ use url::Url;
 
 use crate::api::Admin;
 use crate::distances::Distances;
+use crate::edge::Edge;
 use crate::error::StartError;
 use crate::heartbeat::EdgeNode;
 use crate::keys::Keys;
 use crate::metrics::{self, Meters};
 use crate::pathways::Pathways;
 use crate::respond::{self, Signature};
-use crate::service::Edge;
 use crate::services::Services;
 use crate::shield::Shields;
 

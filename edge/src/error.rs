@@ -14,7 +14,7 @@ use kromka_cache::Failure;
 use kromka_hls::{DirectiveError, PathError};
 use kromka_net::Problem;
 
-use crate::respond::Content;
+use crate::Content;
 
 /// Why an edge cannot start. Every text says what to do.
 #[derive(Debug, thiserror::Error)]

@@ -8,13 +8,8 @@
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use http_body_util::Either;
-use kromka_cache::{Ask, Fetched, Key, Verdict};
-
-use crate::error::Denied;
-use crate::respond::Content;
-use crate::service::{Edge, Visit};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use kromka_cache::{Fetched, Key};
 
 /// Where it is. No token looks like it, and a service that knows tokens has no such path.
 pub(crate) const PATH: &str = "/~health";
@@ -25,29 +20,9 @@ const SERVICE: &str = "~";
 /// Bytes of it: one packet's worth would measure the way alone, and more than a few the line.
 const SIZE: usize = 1024;
 
-impl Edge {
-    /// The story of a request for it.
-    pub(crate) async fn health(
-        &self,
-        visit: &Visit<'_>,
-    ) -> Result<(Response<Content>, Option<Verdict>), Denied> {
-        let method = visit.request.method();
-        if method != Method::GET && method != Method::HEAD {
-            return Err(Denied::Method);
-        }
-        let ask = Ask {
-            key: Key::new(SERVICE, PATH, None),
-            method,
-            headers: &HeaderMap::new(),
-            web: false,
-            fence: 0,
-            now: visit.now,
-        };
-        let answer = self.tier.get(ask).await.map_err(Denied::Tier)?;
-        let mut response = answer.response.map(Either::Left);
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Ok((response, Some(answer.verdict)))
-    }
+/// The name of the object in the tier.
+pub(crate) fn key() -> Key {
+    Key::new(SERVICE, PATH, None)
 }
 
 /// The object, as a source gives it; nothing where another one is asked for.

@@ -10,10 +10,10 @@ use kromka_net::{Prober, Traffic};
 use kromka_telemetry::{DiskTime, Health, RateMeter, Rates, Reading};
 
 use crate::distances::Distances;
+use crate::edge::unix;
 use crate::keys::Keys;
 use crate::metrics::Meters;
 use crate::pathways::Pathways;
-use crate::service::unix;
 use crate::shield::Shields;
 
 /// Largest playlist that a warm job reads.

@@ -3,12 +3,12 @@
 //! What a request meets, in order:
 //!
 //! - `assemble` puts the edge together ([`start`]) and takes it apart ([`Running::drain`]);
-//! - `service` tells the story of one request; `services` knows who publishes a path, `ticket` where the
-//!   token is, `keys` and `verdicts` whose it is;
+//! - `edge` is what it is made of, and `service` tells the story of one request; `services` knows who publishes
+//!   a path, `ticket` where the token is, `keys` and `verdicts` whose it is;
 //! - `web` tells that of a request for any other HTTP content;
 //! - `reloads` holds reloads of low-latency streams until there is news (`kromka_live`);
-//! - the tier (`kromka_cache`) answers, and fills from `shield`, the shields; `upcoming` has it fetch what the
-//!   viewer will ask for next, `siblings` spares the shields what an edge beside this one has;
+//! - the tier (`kromka_cache`) answers, and fills from `shield`, the shields, each a `server`; `upcoming` has it
+//!   fetch what the viewer will ask for next, `siblings` spares the shields what an edge beside this one has;
 //! - `health` is an object of the edge's own, for whoever wants to know how it serves;
 //! - `tailor` makes a playlist one viewer's: `variants` cuts it to the plan, `pathways` writes the ways in that
 //!   it may take; `respond` and `cors` dress every answer; `error` alone picks
@@ -23,6 +23,7 @@ mod api;
 mod assemble;
 mod cors;
 mod distances;
+mod edge;
 mod error;
 mod health;
 mod heartbeat;
@@ -31,6 +32,7 @@ mod metrics;
 mod pathways;
 mod reloads;
 mod respond;
+mod server;
 mod service;
 mod services;
 mod shield;
@@ -47,3 +49,6 @@ mod tests;
 
 pub use assemble::{Running, start};
 pub use error::StartError;
+
+/// The body of an answer: the tier's blocks as it holds them, or a short text.
+type Content = http_body_util::Either<kromka_cache::Body, http_body_util::Full<bytes::Bytes>>;

@@ -11,9 +11,9 @@ use kromka_hls::{Directives, position::DIRECTIVE_PREFIX};
 use kromka_live::{Held, Version};
 use kromka_net::Incoming;
 
+use crate::Content;
+use crate::edge::{Edge, PLAYLIST_MAX};
 use crate::error::Denied;
-use crate::respond::Content;
-use crate::service::{Edge, PLAYLIST_MAX};
 use crate::tailor::respond;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");

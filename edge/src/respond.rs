@@ -1,9 +1,7 @@
 //! What every answer to a viewer gets before it leaves: who served it, how, and who may read it.
 
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, HeaderName, VIA};
 use http::{HeaderMap, HeaderValue, Version};
-use http_body_util::{Either, Full};
 use kromka_cache::Verdict;
 use kromka_telemetry::HIT;
 
@@ -11,9 +9,6 @@ use crate::error::StartError;
 
 /// What the edge's tier is called in `Cache-Status`.
 pub(crate) const TIER: &str = "kromka-edge";
-
-/// The body of an answer: the tier's blocks as it holds them, or a short text.
-pub(crate) type Content = Either<kromka_cache::Body, Full<Bytes>>;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 

@@ -3,65 +3,28 @@
 //! [`Edge::answer`] tells it from top to bottom: method, path, service, token, object, plan, answer. Whoever
 //! may not go on leaves early, with a [`Denied`] that `error` puts into words.
 
-use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 
-use http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
 use kromka_access::{Refusal, Session};
-use kromka_cache::{Key, Tier, Verdict};
-use kromka_config::Secret;
+use kromka_cache::{Ask, Key, Verdict};
 use kromka_hls::{Kind, Listed, Playlist, RequestPath};
-use kromka_live::{Live, parts};
+use kromka_live::parts;
 use kromka_net::{Counted, Handler, Incoming, Peer};
 
+use crate::Content;
 use crate::cors::Cors;
+use crate::edge::{Edge, PLAYLIST_MAX, Visit, unix};
 use crate::error::Denied;
 use crate::health;
-use crate::keys::Keys;
-use crate::metrics::Meters;
-use crate::pathways::Pathways;
-use crate::respond::{self, Content, Signature};
-use crate::services::{Service, Services};
-use crate::shield::Shields;
+use crate::respond;
+use crate::services::Service;
 use crate::siblings;
 use crate::tailor::Wish;
 use crate::ticket;
 use crate::upcoming::Answered;
-
-/// Largest playlist that is read to see what it is, or to change it.
-pub(crate) const PLAYLIST_MAX: usize = 4 << 20;
-
-/// What answers viewers.
-pub(crate) struct Edge {
-    pub(crate) tier: Arc<Tier<Shields>>,
-    pub(crate) shields: Shields,
-    pub(crate) live: Arc<Live>,
-    /// Bytes of a request's body that are sent on.
-    pub(crate) upload_limit: u64,
-    pub(crate) services: Services,
-    pub(crate) keys: Arc<Keys>,
-    pub(crate) meters: Arc<Meters>,
-    pub(crate) pathways: Arc<Pathways>,
-    pub(crate) signature: Signature,
-    /// What siblings show.
-    pub(crate) node_token: Secret,
-}
-
-/// A request as one function after the other sees it.
-pub(crate) struct Visit<'a> {
-    pub(crate) request: &'a Request<Incoming>,
-    pub(crate) peer: Peer,
-    pub(crate) now: SystemTime,
-}
-
-impl Visit<'_> {
-    /// Unix seconds.
-    pub(crate) fn unix(&self) -> i64 {
-        unix(self.now)
-    }
-}
 
 impl Handler for Edge {
     type Body = Counted<Content>;
@@ -135,6 +98,26 @@ impl Edge {
         response.map(|content| Counted::new(content, meters.sent()))
     }
 
+    /// The edge's own object, by the way of every other; nobody may keep it.
+    async fn health(&self, visit: &Visit<'_>) -> Result<(Response<Content>, Option<Verdict>), Denied> {
+        let method = visit.request.method();
+        if method != Method::GET && method != Method::HEAD {
+            return Err(Denied::Method);
+        }
+        let ask = Ask {
+            key: health::key(),
+            method,
+            headers: &HeaderMap::new(),
+            web: false,
+            fence: 0,
+            now: visit.now,
+        };
+        let answer = self.tier.get(ask).await.map_err(Denied::Tier)?;
+        let mut response = answer.response.map(Either::Left);
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Ok((response, Some(answer.verdict)))
+    }
+
     async fn answer(
         &self,
         visit: &Visit<'_>,
@@ -198,7 +181,7 @@ impl Edge {
         let (method, headers) = (visit.request.method(), visit.request.headers());
         let part = self.live.part(&self.tier, &self.shields, key, headers).await;
         let whole = part.as_ref().map(|_| parts::whole_part(headers));
-        let ask = kromka_cache::Ask {
+        let ask = Ask {
             key: part.as_ref().map_or(key, |part| &part.key).clone(),
             method,
             headers: whole.as_ref().unwrap_or(headers),
@@ -274,10 +257,4 @@ fn no_content() -> Response<Content> {
     let mut response = Response::new(Either::Right(Full::default()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     response
-}
-
-/// Unix seconds.
-pub(crate) fn unix(now: SystemTime) -> i64 {
-    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    i64::try_from(seconds).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,11 +25,8 @@ use url::form_urlencoded;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::StartError;
+use crate::server::Server;
 use crate::siblings::{SIBLING, Siblings, settles};
-
-/// How long a shield that could not be reached is asked last: long enough not to pay the connect timeout at
-/// every miss, short enough to notice a restart.
-const PASSED_OVER: Duration = Duration::from_secs(1);
 
 /// Most objects that one prefix may name for a warm job.
 const LISTED_MAX: usize = 200_000;
@@ -52,7 +49,7 @@ struct Item {
 pub(crate) struct Shields(Arc<Inner>);
 
 struct Inner {
-    shields: Vec<Shield>,
+    shields: Vec<Server>,
     siblings: Arc<Siblings>,
     /// They are HTTP servers that hold the content themselves.
     plain: bool,
@@ -60,27 +57,12 @@ struct Inner {
     authorization: HeaderValue,
     cdn_loop: HeaderValue,
     via: HeaderValue,
-    born: Instant,
     meters: SourceMeters,
     live: Arc<Live>,
     /// Services whose content is anything: nothing is read into it.
     web: Vec<String>,
     /// By service, where there are any.
     tags: HashMap<String, Vec<TagRule>>,
-}
-
-/// One server that an edge fills from.
-pub(crate) struct Shield {
-    /// Without the slash at its end.
-    pub(crate) url: String,
-    /// Milliseconds since `born` until which it is asked last.
-    away_until: AtomicU64,
-}
-
-impl Shield {
-    pub(crate) fn new(url: &str) -> Shield {
-        Shield { url: url.trim_end_matches('/').to_owned(), away_until: AtomicU64::new(0) }
-    }
 }
 
 impl Shields {
@@ -100,14 +82,13 @@ impl Shields {
         let mut authorization = field("node.token", &format!("Bearer {}", config.node.token.expose()))?;
         authorization.set_sensitive(true);
         Ok(Shields(Arc::new(Inner {
-            shields: config.shield.urls.iter().map(|url| Shield::new(url.as_str())).collect(),
+            shields: config.shield.urls.iter().map(|url| Server::new(url.as_str())).collect(),
             siblings,
             plain: config.shield.plain,
             client: Client::new(options).map_err(StartError::Net)?,
             authorization,
             cdn_loop: field("node.id", &format!("kromka; node={id}"))?,
             via: field("node.id", &format!("1.1 kromka-edge-{id}"))?,
-            born: Instant::now(),
             meters: SourceMeters::new(registry),
             live,
             web: config
@@ -175,18 +156,20 @@ impl Shields {
 
 impl Inner {
     /// The shields in the order in which this object asks them.
-    fn order(&self, key: &Key) -> Vec<&Shield> {
-        let now = self.now_ms();
-        let rank = |shield: &&Shield| {
-            let away = shield.away_until.load(Ordering::Relaxed) > now;
-            (away, std::cmp::Reverse(xxh3_64_with_seed(shield.url.as_bytes(), key.hash() as u64)))
+    fn order(&self, key: &Key) -> Vec<&Server> {
+        let now = Instant::now();
+        let rank = |shield: &&Server| {
+            (
+                shield.is_away(now),
+                std::cmp::Reverse(xxh3_64_with_seed(shield.url.as_bytes(), key.hash() as u64)),
+            )
         };
         let mut shields: Vec<_> = self.shields.iter().collect();
         shields.sort_by_cached_key(rank);
         shields
     }
 
-    async fn ask(&self, shield: &Shield, want: &Want) -> Result<Fetched, SourceError> {
+    async fn ask(&self, shield: &Server, want: &Want) -> Result<Fetched, SourceError> {
         let request = self.request(shield, want).ok_or_else(|| {
             SourceError::new(SourceFault::Broken, format!("{} cannot be written as a request", want.key))
         })?;
@@ -223,7 +206,7 @@ impl Inner {
             match self.ask(shield, want).await {
                 Err(error) if error.kind == SourceFault::Unreachable => {
                     tracing::warn!(shield = %shield.url, %error, "shield unreachable");
-                    self.pass_over(shield);
+                    shield.pass_over(Instant::now());
                     last = error;
                 }
                 Err(error) => {
@@ -247,7 +230,7 @@ impl Inner {
             return None;
         }
         let owner = self.siblings.owner(&want.key)?;
-        if owner.away_until.load(Ordering::Relaxed) > self.now_ms() {
+        if owner.is_away(Instant::now()) {
             return None;
         }
         let mut request = self.request(&owner, want)?;
@@ -264,7 +247,7 @@ impl Inner {
                 counters.failed.fetch_add(1, Ordering::Relaxed);
                 let status = other.as_ref().map_or(0, |answer| answer.status().as_u16());
                 tracing::debug!(sibling = %owner.url, key = %want.key, status, "a sibling does not answer");
-                self.pass_over(&owner);
+                owner.pass_over(Instant::now());
                 None
             }
         }
@@ -281,7 +264,7 @@ impl Inner {
             let Some(request) = self.request(shield, &asked) else { continue };
             match self.client.send_within(request, limit).await.map_err(fault) {
                 Err(error) if error.kind == SourceFault::Unreachable => {
-                    self.pass_over(shield);
+                    shield.pass_over(Instant::now());
                     last = error;
                 }
                 Err(error) => return Err(error),
@@ -295,7 +278,7 @@ impl Inner {
         Err(last)
     }
 
-    fn request(&self, shield: &Shield, want: &Want) -> Option<Request<Bytes>> {
+    fn request(&self, shield: &Server, want: &Want) -> Option<Request<Bytes>> {
         let Want { key, .. } = want;
         let mut url = match self.plain {
             true => format!("{}{}", shield.url, key.path()),
@@ -353,15 +336,6 @@ impl Inner {
             }
         }
         Err(last)
-    }
-
-    fn pass_over(&self, shield: &Shield) {
-        let away = u64::try_from(PASSED_OVER.as_millis()).unwrap_or(u64::MAX);
-        shield.away_until.store(self.now_ms().saturating_add(away), Ordering::Relaxed);
-    }
-
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 

@@ -16,7 +16,7 @@ use parking_lot::RwLock;
 use url::Url;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::shield::Shield;
+use crate::server::Server;
 
 mod answer;
 
@@ -33,7 +33,7 @@ pub(crate) struct Siblings {
     fill: bool,
     /// How the others name this edge.
     own: RwLock<String>,
-    others: RwLock<Arc<Vec<Arc<Shield>>>>,
+    others: RwLock<Arc<Vec<Arc<Server>>>>,
     /// Whether the list is the configuration's, and no selector's.
     listed: bool,
     /// Longest wait for a sibling's header.
@@ -73,7 +73,7 @@ impl Siblings {
 
     /// What a selector says who is there now; a configured list is not replaced.
     pub(crate) fn learn(&self, urls: &[String]) {
-        let same = |others: &[Arc<Shield>]| {
+        let same = |others: &[Arc<Server>]| {
             others.len() == urls.len().min(MAX)
                 && urls.iter().all(|url| others.iter().any(|one| one.url == trimmed(url)))
         };
@@ -84,12 +84,12 @@ impl Siblings {
     }
 
     fn set<'a>(&self, urls: impl Iterator<Item = &'a str>) {
-        let others: Vec<_> = urls.take(MAX).map(|url| Arc::new(Shield::new(trimmed(url)))).collect();
+        let others: Vec<_> = urls.take(MAX).map(|url| Arc::new(Server::new(trimmed(url)))).collect();
         *self.others.write() = Arc::new(others);
     }
 
     /// The sibling that owns an object; none if this edge does, or fills from nobody beside it.
-    pub(crate) fn owner(&self, key: &Key) -> Option<Arc<Shield>> {
+    pub(crate) fn owner(&self, key: &Key) -> Option<Arc<Server>> {
         if !self.fill {
             return None;
         }

@@ -13,10 +13,10 @@ use kromka_hls::{Playlist, RequestPath, steering};
 use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::Content;
+use crate::edge::{Edge, PLAYLIST_MAX, Visit};
 use crate::error::Denied;
 use crate::pathways::Steered;
-use crate::respond::Content;
-use crate::service::{Edge, PLAYLIST_MAX, Visit};
 use crate::services::Service;
 use crate::variants::{self, Limits};
 

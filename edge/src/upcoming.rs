@@ -11,8 +11,8 @@ use kromka_cache::{Key, Verdict};
 use kromka_hls::{Kind, RequestPath};
 use kromka_live::Target;
 
-use crate::respond::Content;
-use crate::service::{Edge, Visit};
+use crate::Content;
+use crate::edge::{Edge, Visit};
 use crate::services::Service;
 
 /// A request that was answered, as far as what follows it is concerned.

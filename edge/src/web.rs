@@ -17,9 +17,10 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kromka_cache::{Ask, Key, Verdict};
 use kromka_net::{Counted, Incoming, Peer};
 
+use crate::Content;
+use crate::edge::Edge;
 use crate::error::Denied;
-use crate::respond::{self, Content};
-use crate::service::Edge;
+use crate::respond;
 use crate::services::Service;
 
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");

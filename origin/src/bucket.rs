@@ -24,9 +24,9 @@ use object_store::{
 };
 
 use self::fault::{fault, unranged};
+use crate::backing::{Listed, Timing, plain, put};
 use crate::error::StartError;
 use crate::file;
-use crate::source::{Listed, Timing, plain, put};
 
 mod fault;
 #[cfg(test)]

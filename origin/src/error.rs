@@ -13,7 +13,7 @@ use kromka_cache::Failure;
 use kromka_hls::{DirectiveError, PathError};
 use kromka_net::Problem;
 
-use crate::service::Content;
+use crate::Content;
 
 /// Why an origin cannot start. Every text says what to do.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,8 @@
 //! - `service` tells the story of one request of an edge, `error` alone picks a status and finds words for what
 //!   goes wrong;
 //! - the tier (`kromka_cache`) answers, and fills from `source`, which picks the store of the service:
-//!   `bucket` (a directory or S3; `file` reads local files) or `web` (an HTTP server);
+//!   `bucket` (a directory or S3; `file` reads local files) or `web` (an HTTP server), with `backing` for what they
+//!   have in common;
 //! - `lifetimes` decides how long each answer lives, here and on every edge.
 //!
 //! Beside the requests: `heartbeat` is what the selectors hear and ask, `metrics` what the origin
@@ -16,6 +17,7 @@
 
 mod api;
 mod assemble;
+mod backing;
 mod bucket;
 mod error;
 mod file;
@@ -31,3 +33,6 @@ mod tests;
 
 pub use assemble::{Running, start};
 pub use error::StartError;
+
+/// The body of an answer: the tier's blocks as it holds them, or a short text.
+type Content = http_body_util::Either<kromka_cache::Body, http_body_util::Full<bytes::Bytes>>;

@@ -14,7 +14,7 @@ use kromka_config::LifetimesConfig;
 use kromka_hls::{Kind, Lifetime, Lifetimes, Listed};
 use kromka_live::{Place, Version, What};
 
-use crate::source::put;
+use crate::backing::{plain, put};
 
 /// What stands still is asked for again after this.
 const SOON: Duration = Duration::from_secs(1);
@@ -74,7 +74,7 @@ pub(crate) fn settle(fetched: &mut Fetched, path: &str, config: &LifetimesConfig
 
 /// The fields of a version of a live playlist, as [`settle`] would have them.
 pub(crate) fn dress(version: &Arc<Version>, path: &str, config: &LifetimesConfig) -> HeaderMap {
-    let mut fetched = crate::source::plain(StatusCode::OK);
+    let mut fetched = plain(StatusCode::OK);
     fetched.headers = version.headers.clone();
     let what = What::Media { version: version.clone(), live: true, kept: false };
     settle(&mut fetched, path, config, &Known::Playlist(&what));

@@ -6,10 +6,9 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, VIA};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{Either, Full};
+use http_body_util::Either;
 use kromka_cache::{Failure, Key, Tier, Verdict};
 use kromka_config::{OriginConfig, Secret};
 use kromka_hls::position::DIRECTIVE_PREFIX;
@@ -20,6 +19,7 @@ use kromka_telemetry::RequestMeters;
 use serde::Serialize;
 use url::form_urlencoded;
 
+use crate::Content;
 use crate::error::{Denied, StartError};
 use crate::source::Sources;
 
@@ -28,9 +28,6 @@ const LIST: &str = "/-/list";
 
 /// Names on a page of a listing.
 const PAGE: usize = 1000;
-
-/// The body of an answer: the tier's blocks as it holds them, or a short text.
-pub(crate) type Content = Either<kromka_cache::Body, Full<Bytes>>;
 
 /// What answers edges.
 pub(crate) struct Origin {

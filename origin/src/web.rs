@@ -14,8 +14,8 @@ use kromka_hls::Wanted;
 use kromka_net::{Client, ClientError, ClientOptions};
 use url::Url;
 
+use crate::backing::{Timing, plain};
 use crate::error::StartError;
-use crate::source::{Timing, plain};
 
 /// A base URL and the client that asks it.
 pub(crate) struct Web {

@@ -10,8 +10,8 @@ use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressDrawTarget, Prog
 use kromka_control::{Api, NodeProgress, Operation, OperationState, Progress};
 
 use super::exit::INTERRUPTED;
-use super::operations::{counted, table};
 use super::output::{Output, say};
+use super::progress::{counted, table};
 use super::remote::explained;
 
 /// Without a terminal progress is told that often.

@@ -4,7 +4,7 @@
 //! - What serves: `up`, `role` (edge, origin, selector), with `signals` for the end. `check` reads a
 //!   configuration.
 //! - What asks a selector, at the `remote` end: `sessions`, `prewarm`, `purge`, `operations` (with `follow` for
-//!   those that wait), `nodes`; what operators decide about routing: `zones`, `costs`,
+//!   those that wait, `progress` for how it is shown), `nodes`; what operators decide about routing: `zones`, `costs`,
 //!   `maintenance`; why and what if: `explain`, `simulate`.
 //! - Signed URLs: `sign` and `verify`, with `keys` (and `pem`) for what they sign and verify with.
 //! - What a cache holds: `cache`, of a running node or in a folder.
@@ -28,6 +28,7 @@ mod operations;
 mod output;
 mod pem;
 mod prewarm;
+mod progress;
 mod proxy;
 mod purge;
 mod remote;

@@ -1,5 +1,7 @@
 //! Values made of text: names, addresses, URLs, paths, and lists of them.
 
+use std::collections::BTreeMap;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -23,6 +25,20 @@ pub(crate) const NAME: TextRule = TextRule {
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             && !text.starts_with('-')
             && !text.ends_with('-')
+    },
+};
+
+/// A name of DNS as a configuration writes it: at most 253 characters, no dot at its end.
+pub(crate) const DOMAIN: TextRule = TextRule {
+    allowed: "a name of DNS such as \"cdn.example.com\": labels of 1 to 63 characters a-z, 0-9, - and _",
+    holds: |text| {
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+        };
+        text.len() <= 253 && text.split('.').all(label)
     },
 };
 
@@ -187,4 +203,13 @@ pub(crate) fn base_url(text: &str, schemes: &[&str]) -> Result<Url, String> {
         return Err("has a query or a fragment".to_owned());
     }
     Ok(url)
+}
+
+/// Notes that a value stands in an earlier table as well.
+pub(crate) fn unique(lines: &mut BTreeMap<String, usize>, table: &Table<'_>, key: &str, value: &str) {
+    if let Some(line) = lines.get(value) {
+        table.fault(key, format!("`{}` is taken on line {line}", value.escape_debug()), "a value of its own");
+    } else if !value.is_empty() {
+        lines.insert(value.to_owned(), table.line(key));
+    }
 }

@@ -8,7 +8,7 @@
 //!   (which edge), [`explain`] and [`simulate`] (why, and what if). [`api`] is the typed client of these; [`validate`] finds
 //!   what is wrong in a request and says where. Players tell what they measured by [`beacon`].
 //! - The selector tells its nodes through the [`feed`], a numbered log; nodes tell the selector through the
-//!   [`heartbeat`]: load, what has been applied, how jobs go.
+//!   [`heartbeat`]: their [`load`], what has been applied, how jobs go.
 //! - [`agent`] is the node's side of both: it applies the feed in order and once, keeps the last good state on
 //!   disk, runs warm jobs and reports. A role implements [`Node`] and starts an [`Agent`].
 //!
@@ -27,6 +27,7 @@ pub mod explain;
 mod fake_server;
 pub mod feed;
 pub mod heartbeat;
+pub mod load;
 pub mod maintenance;
 pub mod nodes;
 pub mod operations;
@@ -45,7 +46,8 @@ pub use beacon::{Beacon, BeaconError, BeaconFault, BeaconPlan, BeaconSample, Bea
 pub use costs::CostTable;
 pub use explain::{ExplainAnswer, ExplainQuery, ExplainedEdge};
 pub use feed::{Feed, FeedEntry, FeedItem, FeedQuery, PurgeOrder, WarmOrder};
-pub use heartbeat::{CacheLoad, CellRtt, Errors, Heartbeat, HeartbeatAnswer, JobProgress, Load, PeerEdge};
+pub use heartbeat::{CellRtt, Errors, Heartbeat, HeartbeatAnswer, JobProgress, PeerEdge};
+pub use load::{CacheLoad, Load};
 pub use maintenance::{Maintenance, MaintenanceList, MaintenanceRequest, MaintenanceState};
 pub use nodes::{NodeDrain, NodeInfo, NodeList, NodeRole, NodeState};
 pub use operations::{

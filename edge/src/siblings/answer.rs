@@ -11,9 +11,9 @@ use kromka_cache::{Ask, Key, Verdict};
 use kromka_net::Incoming;
 
 use super::SIBLING;
+use crate::Content;
+use crate::edge::Edge;
 use crate::error::Denied;
-use crate::respond::Content;
-use crate::service::Edge;
 
 /// Whether a request is a sibling's: it says so, and it has the node token.
 pub(crate) fn of_sibling(edge: &Edge, headers: &HeaderMap) -> bool {

@@ -11,7 +11,8 @@ use tokio::sync::Semaphore;
 
 use super::node::Node;
 use crate::feed::PurgeOrder;
-use crate::heartbeat::{CacheLoad, CellRtt, Load};
+use crate::heartbeat::CellRtt;
+use crate::load::{CacheLoad, Load};
 use crate::nodes::NodeState;
 
 pub(super) struct FakeNode {

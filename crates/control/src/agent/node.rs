@@ -4,7 +4,8 @@ use std::future::Future;
 use std::net::IpAddr;
 
 use crate::feed::PurgeOrder;
-use crate::heartbeat::{CacheLoad, CellRtt, Errors, Load, PeerEdge};
+use crate::heartbeat::{CellRtt, Errors, PeerEdge};
+use crate::load::{CacheLoad, Load};
 use crate::nodes::NodeState;
 
 /// A role, as its agent sees it. `keys`, `purge` and `state` are called off the async threads and may touch
