@@ -8,7 +8,7 @@ pub struct LiveConfig {
     /// Blocked reloads (low-latency HLS) that are held at once, 0..1000000, default 16384; one more gets 503.
     pub held: u32,
     /// Fetches ahead of viewers at once, 0..4096, default 32, an eighth of `cache.fills`; where all are in
-    /// use, nothing more is fetched ahead.
+    /// use, nothing more is fetched ahead. As many again may wait for parts that low-latency playlists announce.
     pub ahead: u32,
 }
 

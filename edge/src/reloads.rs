@@ -14,6 +14,7 @@ use kromka_net::Incoming;
 use crate::Content;
 use crate::edge::{Edge, PLAYLIST_MAX};
 use crate::error::Denied;
+use crate::services::Service;
 use crate::tailor::respond;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -29,6 +30,7 @@ impl Edge {
         request: &Request<Incoming>,
         key: &Key,
         query: Option<&str>,
+        service: &Service,
     ) -> Result<Option<(Response<Content>, Option<Verdict>)>, Denied> {
         let Some(query) = query.filter(|query| query.contains(DIRECTIVE_PREFIX)) else { return Ok(None) };
         let asked = Directives::read(Some(query)).map_err(Denied::Directive)?;
@@ -45,6 +47,13 @@ impl Edge {
                 }
             }
         };
+        let follows = asked.wanted.is_some() && service.ahead > 0 && request.method() == Method::GET;
+        if follows
+            && self.shields.holds_parts()
+            && let Some(shown) = news.clone().or_else(|| self.live.newest(key))
+        {
+            self.live.playlist_followed(&self.tier, key, &shown);
+        }
         if let Some(news) = news {
             return Ok(Some((held(request, &news, asked.skip), Some(Verdict::Revalidated))));
         }

@@ -148,7 +148,7 @@ impl Edge {
             None => None,
         };
         if own.is_none() && playlist {
-            own = self.reload(visit.request, &key, path.query.as_deref()).await?;
+            own = self.reload(visit.request, &key, path.query.as_deref(), service).await?;
         }
         let (mut response, verdict) = match own {
             Some((response, verdict)) => (response, verdict),
@@ -239,6 +239,9 @@ impl Edge {
         }
         let place = self.live.place(key.service(), key.path());
         let Some(place) = place.filter(|place| place.listed == Listed::Hint) else { return };
+        if self.live.is_coming(key) {
+            return;
+        }
         if self.live.appears(&self.tier, &self.shields, &place, key.path()).await {
             self.tier.invalidate(key);
         }

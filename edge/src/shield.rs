@@ -16,8 +16,8 @@ use http::header::{AUTHORIZATION, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RAN
 use http::{HeaderValue, Method, Request, StatusCode};
 use kromka_cache::{Fetched, Key, Source, SourceError, SourceFault, Want};
 use kromka_config::{Content, EdgeConfig, TagRule};
-use kromka_hls::{Kind, Wanted};
-use kromka_live::{Live, Reload, parts};
+use kromka_hls::{Kind, Listed, Wanted};
+use kromka_live::{Live, Place, Reload, parts};
 use kromka_net::{BoxError, Client, ClientError, ClientOptions};
 use kromka_telemetry::{Registry, SourceMeters};
 use serde::Deserialize;
@@ -129,6 +129,11 @@ impl Shields {
 }
 
 impl Shields {
+    /// Whether a request for a part that is only announced is held behind until the part is there.
+    pub(crate) fn holds_parts(&self) -> bool {
+        !self.0.plain
+    }
+
     /// Sends a viewer's request to the server behind, as it is; its answer is nobody else's.
     pub(crate) async fn pass_on<B>(&self, request: Request<B>) -> Result<Fetched, SourceError>
     where
@@ -158,6 +163,9 @@ impl Inner {
     /// The shields in the order in which this object asks them.
     fn order(&self, key: &Key) -> Vec<&Server> {
         let now = Instant::now();
+        // What is only announced is held where its playlist came from: others know nothing of it.
+        let announced = self.announced(key);
+        let key = announced.as_ref().map_or(key, Place::playlist);
         let rank = |shield: &&Server| {
             (
                 shield.is_away(now),
@@ -197,6 +205,12 @@ impl Inner {
         place.is_some_and(|place| place.listed.exists())
     }
 
+    /// What a low-latency playlist says of an object that does not exist yet.
+    fn announced(&self, key: &Key) -> Option<Place> {
+        let place = self.live.any_hints().then(|| self.live.place(key.service(), key.path()))?;
+        place.filter(|place| place.listed == Listed::Hint)
+    }
+
     /// What the first shield says that can be reached. One that lacks what its own playlist names lags: then
     /// the next one is asked, too.
     async fn first(&self, want: &Want) -> Result<Fetched, SourceError> {
@@ -226,7 +240,7 @@ impl Inner {
 
     /// What the sibling that owns an object says; none where a shield is to be asked.
     async fn beside(&self, want: &Want) -> Option<Fetched> {
-        if self.plain {
+        if self.plain || self.announced(&want.key).is_some() {
             return None;
         }
         let owner = self.siblings.owner(&want.key)?;

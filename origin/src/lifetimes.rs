@@ -58,11 +58,22 @@ pub(crate) fn settle(fetched: &mut Fetched, path: &str, config: &LifetimesConfig
             }
         }
         StatusCode::NOT_MODIFIED => {
-            // The stored Cache-Control stays true with the stored text, but for a stream that stands still.
-            let due = !matches!(known, Known::Playlist(_)) || is_overdue(known);
-            if due && (!speaks(headers) || is_overdue(known)) {
+            // The stored Cache-Control stays true with the stored text, but for a stream that stands still. What the
+            // source says beside it must not make a playlist live longer than with the text.
+            let lifetime = lifetime(known, path, config);
+            let settled = match known {
+                Known::Playlist(What::Media { .. }) => {
+                    is_overdue(known) || speaks(headers) && is_longer(headers, &lifetime, known)
+                }
+                Known::Playlist(_) => {
+                    forget(headers);
+                    false
+                }
+                _ => !speaks(headers),
+            };
+            if settled {
                 forget(headers);
-                put(headers, CACHE_CONTROL, &lifetime(known, path, config).cache_control());
+                put(headers, CACHE_CONTROL, &lifetime.cache_control());
             }
         }
         StatusCode::NOT_FOUND | StatusCode::GONE if !speaks(headers) => {

@@ -22,7 +22,11 @@ async fn over_folder(stream: &Stream) -> (Fleet, tempfile::TempDir, Place<'stati
 async fn five_thousand_held_reloads_are_released_by_one_request_to_the_shield() {
     const VIEWERS: usize = 5000;
     let stream = Stream { target: 12, ..Stream::in_parts(5, 8, 1) };
-    let (fleet, _root, place) = over_folder(&stream).await;
+    let root = tempfile::tempdir().unwrap();
+    let place = folder(root.path());
+    stream.publish(&place);
+    // Parts that are announced would be asked for, too.
+    let fleet = Plan::folder(root.path()).with("edge", "service", "ahead = 0").start().await;
     let edge = &fleet.edges[0];
     Viewer::new().get(&fleet.signed(&stream.path())).await;
     let before = fleet.shield.metric("kromka_requests_total").await;
@@ -153,6 +157,51 @@ async fn a_part_that_is_only_announced_comes_when_it_is_there() {
     let got = waiting.await.unwrap();
     assert_eq!((got.status, got.bytes()), (200, &news.bytes(1001)[..]));
     assert_eq!(viewer.get(&fleet.signed(&news.part(0))).await.bytes(), news.bytes(1000));
+}
+
+#[tokio::test]
+async fn the_part_that_is_announced_is_on_the_edge_before_anybody_asks_and_none_once_nobody_follows() {
+    let source = Source::start().await;
+    let stream = Stream { target: 4, ..Stream::in_parts(5, 8, 1) };
+    let upto = |parts| Stream { parts: Some(parts), ..stream.clone() };
+    stream.publish(&Place::Web(&source));
+    let fleet = Plan::web(&source.url).with("origin", "service", "ahead = 0").start().await;
+    let (viewer, url) = (Viewer::new(), fleet.signed(&stream.path()));
+    viewer.get(&url).await;
+    let follow = |part: u64| {
+        let (viewer, url) = (viewer.clone(), format!("{url}?_HLS_msn=8&_HLS_part={part}"));
+        tokio::spawn(async move { viewer.get(&url).await })
+    };
+    let shield_holds = async |count: f64| {
+        until("the shield holds that many", || async {
+            (fleet.shield.metric("kromka_live_held").await == count).then_some(())
+        })
+        .await;
+    };
+    let edge = &fleet.edges[0];
+    let waiting = follow(1);
+    until("it is held", || async { (edge.metric("kromka_live_held").await == 1.0).then_some(()) }).await;
+    upto(2).publish(&Place::Web(&source));
+    assert_eq!(waiting.await.unwrap().text(), upto(2).playlist());
+    // It was shown that part 2 will come: the edge asks for it, and the shield has it wait.
+    shield_holds(1.0).await;
+    assert_eq!(source.asked_for(&stream.part(2)), 0, "nobody bothers the source with what is not there");
+    upto(3).publish(&Place::Web(&source));
+    // Beside it came the segment that a play begins with.
+    until("the part is on the edge", || async {
+        (edge.metric("kromka_ahead_total").await >= 2.0).then_some(())
+    })
+    .await;
+    let got = viewer.get(&fleet.signed(&stream.part(2))).await;
+    assert!(got.edge_hit(), "{}", got.header("cache-status"));
+    assert_eq!((got.bytes(), source.asked_for(&stream.part(2))), (&stream.bytes(1002)[..], 1));
+    assert_eq!(edge.metric("kromka_ahead_used_total").await, 1.0);
+    // The viewer follows no further: what comes now comes for nobody.
+    upto(4).publish(&Place::Web(&source));
+    shield_holds(0.0).await;
+    upto(5).publish(&Place::Web(&source));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(source.asked_for(&stream.part(3)) + source.asked_for(&stream.part(4)), 0);
 }
 
 #[tokio::test]

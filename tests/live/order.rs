@@ -6,19 +6,11 @@ use std::time::Duration;
 use super::encoder::{Place, Stream, numbers};
 use crate::world::fleet::Plan;
 use crate::world::settings::{self, Additions, Places};
-use crate::world::{Role, Source, Viewer, until};
+use crate::world::{Fleet, Role, Source, Viewer, until};
 
-#[tokio::test]
-async fn a_viewer_never_goes_back_when_the_shield_that_was_ahead_dies() {
-    let (ahead, lagging) = (Source::start().await, Source::start().await);
-    // Long segments: what stays behind for three target durations would be taken for the stream.
-    let stream = |first, end| Stream { target: 10, ..Stream::plain(first, end) };
-    stream(5, 10).publish(&Place::Web(&ahead));
-    // Its versions are numbered otherwise.
-    stream(2, 7).publish(&Place::Web(&lagging));
-    stream(3, 8).publish(&Place::Web(&lagging));
-    let mut fleet = Plan::web(&ahead.url).prepare();
-    // A second shield, over a copy of the storage that is behind.
+/// An edge before two shields: that of the fleet over one source, and a second one over a copy that lags.
+async fn two_shields(source: &Source, lagging: &Source) -> (Fleet, Role) {
+    let mut fleet = Plan::web(&source.url).with("edge", "service", "ahead = 0").prepare();
     let (places, place) = (Places::choose(), fleet.folder().join("shield-2"));
     let over = format!("{{ http = {:?} }}", lagging.url);
     let text = settings::origin("shield-2", &places, &place, None, &over, &Additions::new());
@@ -33,6 +25,19 @@ async fn a_viewer_never_goes_back_when_the_shield_that_was_ahead_dies() {
     second.start().await;
     fleet.edges[0].start().await;
     fleet.ready().await;
+    (fleet, second)
+}
+
+#[tokio::test]
+async fn a_viewer_never_goes_back_when_the_shield_that_was_ahead_dies() {
+    let (ahead, lagging) = (Source::start().await, Source::start().await);
+    // Long segments: what stays behind for three target durations would be taken for the stream.
+    let stream = |first, end| Stream { target: 10, ..Stream::plain(first, end) };
+    stream(5, 10).publish(&Place::Web(&ahead));
+    // Its versions are numbered otherwise.
+    stream(2, 7).publish(&Place::Web(&lagging));
+    stream(3, 8).publish(&Place::Web(&lagging));
+    let (mut fleet, mut second) = two_shields(&ahead, &lagging).await;
 
     // Whichever of the two owns the stream: first only the one that is ahead is there.
     let url = fleet.signed(&stream(5, 10).path());
@@ -126,4 +131,53 @@ async fn a_source_cannot_freeze_a_live_playlist() {
         (numbers(viewer.get(&url).await.text()) == (6, 9)).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_segment_that_one_shield_lacks_though_its_playlist_names_it_comes_from_the_other() {
+    // So many that some of them are sure to be the lagging shield's.
+    let stream = Stream { target: 10, ..Stream::plain(5, 35) };
+    let (whole, lagging) = (Source::start().await, Source::start().await);
+    stream.publish(&Place::Web(&whole));
+    // Its playlist is there, its segments are not yet.
+    lagging.put(&stream.path(), stream.playlist());
+    let (fleet, second) = two_shields(&whole, &lagging).await;
+    let viewer = Viewer::new();
+    assert_eq!(numbers(viewer.get(&fleet.signed(&stream.path())).await.text()), (5, 35));
+    for number in 5..35 {
+        let got = viewer.get(&fleet.signed(&stream.segment(number))).await;
+        assert_eq!((got.status, got.bytes()), (200, &stream.bytes(number)[..]), "{number}");
+    }
+    let lacked = (5..35).filter(|number| lagging.asked_for(&stream.segment(*number)) > 0).count();
+    assert!(lacked > 0 && lacked < 30, "each shield has its share: {lacked}");
+    // What no playlist names is nobody's: one shield's word is enough.
+    let before = whole.asked().len() + lagging.asked().len();
+    assert_eq!(viewer.get(&fleet.signed(&stream.segment(99))).await.status, 404);
+    assert_eq!(whole.asked().len() + lagging.asked().len(), before + 1);
+    drop(second);
+}
+
+#[tokio::test]
+async fn a_live_playlist_that_stands_still_is_asked_for_each_second_until_it_goes_on() {
+    let source = Source::start().await;
+    let stream = Stream { target: 4, ..Stream::plain(5, 8) };
+    stream.publish(&Place::Web(&source));
+    let fleet = Plan::web(&source.url).start().await;
+    let (viewer, url) = (Viewer::new(), fleet.signed(&stream.path()));
+    let lifetime = async || {
+        let got = viewer.get(&url).await;
+        let says = got.header("cache-control");
+        let seconds =
+            says.split("max-age=").nth(1).and_then(|rest| rest.split(',').next()?.parse::<u64>().ok());
+        (numbers(got.text()), seconds.unwrap_or_else(|| panic!("{says}")))
+    };
+    assert_eq!(lifetime().await, ((5, 8), 2), "half a target duration");
+    // One and a half of them go by, and nothing comes.
+    until("it is overdue", || async { (lifetime().await == ((5, 8), 1)).then_some(()) }).await;
+    assert!(
+        source.asked_for(&stream.path()) >= 3,
+        "looked at in vain, and not frozen by what its source says"
+    );
+    Stream { target: 4, ..Stream::plain(6, 9) }.publish(&Place::Web(&source));
+    until("it goes on", || async { (lifetime().await == ((6, 9), 2)).then_some(()) }).await;
 }

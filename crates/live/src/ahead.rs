@@ -3,6 +3,10 @@
 //! One request takes in a few pieces and no more: what follows them is taken in when one of them is asked
 //! for. So a viewer who leaves ends it, and nothing runs ahead of nobody. Viewers come first: there are few
 //! ways at once, and none while the tier is busy.
+//!
+//! A part that a low-latency playlist announces is asked for before it is there, by whoever is shown that
+//! playlist: what stands behind holds the request and sends the part the moment it has it, at most a target
+//! duration later. Who waits so has ways of his own, as many again.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -17,7 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::counters::count;
-use crate::{Live, Place};
+use crate::{Live, Place, Version};
 
 /// Names in one half of what is remembered of objects.
 const MARKS: usize = 8192;
@@ -40,9 +44,13 @@ pub type Target = (String, Option<Range<u64>>);
 /// What is on its way or waits to be asked for.
 pub(crate) struct Ahead {
     ways: Arc<Semaphore>,
+    /// For what is only announced.
+    announced: Arc<Semaphore>,
     learning: Arc<Semaphore>,
     /// Taken in and not asked for yet.
     marks: Mutex<Marks>,
+    /// Announced parts that are asked for, or came so.
+    coming: Mutex<Marks>,
     /// Playlists that were read and are none of segments.
     strangers: Mutex<Marks>,
 }
@@ -57,13 +65,17 @@ struct Marks {
 impl Marks {
     /// Whether it was not there.
     fn add(&mut self, key: &Key) -> bool {
-        if self.young.contains(&key.hash()) || self.old.contains(&key.hash()) {
+        if self.has(key) {
             return false;
         }
         if self.young.len() >= MARKS {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(key.hash())
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        self.young.contains(&key.hash()) || self.old.contains(&key.hash())
     }
 
     /// Whether it was there.
@@ -76,8 +88,10 @@ impl Ahead {
     pub(crate) fn new(ways: usize) -> Ahead {
         Ahead {
             ways: Arc::new(Semaphore::new(ways.min(Semaphore::MAX_PERMITS))),
+            announced: Arc::new(Semaphore::new(ways.min(Semaphore::MAX_PERMITS))),
             learning: Arc::new(Semaphore::new(LEARNING)),
             marks: Mutex::default(),
+            coming: Mutex::default(),
             strangers: Mutex::default(),
         }
     }
@@ -147,6 +161,52 @@ impl Live {
             targets.push((path, segment.byte_range.clone()));
         }
         self.take_in(tier, key.service(), targets, Instant::now() + version.target() * 2);
+    }
+
+    /// A viewer who follows a low-latency stream was shown this version of the playlist at `key`: asks for the
+    /// part that it announces, once. Only for a source that holds such a request until the part is there.
+    pub fn playlist_followed<S: Source>(self: &Arc<Self>, tier: &Arc<Tier<S>>, key: &Key, version: &Version) {
+        // Bytes of a file that still grows are an object of their own only once their end is known.
+        let hints = &version.media.low_latency.hints;
+        let whole = hints.iter().find(|hint| hint.start == 0 && hint.length.is_none());
+        let Some(path) = whole.and_then(|hint| version.listing.path(&hint.uri)) else { return };
+        if version.media.ended || version.listing.find(&path) != Some(&Listed::Hint) {
+            return;
+        }
+        let key = Key::new(key.service(), &path, None);
+        if !self.ahead.coming.lock().add(&key) {
+            return;
+        }
+        let Ok(way) = self.ahead.announced.clone().try_acquire_owned() else {
+            count(&self.counters.ahead_skipped);
+            self.ahead.coming.lock().remove(&key);
+            return;
+        };
+        self.ahead.mark(&key);
+        let (live, tier) = (self.clone(), tier.clone());
+        tokio::spawn(async move {
+            let _way = way;
+            match tier.ahead(key.clone(), None).await {
+                Ok(bytes) if bytes > 0 => {
+                    count(&live.counters.ahead);
+                    live.counters.ahead_bytes.fetch_add(bytes, Ordering::Relaxed);
+                }
+                missing => {
+                    // That it did not come in time says nothing of when it comes.
+                    tracing::debug!(%key, ?missing, "an announced part did not come");
+                    tier.invalidate(&key);
+                    live.ahead.unmark(&key);
+                    live.ahead.coming.lock().remove(&key);
+                }
+            }
+        });
+    }
+
+    /// Whether an announced part has been asked for by [`Live::playlist_followed`]: then nobody need wait for the
+    /// playlist to name it.
+    #[must_use]
+    pub fn is_coming(&self, key: &Key) -> bool {
+        self.ahead.coming.lock().has(key)
     }
 
     /// One after the other, until the viewer must be gone.

@@ -48,7 +48,7 @@ use streams::Streams;
 pub struct Limits {
     /// Blocked reloads that are held at once; one more is answered 503.
     pub held: usize,
-    /// Fetches ahead of viewers at once.
+    /// Fetches ahead of viewers at once; as many again may wait for announced parts.
     pub ahead: usize,
 }
 
@@ -143,6 +143,12 @@ impl Live {
 }
 
 impl Place {
+    /// The playlist that names it.
+    #[must_use]
+    pub fn playlist(&self) -> &Key {
+        &self.stream.key
+    }
+
     /// Whether the stream goes on, or went on while it was known here.
     #[must_use]
     pub fn is_live(&self) -> bool {

@@ -360,3 +360,49 @@ async fn a_playlist_that_the_tier_had_kept_is_learned() {
     until("it is known", || stand.live.knows(&name)).await;
     assert_eq!(stand.source.asked(LIST), 0);
 }
+
+#[tokio::test]
+async fn an_announced_part_is_asked_for_once_and_one_that_does_not_come_is_forgotten() {
+    let stand = Stand::new(false, "max-age=60").await;
+    stand.source.put(LIST, playlist(5, 8, 1));
+    stand.text(LIST).await;
+    let (list, part) = (key(LIST), "/live/s8.1.mp4");
+    let follow = || {
+        let shown = stand.live.newest(&list).unwrap();
+        stand.live.playlist_followed(&stand.tier, &list, &shown);
+    };
+    // This source holds nothing: the part is missing, and that is not kept.
+    follow();
+    until("it was asked for", || stand.source.asked(part) == 1).await;
+    stand.source.put(part, "part");
+    until("it is there", || {
+        follow();
+        stand.metric("kromka_ahead_total") == 1
+    })
+    .await;
+    for _ in 0..5 {
+        follow();
+    }
+    let asked = stand.source.asked(part);
+    assert_eq!(stand.text(part).await, "part");
+    assert_eq!(stand.source.asked(part), asked, "it is here");
+    let name = key(part);
+    stand.live.segment_asked(&stand.tier, &name, Verdict::Hit, 1, Vec::new);
+    assert_eq!(stand.metric("kromka_ahead_used_total"), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_still_grows_is_no_part_to_ask_for_and_a_full_way_is_not_waited_for() {
+    let stand = Stand::with(false, "max-age=60", Limits { held: 1, ahead: 0 }).await;
+    let growing = playlist(5, 8, 0).replace("s8.0.mp4\"", "s8.mp4\",BYTERANGE-START=700");
+    stand.source.put(LIST, growing);
+    stand.source.put("/other.m3u8", playlist(5, 8, 0));
+    for path in [LIST, "/other.m3u8"] {
+        stand.text(path).await;
+        let name = key(path);
+        stand.live.playlist_followed(&stand.tier, &name, &stand.live.newest(&name).unwrap());
+    }
+    assert_eq!(stand.metric("kromka_ahead_skipped_total"), 1);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(stand.source.asked("/live/s8.mp4"), 0);
+}
