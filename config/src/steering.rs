@@ -11,7 +11,7 @@ pub struct SteeringConfig {
     pub live: Span,
     /// For content that has ended, 1s..10m, default 1m: it is buffered further ahead.
     pub vod: Span,
-    /// While the player's edge is close to its limit, 1s..10m, default 10s.
+    /// While the player's edge is close to its limit, in doubt, or failed that player, 1s..10m, default 10s.
     pub hot: Span,
     /// Answers in a second beyond which the times above grow in proportion, 1..1000000, default 20000. A
     /// refusal (429) would silence some players for good.

@@ -1,5 +1,5 @@
 //! Chromium plays with its own HLS and moves when its edge is drained; hls.js plays over TLS and h2;
-//! hls.js is steered to another edge; the page's beacons reach the selector.
+//! hls.js and Shaka are steered to another edge; the page's beacons reach the selector.
 //!
 //! The scenarios in the page are in tests/browser; here they meet the real roles.
 
@@ -9,9 +9,9 @@ use std::process::Command;
 use crate::world::command::run;
 use crate::world::fleet::Plan;
 use crate::world::settings::API_TOKEN;
-use crate::world::{Ran, Up, media, until};
+use crate::world::{Ran, Up, Viewer, media, until};
 
-async fn node(script: &str, args: &[&str]) -> Ran {
+pub(super) async fn node(script: &str, args: &[&str]) -> Ran {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     assert!(folder.join("node_modules").exists(), "run `npm ci` in tests/browser, or tests/run");
     let mut command = Command::new("node");
@@ -65,6 +65,29 @@ async fn hls_js_follows_its_steering_document_away_from_a_drained_edge_and_loses
     let facts = ran.json();
     assert_eq!(facts["edges"].as_object().unwrap().len(), 2, "{facts:#}");
     assert_eq!(facts["priority"].as_array().unwrap().len(), 3, "{facts:#}");
+    assert_eq!(facts["errors"], serde_json::json!([]), "{facts:#}");
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium and tests/browser/node_modules, which tests/run installs"]
+async fn shaka_follows_its_steering_document_where_the_playlist_has_the_pathways_in_full() {
+    // Edges that differ in their port, which no clone can name.
+    let plan = Plan::sample().edges(3).selected().steered();
+    let plan = plan.with("selector", "steering", "live = \"1s\"\nvod = \"1s\"\nhot = \"1s\"");
+    let fleet = plan.start().await;
+    let session = fleet.operator().session("/stream/demo-fmp4/master.m3u8").await;
+    let master = session["master_url"].as_str().unwrap();
+    let viewer = Viewer::new();
+    until("the playlist names all edges", || async {
+        (viewer.get(master).await.text().matches("#EXT-X-STREAM-INF").count() == 3).then_some(())
+    })
+    .await;
+    let selector = &fleet.selector.as_ref().unwrap().url;
+    let ran = node("shaka.mjs", &[master, selector, API_TOKEN]).await;
+    assert_eq!(ran.code, 0, "{}", ran.everything());
+    let facts = ran.json();
+    assert_eq!(facts["first"], session["edge"], "{facts:#}");
+    assert_eq!(facts["edges"].as_object().unwrap().len(), 2, "{facts:#}");
     assert_eq!(facts["errors"], serde_json::json!([]), "{facts:#}");
 }
 

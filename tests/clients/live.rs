@@ -1,34 +1,43 @@
 //! A real encoder writes a live stream into a folder; real players watch it through shield and edge while it is
-//! being made.
+//! being made: ffmpeg and hls.js, in segments and in parts.
 
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::path::Path;
 use std::process::Command;
 
+use super::browsers::node;
+use super::packager::{self, Packager};
 use crate::world::command::run;
 use crate::world::fleet::Plan;
 use crate::world::{Process, Viewer, player, until};
 
-/// Seconds of the stream.
-const LONG: &str = "14";
-
-/// ffmpeg at the pace of life, in segments of a second.
-fn encoder(folder: &std::path::Path) -> Command {
+/// ffmpeg at the pace of life: a stream so many seconds long, in segments of so many.
+fn encoder(folder: &Path, seconds: u64, segment: u64) -> Command {
     let mut command = Command::new("ffmpeg");
     command.args(["-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=25"]);
-    command.args(["-re", "-f", "lavfi", "-i", "sine=frequency=500", "-t", LONG]);
+    command.args(["-re", "-f", "lavfi", "-i", "sine=frequency=500", "-t", &seconds.to_string()]);
     command.args([
         "-c:v",
         "libx264",
         "-preset",
         "ultrafast",
         "-g",
-        "25",
+        &(25 * segment).to_string(),
         "-sc_threshold",
         "0",
         "-c:a",
         "aac",
     ]);
-    command.args(["-f", "hls", "-hls_time", "1", "-hls_list_size", "5", "-hls_flags", "temp_file"]);
+    command.args([
+        "-f",
+        "hls",
+        "-hls_time",
+        &segment.to_string(),
+        "-hls_list_size",
+        "5",
+        "-hls_flags",
+        "temp_file",
+    ]);
     command.arg(folder.join("stream/live/index.m3u8"));
     command
 }
@@ -39,7 +48,7 @@ async fn a_live_stream_of_ffmpeg_plays_while_it_is_made_and_never_goes_back() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(root.path().join("stream/live")).unwrap();
     let fleet = Plan::folder(root.path()).start().await;
-    let mut encoding = Process::start("encoder", encoder(root.path()), root.path());
+    let mut encoding = Process::start("encoder", encoder(root.path(), 14, 1), root.path());
     let url = fleet.signed("/stream/live/index.m3u8");
     let viewer = Viewer::new();
     until("the stream has begun", || async {
@@ -85,4 +94,81 @@ async fn a_live_stream_of_ffmpeg_plays_while_it_is_made_and_never_goes_back() {
     let frames: u64 = frames.unwrap().trim().parse().unwrap();
     assert!(frames >= 200, "{frames} frames of some 250: {}", ran.stdout);
     assert_eq!(fleet.edges[0].metric("kromka_live_backwards_total").await, 0.0);
+}
+
+#[tokio::test]
+#[ignore = "needs ffmpeg, Chromium and tests/browser/node_modules, which tests/run installs"]
+async fn hls_js_plays_a_live_stream_as_it_is_made_and_is_shown_no_older_playlist() {
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(root.path().join("stream/live")).unwrap();
+    let fleet = Plan::folder(root.path()).start().await;
+    let _encoding = Process::start("encoder", encoder(root.path(), 90, 2), root.path());
+    let url = fleet.signed("/stream/live/index.m3u8");
+    until("the stream has begun", || async {
+        let got = Viewer::new().get(&url).await;
+        (got.status == 200 && got.text().matches("#EXTINF").count() >= 3).then_some(())
+    })
+    .await;
+    let before = fleet.source_requests().await;
+    // A crowd beside it, which asks all the time, costs the source nothing.
+    let crowd = tokio::spawn({
+        let url = url.clone();
+        async move {
+            let viewers: Vec<Viewer> = (0..10).map(|_| Viewer::new()).collect();
+            loop {
+                for viewer in &viewers {
+                    viewer.get(&url).await;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    });
+    let ran = node("live.mjs", &[&url, "20"]).await;
+    crowd.abort();
+    assert_eq!(ran.code, 0, "{}", ran.everything());
+    let facts = ran.json();
+    let none = serde_json::json!([]);
+    assert_eq!((&facts["missing"], &facts["back"], &facts["errors"]), (&none, &none, &none), "{facts:#}");
+    let segments = facts["loaded"].as_array().unwrap().len() as f64;
+    assert!(segments >= 9.0, "{facts:#}");
+    assert_eq!(fleet.edges[0].metric("kromka_live_backwards_total").await, 0.0);
+    // Two looks in a target duration at the playlist, and each segment once, whoever else is watching.
+    let (asked, versions) = (fleet.source_requests().await - before, facts["versions"].as_f64().unwrap());
+    assert!(asked <= 3.0 * versions + segments + 3.0, "{asked}: {facts:#}");
+}
+
+#[tokio::test]
+#[ignore = "needs ffmpeg, Chromium and tests/browser/node_modules, which tests/run installs"]
+async fn hls_js_plays_a_low_latency_stream_part_by_part_and_each_comes_over_the_way_once() {
+    let root = tempfile::tempdir().unwrap();
+    let raw = root.path().join("raw");
+    let packager = Packager::new(raw.clone(), root.path().join("stream/live"));
+    let fleet = Plan::folder(root.path()).start().await;
+    let _encoding = Process::start("encoder", packager::encoder(&raw, 90), root.path());
+    let url = fleet.signed("/stream/live/index.m3u8");
+    let play = async {
+        until("the stream has begun", || async {
+            let got = Viewer::new().get(&url).await;
+            (got.status == 200 && got.text().matches("#EXTINF").count() >= 3).then_some(())
+        })
+        .await;
+        let versions = || packager.versions.load(std::sync::atomic::Ordering::Relaxed);
+        let before = (fleet.shield.metric("kromka_requests_total").await, versions());
+        let ran = node("live.mjs", &[&url, "20"]).await;
+        let after = (fleet.shield.metric("kromka_requests_total").await, versions());
+        (ran, after.0 - before.0, after.1 - before.1)
+    };
+    let (ran, requests, versions) = tokio::select! {
+        played = play => played,
+        () = packager.run() => unreachable!("it publishes until it is dropped"),
+    };
+    assert_eq!(ran.code, 0, "{}", ran.everything());
+    let facts = ran.json();
+    let none = serde_json::json!([]);
+    assert_eq!((&facts["missing"], &facts["back"], &facts["errors"]), (&none, &none, &none), "{facts:#}");
+    let parts = facts["parts"].as_f64().unwrap();
+    assert!(parts >= 30.0 && facts["blocked"].as_u64().unwrap() >= 30, "{facts:#}");
+    // The shield was asked once for each version of the playlist and once for each part, and a few times to begin with.
+    let most = versions as f64 + parts + 5.0;
+    assert!(requests <= most, "{requests} for {versions} versions: {facts:#}");
 }
