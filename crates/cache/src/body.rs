@@ -238,7 +238,7 @@ impl Reader {
                 self.next_piece();
                 continue;
             }
-            let mut bytes = match self.at_hand(position) {
+            let mut bytes = match self.at_hand(position, end) {
                 Some(bytes) => bytes,
                 None => {
                     let reach = if self.waiting.is_none() { self.reach(end) } else { position };
@@ -301,7 +301,7 @@ impl Reader {
     }
 
     /// Bytes at `position` that need no waiting.
-    fn at_hand(&mut self, position: u64) -> Option<Bytes> {
+    fn at_hand(&mut self, position: u64, end: Option<u64>) -> Option<Bytes> {
         if self.waiting.is_some() || self.crowd.as_ref().is_some_and(|crowd| crowd.waits()) {
             return None;
         }
@@ -314,7 +314,16 @@ impl Reader {
         if let Some(bytes) = held {
             return from(bytes, position - blocks::start_of(block, self.generation.block));
         }
-        self.following.as_ref()?.fill().take(position)
+        if let Some(following) = &self.following {
+            let fill = following.fill();
+            if let Some(bytes) = fill.take(position) {
+                return Some(bytes);
+            }
+            if fill.brings(position) {
+                return None;
+            }
+        }
+        store.at_hand(&self.generation, block, position..end.unwrap_or(u64::MAX))
     }
 
     fn advance(&mut self, position: u64, end: Option<u64>, mut bytes: Bytes) -> Bytes {
@@ -366,7 +375,8 @@ async fn obtain(
             return Ok(Got { bytes, following });
         }
         if !following.as_ref().is_some_and(|following| following.fill().brings(position)) {
-            if let Some(bytes) = store.on_disk(&generation, block).await.and_then(|bytes| from(bytes, offset))
+            if let Some(bytes) =
+                store.on_disk(&generation, block, wanted.end).await.and_then(|bytes| from(bytes, offset))
             {
                 return Ok(Got { bytes, following });
             }

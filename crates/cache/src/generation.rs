@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::Key;
 use crate::answer::Told;
 use crate::blocks::{self, BlockSet};
+use crate::file_state::FileState;
 use crate::fill::Fill;
 use crate::meta::Meta;
 
@@ -59,6 +60,19 @@ pub(crate) struct OnDisk {
     pub bytes: u64,
     /// The disk that has them, by its place in the configuration.
     pub home: Option<u8>,
+    /// Blocks whose checksum was right when they were last read off the disk, while the file was in this state.
+    checked: (Option<FileState>, BlockSet),
+}
+
+/// A block on disk.
+pub(crate) struct Stored {
+    /// XXH3-64 of it.
+    pub sum: u64,
+    /// Its bytes in the body, which are its bytes in the file.
+    pub range: Range<u64>,
+    /// It has been checked, and is what was written as long as the file is in this state and its pages have not
+    /// left the system's cache.
+    pub checked: Option<FileState>,
 }
 
 /// A fill to follow.
@@ -197,14 +211,31 @@ impl Generation {
         self.fills.lock().iter().any(|fill| fill.brings(start))
     }
 
-    /// The checksum of a block on disk, and the bytes it covers.
-    pub(crate) fn on_disk(&self, block: u32) -> Option<(u64, Range<u64>)> {
+    /// A block that is on disk.
+    pub(crate) fn on_disk(&self, block: u32) -> Option<Stored> {
         let disk = self.disk.lock();
         if !disk.blocks.contains(block) {
             return None;
         }
         let sum = *disk.sums.get(block as usize)?;
-        Some((sum, blocks::bytes_of(block, self.block, self.length()?)))
+        let (state, checked) = &disk.checked;
+        let checked = state.filter(|_| checked.contains(block));
+        Some(Stored { sum, range: blocks::bytes_of(block, self.block, self.length()?), checked })
+    }
+
+    /// A block has just been read and was what was written, while the file was in this state.
+    pub(crate) fn checked(&self, block: u32, state: FileState) {
+        let (known, checked) = &mut self.disk.lock().checked;
+        if *known != Some(state) {
+            (*known, *checked) = (Some(state), BlockSet::default());
+        }
+        checked.insert(block);
+    }
+
+    /// Blocks come off the disk again: they are to be checked again.
+    pub(crate) fn unchecked(&self, blocks: Range<u32>) {
+        let (_, checked) = &mut self.disk.lock().checked;
+        blocks.for_each(|block| checked.remove(block));
     }
 
     /// Notes that a block was written; returns whether it was new.

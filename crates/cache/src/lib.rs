@@ -6,7 +6,7 @@
 //! 1. what is asked: `key` names the object, `vary` its representation, `range` and `conditional`
 //!    read the request;
 //! 2. what is held: `generation` is one version of an object, its `meta` what its header says,
-//!    `blocks` the arithmetic of its body, `memory` (with its `arena`) and `disk` where the blocks are
+//!    `blocks` the arithmetic of its body, `memory` (with its `arena`) and `disk` (with `file_state`) where the blocks are
 //!    (`policy` says which stay on disk), `records` which generation is current, `fences` what purges have
 //!    forbidden; `store` is all of it;
 //! 3. whether it may be used: `cache_control` and `freshness` (RFC 9111, 5861, 9213), on a `clock` that
@@ -31,6 +31,7 @@ mod crowd;
 mod disk;
 mod error;
 mod fences;
+mod file_state;
 mod fill;
 mod freshness;
 mod gate;

@@ -1,13 +1,16 @@
 //! Blocks in memory: moka's W-TinyLFU over (generation, block), so that one crawl does not flush what
-//! viewers watch; the bytes lie in the `arena`.
+//! viewers watch; the bytes lie in the `arena`, or in the `pool` if they only pass through.
 //!
 //! The budget is for all blocks that are in memory, also those that have been evicted and that a slow
 //! reader still holds, and those that are being written: a sixteenth of it is kept for them. What would
 //! exceed it is not kept.
 
 mod arena;
+mod pool;
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use moka::sync::Cache;
@@ -15,11 +18,17 @@ use moka::sync::Cache;
 pub(crate) use arena::Room;
 
 use arena::Arena;
+use pool::Pool;
 
 /// What an entry costs besides its bytes: key, hash table slot, policy nodes, the block's owner.
 const OVERHEAD: u64 = 256;
 /// The part of the budget for blocks that are coming or going.
 const RESERVE_SHARE: u64 = 16;
+
+/// Of the blocks that are read from disk while memory is full, one in so many (a power of two) is offered to it.
+/// What is read often is soon offered, and taken if it was asked for more than what would go; what is read
+/// once has hardly pushed anything out. To offer every block costs more than to read it out of the system's cache.
+const OFFERED: u32 = 8;
 
 /// Free space up to this much keeps its pages: to fetch them anew costs more than to copy a block into them.
 const WARM_MIN: u64 = 64 << 20;
@@ -28,9 +37,14 @@ const WARM_MIN: u64 = 64 << 20;
 pub(crate) struct Memory {
     blocks: Cache<(u64, u32), Block>,
     arena: Arc<Arena>,
+    pool: Arc<Pool>,
+    /// Up to this there is room for another block.
+    low: u64,
     /// Beyond this, what the policy has let go must go now.
     high: u64,
     limit: u64,
+    /// Counts the blocks that came from disk while there was no room.
+    passed: AtomicU32,
 }
 
 /// A block, and what it takes of the budget.
@@ -49,8 +63,17 @@ impl Memory {
             .max_capacity(budget - reserve)
             .build();
         let warm = reserve.max(WARM_MIN);
-        let arena = Arena::new(budget, usize::try_from(block).unwrap_or(usize::MAX), warm);
-        Self { blocks, arena, high: budget - reserve / 2, limit: budget }
+        let slot = usize::try_from(block).unwrap_or(usize::MAX);
+        let arena = Arena::new(budget, slot, warm);
+        Self {
+            blocks,
+            arena,
+            pool: Pool::new(slot, reserve / 2),
+            low: (budget - reserve).saturating_sub(block),
+            high: budget - reserve / 2,
+            limit: budget,
+            passed: AtomicU32::new(0),
+        }
     }
 
     pub(crate) fn get(&self, generation: u64, block: u32) -> Option<Bytes> {
@@ -66,14 +89,32 @@ impl Memory {
         self.arena.room(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
+    /// Whether a block that is about to be read from disk should be offered to be kept.
+    pub(crate) fn invites(&self) -> bool {
+        self.bytes() <= self.low || {
+            // Multiplied, so that no rhythm of requests meets the same blocks every time.
+            let turn = self.passed.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b1);
+            turn >> (u32::BITS - OFFERED.trailing_zeros()) == 0
+        }
+    }
+
+    /// Has `read` fill memory that is not kept, with at most `length` bytes; it may get less.
+    pub(crate) fn passing(
+        &self,
+        length: u64,
+        read: impl FnOnce(&mut [u8]) -> io::Result<()>,
+    ) -> io::Result<Bytes> {
+        self.pool.read(usize::try_from(length).unwrap_or(usize::MAX), read)
+    }
+
     /// Offers a block that a [`Room`] gave. Returns whether there was space for it within the budget.
     pub(crate) fn put(&self, generation: u64, block: u32, bytes: Bytes) -> bool {
-        if self.arena.held() > self.high {
+        if self.bytes() > self.high {
             self.blocks.run_pending_tasks();
         }
-        if self.arena.held() > self.limit {
+        if self.bytes() > self.limit {
             self.make_way();
-            if self.arena.held() > self.limit {
+            if self.bytes() > self.limit {
                 return false;
             }
         }
@@ -84,7 +125,7 @@ impl Memory {
 
     /// Readers hold so much that what is kept has to make way for it: any of it, since this is rare.
     fn make_way(&self) {
-        let mut over = self.arena.held().saturating_sub(self.high);
+        let mut over = self.bytes().saturating_sub(self.high);
         for (key, block) in self.blocks.iter() {
             self.blocks.invalidate(&*key);
             over = over.saturating_sub(block.weight.into());
@@ -97,7 +138,7 @@ impl Memory {
 
     /// Bytes of blocks that are in memory, for whatever reason.
     pub(crate) fn bytes(&self) -> u64 {
-        self.arena.held()
+        self.arena.held() + self.pool.bytes()
     }
 }
 

@@ -75,6 +75,8 @@ counters! {
     memory_skipped,
     /// Blocks answered from disk.
     disk_blocks,
+    /// Those of them that a thread had to read, since the system had them not in memory.
+    disk_waits,
     /// Blocks written to disk.
     disk_writes,
     /// Blocks that were not written because the disk was too slow, full or failing.
@@ -143,7 +145,7 @@ impl Stats {
     }
 
     /// Name, help and value of the numbers that operators watch. A name that ends in `_total` only grows.
-    pub fn metrics(&self) -> [(&'static str, &'static str, u64); 29] {
+    pub fn metrics(&self) -> [(&'static str, &'static str, u64); 30] {
         [
             ("kromka_cache_hits_total", "Answered from what was stored and fresh.", self.hits),
             ("kromka_cache_stale_total", "Answered with stale content (RFC 5861).", self.stale),
@@ -161,6 +163,11 @@ impl Stats {
                 self.memory_skipped,
             ),
             ("kromka_cache_disk_blocks_total", "Blocks answered from disk.", self.disk_blocks),
+            (
+                "kromka_cache_disk_waits_total",
+                "Blocks answered from disk that the system's page cache had not.",
+                self.disk_waits,
+            ),
             ("kromka_cache_disk_skipped_total", "Blocks that went without the disk.", self.disk_skipped),
             (
                 "kromka_cache_disk_refused_total",

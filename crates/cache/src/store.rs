@@ -1,5 +1,6 @@
 //! All that a tier holds: records, memory, disk, fences, counts. What a request may find.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -8,14 +9,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 use kromka_config::CacheConfig;
 
-use crate::disk::Disks;
+use crate::disk::{AtHand, Disks};
 use crate::fences::{Fences, Purge, Required};
 use crate::generation::Generation;
 use crate::memory::Memory;
 use crate::meta::Meta;
 use crate::records::{Record, Records};
 use crate::stats::{Counters, Stats, count};
-use crate::{CacheError, Key, vary};
+use crate::{CacheError, Key, blocks, vary};
 
 /// The part of the memory budget that records of objects may take.
 const RECORDS_SHARE: u64 = 16;
@@ -256,14 +257,45 @@ impl Store {
         bytes
     }
 
-    /// A block from disk, or on its way there; it is in memory afterwards.
-    pub(crate) async fn on_disk(&self, generation: &Arc<Generation>, block: u32) -> Option<Bytes> {
+    /// Bytes of a block from disk that need no waiting: the first of `wanted`, which begins in the block.
+    pub(crate) fn at_hand(&self, generation: &Generation, block: u32, wanted: Range<u64>) -> Option<Bytes> {
+        let disk = self.disk.as_ref()?;
+        let keep = self.memory.invites();
+        let start = blocks::start_of(block, generation.block);
+        match disk.at_hand(generation, block, &wanted, keep, &self.memory)? {
+            AtHand::Part(bytes) => {
+                // Of several parts, the last one counts for the block.
+                let after = wanted.start + bytes.len() as u64;
+                let block_ends = after.is_multiple_of(generation.block) || Some(after) == generation.length();
+                if block_ends || after == wanted.end {
+                    count(&self.counters.disk_blocks);
+                }
+                Some(bytes)
+            }
+            AtHand::Block(bytes) => {
+                count(&self.counters.disk_blocks);
+                if keep {
+                    self.keep(generation, block, bytes.clone());
+                }
+                let offset = usize::try_from(wanted.start - start).ok()?;
+                (offset < bytes.len()).then(|| bytes.slice(offset..))
+            }
+        }
+    }
+
+    /// A block on its way to the disk, or from there, however long that takes; up to `end` more is going to be
+    /// wanted.
+    pub(crate) async fn on_disk(&self, generation: &Arc<Generation>, block: u32, end: u64) -> Option<Bytes> {
         let disk = self.disk.as_ref()?;
         if let Some(bytes) = disk.queued(generation.id, block) {
             return Some(bytes);
         }
-        let bytes = disk.read(generation, block, &self.memory).await?;
-        self.keep(generation, block, bytes.clone());
+        let bytes = disk.read(generation, block, end, &self.memory).await?;
+        count(&self.counters.disk_blocks);
+        count(&self.counters.disk_waits);
+        if self.memory.invites() {
+            self.keep(generation, block, bytes.clone());
+        }
         Some(bytes)
     }
 

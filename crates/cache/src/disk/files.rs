@@ -1,16 +1,14 @@
 //! Blocks in files: where they are, how they are written, how they are checked.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, ErrorKind, IoSliceMut, Result};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{CWD, FallocateFlags, Mode, OFlags, ResolveFlags, fallocate, openat2};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use xxhash_rust::xxh3::xxh3_64;
-
-use crate::memory::Room;
 
 /// `<root>/ab/cd/<name>-<number>`: 65 536 folders, so that each stays small.
 pub(super) fn path(root: &Path, name: u128, id: u64) -> PathBuf {
@@ -59,15 +57,31 @@ pub(super) fn reserve(file: &File, start: u64, bytes: u64) -> Result<()> {
     }
 }
 
-/// Reads a block into `room`, which is as long; `InvalidData` if it is not what was written.
-pub(super) fn read(path: &Path, start: u64, sum: u64, room: Room) -> Result<Bytes> {
-    let file = File::open(path)?;
-    let bytes = room.read(|bytes| match file.read_exact_at(bytes, start) {
+/// Fills `bytes` from `start` on; `InvalidData` if the file is shorter.
+pub(super) fn read_whole(file: &File, start: u64, bytes: &mut [u8]) -> Result<()> {
+    match file.read_exact_at(bytes, start) {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(ErrorKind::InvalidData.into()),
         read => read,
-    })?;
-    check(&bytes, sum)?;
-    Ok(bytes)
+    }
+}
+
+/// The same without waiting for the disk; `WouldBlock` if the system has not all of it in memory.
+pub(super) fn read_at_hand(file: &File, start: u64, bytes: &mut [u8]) -> Result<()> {
+    let length = bytes.len();
+    let read = preadv2(file, &mut [IoSliceMut::new(bytes)], start, ReadWriteFlags::NOWAIT)?;
+    if read == length { Ok(()) } else { Err(ErrorKind::WouldBlock.into()) }
+}
+
+/// Opens a file to read if the system need not look for it on the disk.
+pub(super) fn open_at_hand(path: &Path) -> Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    Ok(openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED)?.into())
+}
+
+/// Whether the file system of `file` can say that a read would have to wait.
+pub(super) fn can_look(file: &File) -> bool {
+    let read = preadv2(file, &mut [IoSliceMut::new(&mut [0])], 0, ReadWriteFlags::NOWAIT);
+    matches!(read, Ok(_) | Err(Errno::AGAIN))
 }
 
 /// `InvalidData` if bytes do not have this checksum.

@@ -9,6 +9,7 @@
 //!   of [`record`]s; [`walk`] reads the files themselves where the journal is lost;
 //! - [`files`] reads and writes blocks of files, with a checksum per block; [`trailer`] is the end of a
 //!   finished one: its header and the checksums; [`pack`] holds small objects;
+//! - [`reading`] is the way back, at once where the system has the pages, and [`open`] the files it keeps open;
 //! - [`writer`] is the thread that writes, [`sweeper`] the one that evicts and unlinks, off the hot path;
 //! - [`offline`] looks at a folder that nobody uses.
 //!
@@ -34,8 +35,10 @@ mod ledger;
 mod membership;
 mod offline;
 mod one;
+mod open;
 mod pack;
 mod placement;
+mod reading;
 mod record;
 mod set;
 mod sweeper;
@@ -44,4 +47,5 @@ mod walk;
 mod writer;
 
 pub use offline::{Damage, Offline, Stored, Totals, seed_journal};
+pub(crate) use reading::AtHand;
 pub(crate) use set::Disks;

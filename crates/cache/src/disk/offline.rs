@@ -14,7 +14,7 @@ use super::record::End;
 use super::trailer::{self, Header};
 use super::{files, pack};
 use crate::fences::Fences;
-use crate::generation::Generation;
+use crate::generation::{Generation, Stored as OnDisk};
 use crate::{CacheError, Key, blocks};
 
 /// A folder of a cache that no process uses meanwhile.
@@ -196,7 +196,8 @@ impl Offline {
         match finished.place() {
             Place::File(_) => trailer::read(&files::path(&self.root.join(OBJECTS), name, finished.id)),
             Place::Packed(spot) => {
-                let record = pack::read(&self.root.join(PACKS), spot)?;
+                let pack = std::fs::File::open(pack::path(&self.root.join(PACKS), spot.pack))?;
+                let record = pack::read(&pack, spot, files::read_whole)?;
                 let header = serde_json::from_slice::<Header>(&record.header).ok();
                 let generation = header.and_then(|header| header.restore());
                 let generation = generation.ok_or_else(|| Error::from(ErrorKind::InvalidData))?;
@@ -250,7 +251,7 @@ impl Offline {
         };
         let opened = std::fs::File::open(&file).map_err(|error| tell(None, &error, "file"))?;
         for block in 0..u32::try_from(generation.disk_state().sums.len()).unwrap_or(u32::MAX) {
-            let Some((sum, range)) = generation.on_disk(block) else { continue };
+            let Some(OnDisk { sum, range, .. }) = generation.on_disk(block) else { continue };
             let read = files::read_range(&opened, range).and_then(|bytes| files::check(&bytes, sum));
             let url = || Some(generation.key.path().to_owned());
             read.map_err(|error| tell(url(), &error, &format!("block {block}")))?;

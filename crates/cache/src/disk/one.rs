@@ -19,6 +19,7 @@ use super::folder::{Folder, JOURNAL, LEDGER, OBJECTS, PACKS};
 use super::index::{FILE, Finished, Held, Index, Place};
 use super::journal::{self, Journal};
 use super::ledger::{Content, Ledger, Varies};
+use super::open::OpenFiles;
 use super::pack::{self, Packs};
 use super::record::End;
 use super::sweeper::{self, Sweeping};
@@ -27,7 +28,6 @@ use super::writer::{self, Job};
 use super::{files, walk};
 use crate::Key;
 use crate::generation::Generation;
-use crate::memory::{Memory, Room};
 use crate::records::Records;
 use crate::stats::{Counters, count};
 
@@ -37,8 +37,6 @@ const QUEUE: usize = 64;
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Reads under way at once; more wait their turn.
 const READS: usize = 64;
-/// A read that takes longer is given up: the source is faster.
-const READ_PATIENCE: Duration = Duration::from_secs(2);
 /// A write that takes longer takes the disk out.
 const STUCK: Duration = Duration::from_secs(10);
 /// Lock, folders, and what else the disk's own folder holds, bytes.
@@ -68,7 +66,7 @@ pub(super) struct Disk {
     pub shared: Arc<Shared>,
     jobs: mpsc::Sender<Job>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
-    reads: Arc<Semaphore>,
+    pub reads: Arc<Semaphore>,
     /// Keeps other processes out.
     _lock: File,
 }
@@ -84,6 +82,9 @@ pub(super) struct Shared {
     pub journal: Journal,
     pub ledger: Ledger,
     pub packs: Mutex<Packs>,
+    pub open: OpenFiles,
+    /// The file system can say that a read would have to wait.
+    pub may_look: bool,
     pub sweeping: Sweeping,
     pub common: Common,
     /// The number of the generation that is being written; 0 while none is.
@@ -211,6 +212,8 @@ impl Disk {
             journal,
             ledger,
             packs: Mutex::new(packs),
+            open: OpenFiles::default(),
+            may_look: File::open(&journal_path).is_ok_and(|file| files::can_look(&file)),
             sweeping: Sweeping::new(replayed.garbage),
             common,
             writing: AtomicU64::new(0),
@@ -261,66 +264,6 @@ impl Disk {
         generation.settle(self.shared.number);
         self.shared.index.lock().used(name);
         Some(generation)
-    }
-
-    /// Reads a block to where it may stay, and checks it. `None` means that it has to be fetched again.
-    pub(super) async fn read(
-        &self,
-        generation: &Arc<Generation>,
-        block: u32,
-        memory: &Memory,
-    ) -> Option<Bytes> {
-        let (sum, range) = generation.on_disk(block)?;
-        let (name, id) = (generation.key.hash(), generation.id);
-        let shared = self.shared.clone();
-        let room = memory.room(range.end - range.start);
-        let read = self.reading(move || body(&shared, (name, id), range.start, sum, room));
-        match read.await {
-            Ok(bytes) => {
-                count(&self.shared.common.counters.disk_blocks);
-                return Some(bytes);
-            }
-            Err(error) => self.tell(&generation.key, error, "block"),
-        }
-        generation.lost(block);
-        None
-    }
-
-    /// Runs a read where it may wait: neither on a worker of the runtime, nor more of them at once than the
-    /// disk can use, nor for longer than the source would take.
-    async fn reading<T: Send + 'static>(
-        &self,
-        read: impl FnOnce() -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let reads = self.reads.clone();
-        let done = tokio::time::timeout(READ_PATIENCE, async move {
-            let permit = reads.acquire_owned().await.map_err(Error::other)?;
-            let read = move || {
-                let _permit = permit;
-                read()
-            };
-            tokio::task::spawn_blocking(read).await.map_err(Error::other)?
-        });
-        done.await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::TimedOut, format!("no byte within {READ_PATIENCE:?}")))
-        })
-    }
-
-    /// Says what hindered a read, and what follows from that, behind the request.
-    fn tell(&self, key: &Key, error: Error, what: &str) {
-        let shared = self.shared.clone();
-        if error.kind() == ErrorKind::InvalidData {
-            count(&shared.common.counters.disk_corrupt);
-            tracing::warn!(%key, what, disk = shared.number, "damaged on disk; fetching it again");
-            return;
-        }
-        tracing::debug!(%key, what, %error, disk = shared.number, "cannot be read from disk; fetching it again");
-        tokio::task::spawn_blocking(move || {
-            // Evicted between look-up and read, or removed by the operator: simply not there.
-            if error.kind() != ErrorKind::NotFound || !shared.objects.exists() {
-                shared.failed(&error);
-            }
-        });
     }
 
     /// Hands a block to the writer. With `wait` (pre-warm) it waits for room; otherwise a disk that
@@ -415,7 +358,7 @@ fn header(shared: &Shared, name: u128, finished: Finished) -> Result<Generation>
     match finished.place() {
         Place::File(_) => trailer::read(&shared.path(name, finished.id)),
         Place::Packed(spot) => {
-            let record = pack::read(&shared.packs_at, spot)?;
+            let record = shared.record(spot)?;
             let header: Header =
                 serde_json::from_slice(&record.header).map_err(|_| Error::from(ErrorKind::InvalidData))?;
             let generation = header.restore().filter(|it| it.id == finished.id && record.id == finished.id);
@@ -426,31 +369,6 @@ fn header(shared: &Shared, name: u128, finished: Finished) -> Result<Generation>
             Ok(generation)
         }
     }
-}
-
-/// A block of a file, or the whole of what is packed.
-fn body(shared: &Shared, (name, id): (u128, u64), start: u64, sum: u64, room: Room) -> Result<Bytes> {
-    let mut record = None;
-    // One that is packed may move between the look into the index and the look into the pack.
-    for _ in 0..2 {
-        let held = shared.index.lock().get(name);
-        let Some(Held::Finished(finished)) = held.filter(|held| held.id() == id) else { break };
-        let Place::Packed(spot) = finished.place() else { break };
-        record = Some(pack::read(&shared.packs_at, spot));
-        if record.as_ref().is_some_and(Result::is_ok) {
-            break;
-        }
-    }
-    let Some(record) = record.transpose()? else {
-        return files::read(&shared.path(name, id), start, sum, room);
-    };
-    room.read(|bytes| {
-        if record.id != id || record.body.len() != bytes.len() {
-            return Err(ErrorKind::InvalidData.into());
-        }
-        bytes.copy_from_slice(&record.body);
-        Ok(())
-    })
 }
 
 /// What the first block of an object needs besides its own pages.

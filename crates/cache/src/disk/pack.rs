@@ -220,12 +220,17 @@ pub(super) fn list(folder: &Path) -> Result<Vec<(u32, u64)>> {
     Ok(found)
 }
 
-/// Reads one record; `NotFound` if it is dead, `InvalidData` if it is not what was written.
-pub(super) fn read(folder: &Path, spot: Spot) -> Result<Record> {
-    let file = File::open(path(folder, spot.pack))?;
-    let length = file.metadata()?.len();
-    let end = (spot.start() + spot.bytes()).min(length);
-    let bytes = files::read_range(&file, spot.start().min(end)..end)?;
+/// Reads one record out of its pack by `read`; `NotFound` if it is dead, `InvalidData` if it is not what was
+/// written.
+pub(super) fn read(
+    pack: &File,
+    spot: Spot,
+    read: impl FnOnce(&File, u64, &mut [u8]) -> Result<()>,
+) -> Result<Record> {
+    let end = (spot.start() + spot.bytes()).min(pack.metadata()?.len());
+    let length = end.checked_sub(spot.start()).ok_or(ErrorKind::InvalidData)?;
+    let mut bytes = vec![0; usize::try_from(length).map_err(Error::other)?];
+    read(pack, spot.start(), &mut bytes)?;
     if half(&bytes, 0) == Some(DEAD) {
         return Err(ErrorKind::NotFound.into());
     }
@@ -307,6 +312,10 @@ mod tests {
         Record { name, id: name as u64 + 100, header, body: vec![name as u8; body].into() }
     }
 
+    fn look(folder: &Path, spot: Spot) -> Result<Record> {
+        read(&File::open(path(folder, spot.pack))?, spot, files::read_whole)
+    }
+
     #[test]
     fn what_is_appended_is_read_and_what_is_dead_is_not() {
         let folder = tempfile::tempdir().unwrap();
@@ -316,12 +325,12 @@ mod tests {
         let spots: Vec<Spot> =
             (0..10).map(|n| packs.append(&record(n, 1000 * n as usize)).unwrap()).collect();
         for (n, spot) in spots.iter().enumerate() {
-            let back = read(folder.path(), *spot).unwrap();
+            let back = look(folder.path(), *spot).unwrap();
             assert_eq!((back.name, back.body.len()), (n as u128, 1000 * n));
             assert_eq!(Spot::from_bits(spot.bits()), *spot);
         }
         packs.kill(spots[3]).unwrap();
-        assert!(read(folder.path(), spots[3]).is_err());
+        assert!(look(folder.path(), spots[3]).is_err());
         let alive: Vec<u128> =
             records(folder.path(), spots[0].pack).unwrap().iter().map(|(_, it)| it.name).collect();
         assert_eq!(alive, [0, 1, 2, 4, 5, 6, 7, 8, 9]);
@@ -340,7 +349,7 @@ mod tests {
             let mut bad = whole.clone();
             bad[at] ^= 0x10;
             std::fs::write(&file, &bad).unwrap();
-            assert!(read(folder.path(), spot).is_err(), "byte {at}");
+            assert!(look(folder.path(), spot).is_err(), "byte {at}");
             let left = records(folder.path(), spot.pack).unwrap();
             assert!(left.iter().all(|(_, record)| record.name == 2), "byte {at}");
         }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::Result;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,6 +20,7 @@ use super::keeper;
 use super::ledger::{self, Told, Varies};
 use super::one::{Common, Disk};
 use super::placement::Draw;
+use super::reading::AtHand;
 use crate::fences::{Fences, Purge};
 use crate::generation::Generation;
 use crate::memory::Memory;
@@ -154,15 +156,30 @@ impl Disks {
         self.inner.disks().for_each(|disk| disk.forget(name, id));
     }
 
-    /// Reads a block to where it may stay, and checks it. `None` means that it has to be fetched again.
+    /// Bytes of a block without waiting for a disk: all of them if the block may stay in memory (`keep`) or has
+    /// to be checked.
+    pub(crate) fn at_hand(
+        &self,
+        generation: &Generation,
+        block: u32,
+        wanted: &Range<u64>,
+        keep: bool,
+        memory: &Memory,
+    ) -> Option<AtHand> {
+        self.inner.disk(generation.home()?)?.at_hand(generation, block, wanted, keep, memory)
+    }
+
+    /// Reads a block to where it may stay, and checks it; up to `end` more is going to be wanted. `None` means
+    /// that it has to be fetched again.
     pub(crate) async fn read(
         &self,
         generation: &Arc<Generation>,
         block: u32,
+        end: u64,
         memory: &Memory,
     ) -> Option<Bytes> {
         match generation.home().and_then(|home| self.inner.disk(home)) {
-            Some(disk) => disk.read(generation, block, memory).await,
+            Some(disk) => disk.read(generation, block, end, memory).await,
             None => {
                 generation.lost(block);
                 None

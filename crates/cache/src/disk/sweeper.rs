@@ -181,6 +181,7 @@ impl Sweeper {
         let removed = match held.as_ref().and_then(place) {
             Some(Place::Packed(spot)) => shared.packs.lock().kill(spot),
             _ => files::remove(&shared.path(name, id)).map(|()| {
+                shared.open.forget(id);
                 shared.budget.release(files::remove_folders(&shared.objects, name) * PAGE);
             }),
         };

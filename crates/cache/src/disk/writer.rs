@@ -288,6 +288,7 @@ impl Writer {
             self.lost(record.name, record.id)?;
         }
         let took = self.shared.packs.lock().remove(number)?;
+        self.shared.forget_pack(number);
         self.shared.budget.release(took);
         Ok(kept)
     }
@@ -357,7 +358,9 @@ impl Writer {
         };
         let written = match held {
             Some(Held::Finished(finished)) => match finished.place() {
-                Place::Packed(spot) => pack::read(&self.shared.packs_at, spot)
+                Place::Packed(spot) => self
+                    .shared
+                    .record(spot)
                     .and_then(|record| self.pack(generation, record.body, false).map(drop)),
                 Place::File(_) if generation.is_complete_on_disk() => self.finish(generation),
                 Place::File(_) => Ok(()),

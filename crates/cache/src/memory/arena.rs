@@ -179,6 +179,11 @@ impl Room {
         self.written += length;
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn size(&self) -> usize {
+        self.held.size
+    }
+
     /// What has been written so far.
     pub(crate) fn view(&mut self) -> Bytes {
         match &self.shown {

@@ -13,6 +13,7 @@ mod origin;
 mod property;
 mod purge;
 mod ranges;
+mod reading;
 mod told;
 mod trouble;
 mod unmeasured;
