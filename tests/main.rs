@@ -8,6 +8,7 @@ mod architecture;
 mod cli;
 mod clients;
 mod conformance;
+mod disk;
 mod live;
 mod network;
 mod prewarm_purge;

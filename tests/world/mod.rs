@@ -3,6 +3,7 @@
 //! From the outside in:
 //!
 //! - `process`: one process, ended by its id whatever becomes of the scenario; `command`: one that ends by itself;
+//! - `fault`: system calls of a process that fail, or take their time;
 //! - `ports`: ports that stay the same when a role is started again;
 //! - `role`: an edge, an origin or a selector with its configuration; `settings` writes that;
 //! - `fleet`: roles that belong together; `up`: all of them in one process, by `kromka up`;
@@ -19,6 +20,7 @@
 //! broken build from hanging.
 
 pub(crate) mod command;
+pub(crate) mod fault;
 pub(crate) mod fleet;
 pub(crate) mod media;
 pub(crate) mod operator;
@@ -39,6 +41,7 @@ pub(crate) mod viewer;
 pub(crate) mod wire;
 
 pub(crate) use command::{Ran, kromka};
+pub(crate) use fault::Fault;
 pub(crate) use fleet::Fleet;
 pub(crate) use operator::Operator;
 pub(crate) use patience::{until, within};

@@ -52,6 +52,11 @@ impl Process {
         Process { name: name.to_owned(), child, ended: None, said, printed }
     }
 
+    /// Its id, while it runs.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it wrote to stderr so far.
     pub(crate) fn said(&self) -> String {
         std::fs::read_to_string(&self.said).unwrap_or_default()

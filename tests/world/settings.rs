@@ -52,7 +52,8 @@ impl Text<'_> {
     }
 
     fn table(&mut self, name: &'static str, lines: &str) {
-        let shown = if name == "service" { "[[service]]".to_owned() } else { format!("[{name}]") };
+        let several = ["service", "cache.disk"].contains(&name);
+        let shown = if several { format!("[[{name}]]") } else { format!("[{name}]") };
         self.text.push_str(&format!("\n{shown}\n{lines}\n"));
         self.add(name);
     }
