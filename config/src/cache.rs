@@ -35,7 +35,8 @@ pub struct CacheConfig {
     /// the rest waits for `queue` or gets 503.
     pub rest: Span,
     /// How far a fill runs ahead of its fastest reader while the disk does not take the blocks,
-    /// 256KiB..4GiB and at least one block, default 8MiB.
+    /// 256KiB..4GiB and at least one block, default 8MiB. Many at once share an eighth of `memory`, and run
+    /// ahead two blocks at least.
     pub read_ahead: ByteSize,
     /// A fill that nobody reads any more is finished if at most this remains, 0B..1TiB, default 64MiB;
     /// otherwise it stops.

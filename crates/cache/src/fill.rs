@@ -184,6 +184,17 @@ impl Fill {
         }
     }
 
+    /// Drops finished blocks that can be had `elsewhere`.
+    pub(crate) fn let_go(&self, elsewhere: impl Fn(u32) -> bool) {
+        let mut window = self.window.lock();
+        let Window { blocks, bytes, .. } = &mut *window;
+        blocks.retain(|(start, block)| {
+            let stays = !elsewhere(blocks::block_of(*start, self.size));
+            *bytes -= if stays { 0 } else { block.len() as u64 };
+            stays
+        });
+    }
+
     pub(crate) fn received(&self) -> u64 {
         self.progress.borrow().received
     }
@@ -280,5 +291,8 @@ mod tests {
         fill.shrink(6);
         assert_eq!(fill.take(0), None);
         assert_eq!(fill.take(5).unwrap(), "fgh");
+        fill.let_go(|block| block == 1);
+        assert_eq!(fill.take(5), None, "it can be had elsewhere");
+        assert_eq!(fill.take(9).unwrap(), "j");
     }
 }

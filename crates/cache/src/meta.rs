@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::BytesMut;
 use http::header::{
     AGE, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -71,6 +72,7 @@ impl Meta {
             headers.remove(CONTENT_RANGE);
             status = StatusCode::OK;
         }
+        let headers = owned(&headers);
         let tags = tags(&headers);
         Some(Self { status, headers, terms, withheld, tags })
     }
@@ -110,6 +112,7 @@ impl Meta {
         for name in private_fields {
             headers.remove(name);
         }
+        let headers = owned(&headers);
         let tags = tags(&headers);
         Some(Self { status: self.status, headers, terms, withheld, tags })
     }
@@ -136,6 +139,22 @@ impl Meta {
             last_modified: self.last_modified().map(str::to_owned),
         }
     }
+}
+
+/// The same fields in memory of their own. A value that came over a connection is a piece of its read buffer,
+/// and would keep all of that: hundreds of kilobytes for a few words.
+fn owned(headers: &HeaderMap) -> HeaderMap {
+    let mut text = BytesMut::with_capacity(headers.values().map(HeaderValue::len).sum());
+    headers.values().for_each(|value| text.extend_from_slice(value.as_bytes()));
+    let mut text = text.freeze();
+    let mut owned = HeaderMap::with_capacity(headers.keys_len());
+    for (name, value) in headers {
+        // The same bytes as before.
+        if let Ok(value) = HeaderValue::from_maybe_shared(text.split_to(value.len())) {
+            owned.append(name.clone(), value);
+        }
+    }
+    owned
 }
 
 /// The tags that a header names.
@@ -304,6 +323,26 @@ mod tests {
         assert_eq!(meta.terms.lifetime, Duration::from_secs(9));
         assert_eq!(meta.terms.age(now), Duration::ZERO);
         assert_eq!(meta.headers.get("x-old").unwrap(), "1");
+    }
+
+    #[test]
+    fn what_is_kept_does_not_hold_the_buffer_it_came_in() {
+        let buffer = bytes::Bytes::from(b"max-age=60\xe9, x\t1".repeat(10_000));
+        let piece = |range| HeaderValue::from_maybe_shared(buffer.slice(range)).unwrap();
+        let mut came = HeaderMap::new();
+        came.insert("cache-control", piece(0..10));
+        came.append("x-a", piece(11..18));
+        came.append("x-a", piece(8..12));
+        came.append("x-empty", piece(3..3));
+        let meta = Meta::of(StatusCode::OK, &came, SystemTime::now(), MEDIA).unwrap();
+        let mut later = HeaderMap::new();
+        later.insert("x-b", piece(0..7));
+        let meta = meta.updated(&later, SystemTime::now(), MEDIA).unwrap();
+        let all: Vec<&[u8]> = meta.headers.get_all("x-a").iter().map(HeaderValue::as_bytes).collect();
+        assert_eq!(all, [&buffer[11..18], &buffer[8..12]]);
+        assert_eq!((&meta.headers["x-b"], &meta.headers["x-empty"]), (&later["x-b"], &came["x-empty"]));
+        drop((came, later));
+        assert!(buffer.is_unique(), "some of it is held");
     }
 
     #[test]

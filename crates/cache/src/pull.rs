@@ -37,7 +37,7 @@ pub(crate) async fn pull(
         blocks::bytes_of(last, generation.block, length).end
     });
     let mut durable = store.disk.is_some();
-    let gather = GATHER.min(store.limits.read_ahead / 2);
+    let gather = GATHER.min(store.window() / 2);
     let mut untold = 0;
     let mut at_hand = None;
     loop {
@@ -84,7 +84,7 @@ pub(crate) async fn pull(
         for (block, bytes) in fill.push(&store.memory, chunk, generation.length()) {
             durable = put(store, generation, block, bytes, durable, keep).await;
         }
-        fill.shrink(store.limits.read_ahead);
+        fill.shrink(store.window());
         // What the source has ready is taken first, so that thousands of followers are not woken for
         // every packet; as soon as it has nothing ready they are told.
         at_hand = if untold < gather { poll_immediate(body.next()).await } else { None };
@@ -97,7 +97,7 @@ pub(crate) async fn pull(
 
 /// Without a disk to catch what readers have not taken, the fill keeps pace with the fastest of them.
 async fn wait_for_readers(store: &Store, fill: &Fill, durable: bool) {
-    while !durable && fill.readers() > 0 && fill.is_ahead(store.limits.read_ahead) {
+    while !durable && fill.readers() > 0 && fill.is_ahead(store.window()) {
         fill.tell();
         fill.reader_moved().await;
     }

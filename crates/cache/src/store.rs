@@ -20,6 +20,8 @@ use crate::{CacheError, Key, blocks, vary};
 
 /// The part of the memory budget that records of objects may take.
 const RECORDS_SHARE: u64 = 16;
+/// The part of the memory budget that fills may keep at hand.
+const WINDOWS_SHARE: u64 = 8;
 /// At least this much for records, so that a tiny budget still works.
 const RECORDS_MIN: u64 = 4 << 20;
 
@@ -31,6 +33,8 @@ pub(crate) struct Store {
     pub fences: Arc<Fences>,
     pub counters: Arc<Counters>,
     pub limits: Limits,
+    /// Fetches under way.
+    pub fills: AtomicU64,
     next_id: AtomicU64,
 }
 
@@ -102,6 +106,7 @@ impl Store {
             fences,
             counters,
             limits,
+            fills: AtomicU64::new(0),
             next_id: AtomicU64::new(next_id),
         })
     }
@@ -240,10 +245,23 @@ impl Store {
 
     /// Whether a block could be had without the source.
     pub(crate) fn has(&self, generation: &Generation, block: u32) -> bool {
+        self.memory.contains(generation.id, block) || self.on_its_disk(generation, block)
+    }
+
+    /// Whether a block is on disk, or on its way there.
+    pub(crate) fn on_its_disk(&self, generation: &Generation, block: u32) -> bool {
         // In this order: a block is noted as stored before it leaves the queue.
         let on_disk =
             |disk: &Disks| disk.queued(generation.id, block).is_some() || generation.on_disk(block).is_some();
-        self.memory.contains(generation.id, block) || self.disk.as_ref().is_some_and(on_disk)
+        self.disk.as_ref().is_some_and(on_disk)
+    }
+
+    /// How many bytes a fill may keep at hand: its share of what all fills together may, which is a part of the
+    /// memory's budget.
+    pub(crate) fn window(&self) -> u64 {
+        let fills = self.fills.load(Ordering::Relaxed).max(1);
+        let share = self.limits.memory / WINDOWS_SHARE / fills;
+        share.clamp(2 * self.limits.block, self.limits.read_ahead)
     }
 
     /// A block from memory.
@@ -325,6 +343,7 @@ impl Store {
             disk_objects: disks.iter().map(|disk| disk.objects).sum(),
             disks,
             objects: self.records.len(),
+            fills_active: self.fills.load(Ordering::Relaxed),
             ..self.counters.read()
         }
     }

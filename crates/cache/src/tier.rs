@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use http::header::{HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
@@ -45,7 +45,6 @@ pub struct Tier<S> {
     pub(crate) gate: Gate,
     pub(crate) troubles: Troubles,
     pub(crate) clock: Clock,
-    pub(crate) fills: AtomicU64,
 }
 
 /// A request, as far as a cache is concerned.
@@ -94,7 +93,6 @@ impl<S: Source> Tier<S> {
             gate,
             troubles,
             clock: Clock::new(),
-            fills: AtomicU64::new(0),
         }))
     }
 
@@ -236,7 +234,7 @@ impl<S: Source> Tier<S> {
     /// The counts, and what is held.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        Stats { fills_active: self.fills.load(Ordering::Relaxed), ..self.store.stats() }
+        self.store.stats()
     }
 
     /// Writes what is queued for the disk. The tier stays usable, without its disk.
@@ -424,7 +422,7 @@ impl<S: Source> Tier<S> {
 
     /// Takes the lead of a fill.
     pub(crate) fn lead(&self, generation: Arc<Generation>, fill: Arc<Fill>) -> Lead<'_, S> {
-        self.fills.fetch_add(1, Ordering::Relaxed);
+        self.store.fills.fetch_add(1, Ordering::Relaxed);
         Lead { tier: self, generation, fill, how: Err(Failure::Broken("the fill was dropped".into())) }
     }
 
@@ -546,7 +544,9 @@ impl<S: Source> Drop for Lead<'_, S> {
         }
         self.fill.end(std::mem::replace(&mut self.how, Ok(())));
         self.generation.remove(&self.fill);
-        self.tier.fills.fetch_sub(1, Ordering::Relaxed);
+        // Who follows it may dawdle for long.
+        self.fill.let_go(|block| self.tier.store.on_its_disk(&self.generation, block));
+        self.tier.store.fills.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
