@@ -49,6 +49,7 @@ fn snapshot(sites: usize, per_site: usize) -> Snapshot {
         site: Arc::from(format!("s{:03}", number / per_site)),
         url: Arc::from("http://edge"),
         tls_url: None,
+        pathway: Arc::default(),
         reach: Reach::default(),
         heard_ms: NOW_MS - 100,
         draining: false,

@@ -18,7 +18,7 @@ use crate::{
     operations::Tracker,
     policy::Policy,
     probes::Probes,
-    rank::{Question, Ranking, Snapshot, decide},
+    rank::{Cell, Question, Ranking, decide, decide_pair},
     roster::Roster,
     store::{Store, StoreError},
 };
@@ -103,31 +103,41 @@ impl App {
     }
 
     /// Asks the ranking and counts the decision. `render` gets the snapshot's own words, so that nothing is copied
-    /// that is not needed; the edge that comes first counts as assigned when `assign` says so.
+    /// that is not needed, and the question as it was asked; the edge that comes first counts as assigned when
+    /// `assign` says so.
     pub(crate) fn decide<T>(
         &self,
         surface: Surface,
         question: Question<'_>,
         assign: bool,
-        render: impl FnOnce(&Ranking<'_>) -> T,
+        render: impl FnOnce(&Ranking<'_>, &Question<'_>) -> T,
     ) -> T {
-        let snapshot: Arc<Snapshot> = self.roster.snapshot();
+        // An answer in DNS holds for a network: all of it is taken to be where its first address is.
+        let of_network = |client| Cell::of(client).net().network();
+        let located = question
+            .client
+            .map(|client| if matches!(surface, Surface::Dns) { of_network(client) } else { client });
+        let place = located.map_or_else(Default::default, |address| self.geo.whereabouts(address));
         let began = Instant::now();
-        let client = question.client;
-        let ranking = decide(&snapshot, &self.now(question));
+        let question = Question { now_ms: self.roster.ms_at(began), place, ..question };
+        let snapshot = self.roster.published();
+        let ranking = match surface {
+            Surface::Dns => decide_pair(&snapshot, &question),
+            _ => decide(&snapshot, &question),
+        };
         self.metrics.decided(surface, ranking.verdict, began.elapsed().as_secs_f64());
         if assign {
-            if let Some(client) = client {
-                self.probes.asked(client, self.roster.now_ms());
+            if let Some(client) = question.client {
+                self.probes.asked(client, question.now_ms);
             }
             ranking.assign(1.0);
         }
-        render(&ranking)
+        render(&ranking, &question)
     }
 }
 
 /// What a title is placed by: its service and the directory it lies in, so that all of it lands on one node.
 pub(crate) fn content_key(service: &str, path: &str) -> String {
     let directory = path.rfind('/').map_or("/", |end| &path[..=end]);
-    format!("{service}{directory}")
+    [service, directory].concat()
 }

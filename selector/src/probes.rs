@@ -3,7 +3,15 @@
 //! Only what came to this selector by itself is handed out, one address of a network to one edge of a site, and not
 //! again for an hour; only to edges that say that they probe.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 
@@ -22,7 +30,11 @@ const HANDED: usize = 4;
 
 /// Clients that asked lately.
 #[derive(Debug, Default)]
-pub(crate) struct Probes(Mutex<HashMap<Cell, Network>>);
+pub(crate) struct Probes {
+    networks: Mutex<HashMap<Cell, Network>>,
+    /// Some edge probes; until then nobody need be remembered.
+    wanted: AtomicBool,
+}
 
 #[derive(Debug)]
 struct Network {
@@ -36,7 +48,10 @@ struct Network {
 impl Probes {
     /// A client has asked for an edge. Never waits: what comes while another is noted is left out.
     pub(crate) fn asked(&self, client: IpAddr, now_ms: u64) {
-        let Some(mut networks) = self.0.try_lock() else { return };
+        if !self.wanted.load(Relaxed) {
+            return;
+        }
+        let Some(mut networks) = self.networks.try_lock() else { return };
         let cell = Cell::of(client);
         if let Some(network) = networks.get_mut(&cell) {
             network.client = client;
@@ -57,14 +72,15 @@ impl Probes {
 
     /// The way between a network and a site has been measured.
     pub(crate) fn measured(&self, cell: Cell, site: &str, now_ms: u64) {
-        if let Some(network) = self.0.lock().get_mut(&cell) {
+        if let Some(network) = self.networks.lock().get_mut(&cell) {
             network.note(site, now_ms);
         }
     }
 
     /// Addresses that an edge of `site` may probe: of the networks that asked most, those it does not know.
     pub(crate) fn targets(&self, site: &str, now_ms: u64) -> Vec<IpAddr> {
-        let mut networks = self.0.lock();
+        self.wanted.store(true, Relaxed);
+        let mut networks = self.networks.lock();
         let unknown = |network: &&mut Network| {
             now_ms.saturating_sub(network.asked_ms) <= RECENT_MS
                 && !network
@@ -109,6 +125,8 @@ mod tests {
     #[test]
     fn each_site_gets_a_network_once_an_hour_the_busiest_first() {
         let (probes, ams, fra) = (Probes::default(), "ams", "fra");
+        probes.asked(address(1), 500);
+        assert!(probes.targets(ams, 600).is_empty(), "nobody probed, so nobody was remembered");
         for n in 0..10 {
             for _ in 0..=n {
                 probes.asked(address(n), 1_000);
@@ -128,9 +146,10 @@ mod tests {
     #[test]
     fn a_flood_of_networks_takes_bounded_room() {
         let probes = Probes::default();
+        probes.targets("ams", 0);
         for n in 0..50_000 {
             probes.asked(address(n), u64::from(n));
         }
-        assert_eq!(probes.0.lock().len(), NETWORKS);
+        assert_eq!(probes.networks.lock().len(), NETWORKS);
     }
 }

@@ -11,13 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use ipnet::IpNet;
 use kromka_config::{RoutingConfig, SiteConfig};
 use kromka_control::{Errors, Heartbeat, NodeInfo, NodeRole, NodeState};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use url::Url;
 
 use crate::{
     drain::Drain,
@@ -30,10 +29,12 @@ use crate::{
     store::nodes::StoredNode,
 };
 
+mod called;
 mod judging;
 #[cfg(test)]
 mod tests;
 
+use called::Called;
 pub(crate) use judging::Hearing;
 
 /// Nodes that may be known at once.
@@ -139,6 +140,7 @@ struct Entry {
     /// When it came back, see [`Candidate::returned_ms`].
     returned_ms: Option<u64>,
     assigned: Arc<Assigned>,
+    called: Called,
     reach: Reach,
     gain: Gain,
     capacity: Capacity,
@@ -201,7 +203,8 @@ impl Roster {
                 drain: None,
                 returned_ms: None,
                 assigned: Arc::default(),
-                reach: reach(&node.heartbeat),
+                called: Called::of(&node.heartbeat),
+                reach: called::reach(&node.heartbeat),
                 gain: Gain::new(SELECTORS_MAX),
                 capacity: Capacity::default(),
                 heartbeat: node.heartbeat,
@@ -213,7 +216,12 @@ impl Roster {
 
     /// The roster's clock, in milliseconds; it never goes back.
     pub(crate) fn now_ms(&self) -> u64 {
-        CLOCK_BEGINS_MS + self.began.elapsed().as_millis() as u64
+        self.ms_at(Instant::now())
+    }
+
+    /// That clock at an instant.
+    pub(crate) fn ms_at(&self, instant: Instant) -> u64 {
+        CLOCK_BEGINS_MS + instant.saturating_duration_since(self.began).as_millis() as u64
     }
 
     /// Takes in a heartbeat.
@@ -249,7 +257,10 @@ impl Roster {
                 }
                 entry.capacity.observe(heartbeat.load.utilisation(), heartbeat.load.ttfb_ms, now_ms);
                 entry.heartbeat = heartbeat.clone();
-                entry.reach = reach(heartbeat);
+                if moved {
+                    entry.called = Called::of(heartbeat);
+                }
+                entry.reach = called::reach(heartbeat);
                 entry.heard_ms = now_ms;
                 entry.heard_here = true;
                 entry.gone = heartbeat.goodbye;
@@ -273,7 +284,8 @@ impl Roster {
                     returned_ms: Some(now_ms)
                         .filter(|now| *now > CLOCK_BEGINS_MS + self.settings.slow_start_ms),
                     assigned: Arc::default(),
-                    reach: reach(heartbeat),
+                    called: Called::of(heartbeat),
+                    reach: called::reach(heartbeat),
                     gain: Gain::new(SELECTORS_MAX),
                     capacity: Capacity::default(),
                 };
@@ -325,6 +337,11 @@ impl Roster {
     /// The edges, as known now.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.published.load_full()
+    }
+
+    /// The same, to be looked at and let go at once.
+    pub(crate) fn published(&self) -> Guard<Arc<Snapshot>> {
+        self.published.load()
     }
 
     /// Tells when a node has been heard, and so may have applied more of the feed.
@@ -509,23 +526,6 @@ impl Roster {
     }
 }
 
-/// How a node says it is reached; what it does not say is left open.
-fn reach(heartbeat: &Heartbeat) -> Reach {
-    let tls = heartbeat.tls_url.as_deref().and_then(|url| Url::parse(url).ok());
-    let mut reach = Reach {
-        tls_port: tls.and_then(|url| url.port_or_known_default()),
-        h3: heartbeat.alpn.iter().any(|protocol| protocol == "h3"),
-        ..Reach::default()
-    };
-    for address in &heartbeat.addresses {
-        match address {
-            IpAddr::V4(v4) => reach.v4 = reach.v4.or(Some(*v4)),
-            IpAddr::V6(v6) => reach.v6 = reach.v6.or(Some(*v6)),
-        }
-    }
-    reach
-}
-
 impl Nodes {
     fn state(&self, settings: &Settings, entry: &Entry, now_ms: u64) -> NodeState {
         entry.candidate(&self.policy, now_ms).standing(settings, now_ms)
@@ -546,9 +546,8 @@ impl Nodes {
 
 impl Entry {
     fn candidate(&self, policy: &Policy, now_ms: u64) -> Candidate {
-        let heartbeat = &self.heartbeat;
+        let (heartbeat, called) = (&self.heartbeat, &self.called);
         let load = &heartbeat.load;
-        let trimmed = |url: &str| Arc::from(url.trim_end_matches('/'));
         let per_viewer = match load.connections {
             few if few < TELLING_CONNECTIONS => SESSION_BPS,
             many => (load.egress_bps / many).clamp(64_000, 50_000_000),
@@ -565,10 +564,11 @@ impl Entry {
             _ => per_viewer as f64 / capacity_bps as f64,
         };
         Candidate {
-            id: Arc::from(heartbeat.id.as_str()),
-            site: Arc::from(heartbeat.site.as_str()),
-            url: trimmed(&heartbeat.url),
-            tls_url: heartbeat.tls_url.as_deref().map(trimmed),
+            id: Arc::clone(&called.id),
+            site: Arc::clone(&called.site),
+            url: Arc::clone(&called.url),
+            tls_url: called.tls_url.clone(),
+            pathway: Arc::clone(&called.pathway),
             reach: self.reach,
             heard_ms: self.heard_ms,
             draining: self.drained || heartbeat.state == NodeState::Draining,

@@ -51,6 +51,7 @@ fn snapshot(dead: usize) -> Snapshot {
         site: Arc::from(format!("s{:02}", n / 3)),
         url: Arc::from("http://edge"),
         tls_url: None,
+        pathway: Arc::default(),
         reach: Reach::default(),
         heard_ms: if n < dead { 0 } else { NOW_MS - [100, 100, 100, 2_000][n % 4] },
         draining: n % 7 == 3,

@@ -154,7 +154,7 @@ fn halves(raw: &str) -> Result<(&str, Option<&str>), PathError> {
     if raw.contains('#') {
         return Err(PathError::Fragment);
     }
-    if raw.contains(char::is_control) {
+    if holds_control(raw) {
         return Err(PathError::Control);
     }
     Ok(match raw.split_once('?') {
@@ -209,8 +209,33 @@ fn checked_token(token: &str) -> Result<String, PathError> {
     Ok(token.to_owned())
 }
 
+/// Whether there is a control character in it.
+fn holds_control(text: &str) -> bool {
+    match text.is_ascii() {
+        true => text.bytes().any(|byte| byte.is_ascii_control()),
+        false => text.contains(char::is_control),
+    }
+}
+
+/// Whether a raw path is what it decodes to, as nearly all are: each segment is there, none begins with a dot, and
+/// all characters are such that nobody escapes or refuses them.
+fn is_plain(raw: &str) -> bool {
+    let mut before = b'/';
+    raw.bytes().skip(1).all(|byte| {
+        let good = match byte {
+            b'/' | b'.' => before != b'/',
+            byte => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~'),
+        };
+        before = byte;
+        good
+    })
+}
+
 /// A raw path, which begins with a slash, segment by segment.
 fn decode_path(raw: &str) -> Result<String, PathError> {
+    if raw.len() <= MAX_PATH && is_plain(raw) {
+        return Ok(raw.to_owned());
+    }
     let mut path = String::with_capacity(raw.len());
     let mut segments = raw[1..].split('/').peekable();
     while let Some(segment) = segments.next() {
@@ -236,7 +261,7 @@ fn check_segment(segment: &str) -> Result<(), PathError> {
     if segment.contains('\\') {
         return Err(PathError::Backslash);
     }
-    if segment.contains(char::is_control) {
+    if holds_control(segment) {
         return Err(PathError::Control);
     }
     // Some servers behind us drop `;parameters` before they look for dots.

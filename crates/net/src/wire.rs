@@ -163,7 +163,12 @@ impl AsyncWrite for Wire {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        let mut full = bufs.iter().filter(|buf| !buf.is_empty());
+        // A head alone: the kernel takes one buffer with less ado than a list of one.
+        let written = match (full.next(), full.next()) {
+            (Some(only), None) => Pin::new(&mut this.stream).poll_write(cx, only),
+            _ => Pin::new(&mut this.stream).poll_write_vectored(cx, bufs),
+        };
         this.note_written(written)
     }
 

@@ -5,6 +5,7 @@
 //! - [`select`]: a ranked list, for pages, SDKs and the curious.
 //! - [`dns`]: addresses, for whoever asks by name.
 //! - `excluded`: edges that whoever asks has had enough of.
+//! - `json`: how the two that are JSON are written.
 //!
 //! Each builds one question and renders one ranking; none decides anything. Those over HTTP are answered before the
 //! router of the control API: one core gives a hundred thousand of these in a second, and a router, a layer for
@@ -15,6 +16,7 @@
 
 pub(crate) mod dns;
 mod excluded;
+mod json;
 pub(crate) mod route;
 pub(crate) mod select;
 pub(crate) mod steer;

@@ -43,15 +43,16 @@ pub(crate) fn route(app: &App, target: &str, peer: Peer) -> Result<Response<Text
     let key = content_key(&service.id, &path);
     let client = Some(peer.addr.ip());
     let question = Question { client, content_key: &key, exclude: &exclude, k: 1, ..Question::default() };
-    let location = app.decide(Surface::Redirect, question, true, |ranking: &Ranking<'_>| {
-        let edge = ranking.edges.first()?.edge;
-        // A page loaded over TLS may not fetch over plain HTTP.
-        let base = edge.tls_url.as_ref().filter(|_| peer.tls).unwrap_or(&edge.url);
-        let mut location = String::with_capacity(base.len() + target.len());
-        location.push_str(base);
-        location.push_str(&target);
-        Some(location)
-    });
+    let location =
+        app.decide(Surface::Redirect, question, true, |ranking: &Ranking<'_>, _: &Question<'_>| {
+            let edge = ranking.edges.first()?.edge;
+            // A page loaded over TLS may not fetch over plain HTTP.
+            let base = edge.tls_url.as_ref().filter(|_| peer.tls).unwrap_or(&edge.url);
+            let mut location = String::with_capacity(base.len() + target.len());
+            location.push_str(base);
+            location.push_str(&target);
+            Some(location)
+        });
     let location = location.ok_or(ApiError::NoEdge)?;
     let location = HeaderValue::try_from(location).map_err(|error| ApiError::Internal(error.to_string()))?;
     let mut response = Response::new(Text::default());

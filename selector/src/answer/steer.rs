@@ -14,22 +14,26 @@
 mod pace;
 mod ways;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    borrow::Cow,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use http::Response;
-use kromka_hls::steering::{Manifest, node_of};
+use kromka_hls::steering::{is_pathway_id, node_of};
 use kromka_net::Peer;
 use url::form_urlencoded;
 
 pub(crate) use pace::Pace;
+use ways::Ways;
 
-use super::{Text, json};
+use super::{Text, json, json::Json};
 use crate::{
     api::content_path,
     app::{App, content_key},
     error::ApiError,
     metrics::Surface,
-    rank::{Kept, Question, Ranking, Stay, keep},
+    rank::{Kept, Question, Ranking, Stay, keep_ranked},
 };
 
 /// Edges that are ranked for a document.
@@ -41,17 +45,20 @@ const TEXT_MAX: usize = 512;
 /// Pathways that a playlist can have in full.
 const LISTED_MAX: usize = 8;
 
+/// Bytes of a document with clones for all edges, more or less.
+const DOCUMENT: usize = 2_048;
+
 /// What a player asks, out of the query.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Asked {
+pub(super) struct Asked<'q> {
     /// The asset's path, as it was written.
-    path: Option<String>,
+    path: Option<Cow<'q, str>>,
     /// The session.
-    session: Option<String>,
+    session: Option<Cow<'q, str>>,
     /// Pathways that the player's playlist has in full, that of its edge first.
-    listed: Vec<String>,
+    listed: Vec<Cow<'q, str>>,
     /// The pathway it is on.
-    current: Option<String>,
+    current: Option<Cow<'q, str>>,
     /// It plays over TLS.
     tls: bool,
     /// What it plays has ended.
@@ -64,58 +71,106 @@ pub(super) struct Asked {
     since: Option<u64>,
 }
 
-impl Asked {
+impl<'q> Asked<'q> {
     /// Reads a query. Players add parameters of their own, so unknown ones are passed over.
-    fn read(query: &str) -> Asked {
+    fn read(query: &'q str) -> Asked<'q> {
         let mut asked = Asked::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if value.is_empty() || value.len() > TEXT_MAX && name != "path" {
                 continue;
             }
             match &*name {
-                "path" => asked.path = Some(value.into_owned()),
-                "sid" => asked.session = Some(value.into_owned()),
-                "in" => asked.listed = value.split(',').take(LISTED_MAX).map(str::to_owned).collect(),
+                "path" => asked.path = Some(value),
+                "sid" => asked.session = Some(value),
+                "in" => asked.listed = listed(&value),
                 "tls" => asked.tls = value == "1",
                 "vod" => asked.vod = value == "1",
                 "hot" => asked.hot = value == "1",
                 "gain" => asked.gained = value == "1",
                 "since" => asked.since = value.parse().ok(),
                 // DASH players put it into quotes (ETSI TS 103 998).
-                "_HLS_pathway" | "_DASH_pathway" => asked.current = Some(value.trim_matches('"').to_owned()),
+                "_HLS_pathway" | "_DASH_pathway" => {
+                    let id = value.trim_matches('"');
+                    let plain = id.len() == value.len();
+                    asked.current =
+                        is_pathway_id(id).then(|| if plain { value.clone() } else { id.to_owned().into() });
+                }
                 _ => {}
             }
         }
-        asked.listed.retain(|id| kromka_hls::steering::is_pathway_id(id));
-        asked.current = asked.current.filter(|id| kromka_hls::steering::is_pathway_id(id));
         asked
     }
 
     /// The pathway it is on: as it says itself, or the first of its playlist.
-    fn current(&self) -> Option<&String> {
-        self.current.as_ref().or(self.listed.first())
+    fn current(&self) -> Option<&str> {
+        self.current.as_ref().or(self.listed.first()).map(|id| &**id)
     }
 
-    /// The same for the next time, and what `kept` decided this time. With host and all: Shaka 5.2 resolves it against the playlist's address, where
-    /// RFC 8216bis means the document's.
-    fn reload_uri(&self, base: &str, service: &str, kept: Kept, since: u64) -> String {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [("path", &self.path), ("sid", &self.session)] {
+    /// Writes where it asks the next time, with what `kept` decided this time. With host and all: Shaka 5.2 resolves
+    /// it against the playlist's address, where RFC 8216bis means the document's.
+    fn reload_uri(&self, json: &mut Json, base: &str, service: &str, kept: Kept, since: u64) {
+        json.raw("\"");
+        json.escaped(base);
+        json.raw("/steer/");
+        json.escaped(service);
+        json.raw("?since=");
+        json.number(since);
+        for (name, value) in [("&path=", &self.path), ("&sid=", &self.session)] {
             if let Some(value) = value {
-                query.append_pair(name, value);
+                json.raw(name);
+                encoded(json, value);
             }
         }
-        if !self.listed.is_empty() {
-            query.append_pair("in", &self.listed.join(","));
+        for (at, id) in self.listed.iter().enumerate() {
+            json.raw(if at == 0 { "&in=" } else { "%2C" });
+            json.raw(id);
         }
-        query.append_pair("since", &since.to_string());
-        for (name, set) in [("tls", self.tls), ("vod", self.vod), ("hot", kept.hot), ("gain", kept.gains)] {
-            if set {
-                query.append_pair(name, "1");
-            }
-        }
-        format!("{base}/steer/{service}?{}", query.finish())
+        let flags =
+            [("&tls=1", self.tls), ("&vod=1", self.vod), ("&hot=1", kept.hot), ("&gain=1", kept.gains)];
+        flags.into_iter().filter(|(_, set)| *set).for_each(|(flag, _)| json.raw(flag));
+        json.raw("\"");
     }
+}
+
+/// The pathways of a list that are any.
+fn listed<'q>(list: &Cow<'q, str>) -> Vec<Cow<'q, str>> {
+    fn ids(list: &str) -> impl Iterator<Item = &str> {
+        list.split(',').take(LISTED_MAX).filter(|id| is_pathway_id(id))
+    }
+    match list {
+        Cow::Borrowed(list) => ids(list).map(Cow::Borrowed).collect(),
+        Cow::Owned(list) => ids(list).map(|id| Cow::Owned(id.to_owned())).collect(),
+    }
+}
+
+/// Writes a value of a query; what is left of it needs no escaping in JSON.
+fn encoded(json: &mut Json, value: &str) {
+    form_urlencoded::byte_serialize(value.as_bytes()).for_each(|part| json.raw(part));
+}
+
+/// Writes a steering manifest, as `kromka_hls::steering::Manifest` is read.
+fn manifest(json: &mut Json, ttl_s: u64, ways: &Ways<'_>, reload_uri: impl FnOnce(&mut Json)) {
+    json.raw("{\"VERSION\":1,\"TTL\":");
+    json.number(ttl_s);
+    json.raw(",\"RELOAD-URI\":");
+    reload_uri(json);
+    for name in [",\"PATHWAY-PRIORITY\":", ",\"SERVICE-LOCATION-PRIORITY\":"] {
+        json.raw(name);
+        json.list(&ways.priority, |json, id| json.string(id));
+    }
+    if !ways.clones.is_empty() {
+        json.raw(",\"PATHWAY-CLONES\":");
+        json.list(&ways.clones, |json, clone| {
+            json.raw("{\"BASE-ID\":");
+            json.string(clone.base);
+            json.raw(",\"ID\":");
+            json.string(clone.id);
+            json.raw(",\"URI-REPLACEMENT\":{\"HOST\":");
+            json.string(clone.host);
+            json.raw("}}");
+        });
+    }
+    json.raw("}");
 }
 
 /// The content steering document of one player.
@@ -146,18 +201,14 @@ pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result
         return Err(ApiError::Gone("this service does not steer its players"));
     }
     let asked = Asked::read(query);
-    let path = match &asked.path {
-        Some(path) => content_path(path).map_err(ApiError::BadRequest)?.path,
-        None => "/".to_owned(),
+    let key = match &asked.path {
+        Some(path) => content_key(&service.id, &content_path(path).map_err(ApiError::BadRequest)?.path),
+        None => content_key(&service.id, "/"),
     };
-    let key = content_key(&service.id, &path);
     let client = peer.addr.ip();
     let session = asked.session.as_deref();
-    let lot = pace::lot(&asked.session.clone().unwrap_or_else(|| client.to_string()));
-    let snapshot = app.roster.snapshot();
-    let now_ms = app.roster.now_ms();
     // What this player told of edges comes last for this player, whoever else they serve well.
-    let blamed = session.map(|session| app.beacons.blamed(session, now_ms)).unwrap_or_default();
+    let blamed = session.map(|session| app.beacons.blamed(session, app.roster.now_ms())).unwrap_or_default();
     let question = Question {
         client: Some(client),
         content_key: &key,
@@ -166,46 +217,45 @@ pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result
         k: EDGES,
         ..Question::default()
     };
+    let lot = match session {
+        Some(session) => pace::lot(session),
+        None => pace::lot(&client.to_string()),
+    };
     let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let since = asked.since.unwrap_or(second).min(second);
-    let stay = Stay {
-        edge: asked.current().and_then(|id| node_of(id)).unwrap_or_default(),
-        since_ms: now_ms.saturating_sub((second - since) * 1_000),
-        gained: asked.gained,
-        hot: asked.hot,
-    };
-    let kept = keep(&snapshot, &Question { now_ms, ..question.clone() }, &stay);
-    let ways = app.decide(Surface::Steer, question, false, |ranking: &Ranking<'_>| {
-        let ways = ways::order(ranking, &snapshot, &asked, kept, &blamed, now_ms);
+    let edge = asked.current().and_then(node_of).unwrap_or_default();
+    let render = |ranking: &Ranking<'_>, question: &Question<'_>| {
+        let now_ms = question.now_ms;
+        let since_ms = now_ms.saturating_sub((second - since) * 1_000);
+        let stay = Stay { edge, since_ms, gained: asked.gained, hot: asked.hot };
+        let kept = keep_ranked(ranking, question, &stay);
+        let ways = ways::order(ranking, &asked, kept, &blamed, now_ms);
+        if ways.priority.is_empty() {
+            return Err(ApiError::NoEdge);
+        }
         if let Some(edge) = ways.moves_to.and_then(|at| ranking.edges.get(at)) {
             ranking.assign_to(edge, 1.0);
         }
-        ways
-    });
-    if ways.priority.is_empty() {
-        return Err(ApiError::NoEdge);
-    }
-    let crowding = app.pace.crowding(second, app.steering.answers);
-    let soon = kept.hot || ways.troubled;
-    let usual = pace::usual(&app.steering, asked.vod, soon);
-    // The dwell of a session begins anew where it goes.
-    let since = if ways.moves_to.is_some() { second } else { since };
-    let manifest = Manifest {
-        version: 1,
-        ttl_s: pace::ttl_s(usual, crowding, lot),
-        reload_uri: Some(asked.reload_uri(app.base(peer.tls), &service.id, kept, since)),
-        locations: ways.priority.clone(),
-        priority: ways.priority,
-        clones: ways.clones,
+        let crowding = app.pace.crowding(second, app.steering.answers);
+        let usual = pace::usual(&app.steering, asked.vod, kept.hot || ways.troubled);
+        // The dwell of a session begins anew where it goes.
+        let since = if ways.moves_to.is_some() { second } else { since };
+        let mut json = Json::new(DOCUMENT);
+        manifest(&mut json, pace::ttl_s(usual, crowding, lot), &ways, |json| {
+            asked.reload_uri(json, app.base(peer.tls), &service.id, kept, since);
+        });
+        Ok(json.into_bytes())
     };
-    Ok(json(manifest.to_json().into_bytes()))
+    app.decide(Surface::Steer, question, false, render).map(json)
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-    use super::*;
+    use kromka_hls::steering::Manifest;
+
+    use super::{ways::Clone, *};
 
     #[test]
     fn the_next_question_says_what_this_one_said() {
@@ -214,10 +264,26 @@ mod tests {
         assert_eq!(asked.session.as_deref(), Some("s&1"));
         assert_eq!((asked.listed.len(), asked.current.as_deref()), (2, Some("e2.bbbbbb")));
         let kept = Kept { hot: true, gains: true, ..Kept::default() };
-        let uri = asked.reload_uri("https://s.example/cdn", "default", kept, 1_700_000_000);
+        let mut json = Json::new(0);
+        asked.reload_uri(&mut json, "https://s.example/cdn", "default", kept, 1_700_000_000);
+        let uri: String = serde_json::from_slice(&json.into_bytes()).unwrap();
         let next = Asked::read(uri.strip_prefix("https://s.example/cdn/steer/default?").unwrap());
         let since = Some(1_700_000_000);
         assert_eq!(next, Asked { current: None, hot: true, gained: true, since, ..asked });
+    }
+
+    #[test]
+    fn the_document_is_what_players_read() {
+        let clone = |id| Clone { base: "e1.aaaaaa", id, host: "[2001:db8::1]" };
+        for clones in [vec![], vec![clone("e2.bbbbbb"), clone("e3.cccccc")]] {
+            let ways = Ways { priority: vec!["e1.aaaaaa", "e2.bbbbbb"], clones, ..Ways::default() };
+            let mut json = Json::new(0);
+            manifest(&mut json, 42, &ways, |json| json.string("https://s.example/steer/a?path=%2Fa"));
+            let text = String::from_utf8(json.into_bytes()).unwrap();
+            let read = Manifest::parse(&text).unwrap();
+            assert_eq!(read.to_json(), text, "no member more or less, none otherwise");
+            assert_eq!((read.ttl_s, read.clones.len()), (42, ways.clones.len()));
+        }
     }
 
     #[test]

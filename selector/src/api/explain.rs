@@ -16,7 +16,7 @@ use super::{
 use crate::{
     app::{App, content_key},
     error::ApiError,
-    rank::{Candidate, Change, EDGES_MAX, Explained, Question, explain, forecast},
+    rank::{Candidate, Change, EDGES_MAX, Explained, Question, Ranked, Ranking, explain, forecast},
 };
 
 /// Explains which edges serve a client: every edge with every term.
@@ -55,9 +55,9 @@ pub(crate) async fn explained(
     }))
 }
 
-fn edge(one: &Explained<'_>, ranking: &crate::rank::Ranking<'_>) -> ExplainedEdge {
+fn edge(one: &Explained<'_>, ranking: &Ranking<'_>) -> ExplainedEdge {
     let number = |place: usize| u32::try_from(place + 1).unwrap_or(u32::MAX);
-    let reasons = one.place.and_then(|place| ranking.edges.get(place)).map(|ranked| ranked.reasons());
+    let reasons = one.place.and_then(|place| ranking.edges.get(place)).map(Ranked::reasons);
     ExplainedEdge {
         id: one.edge.id.to_string(),
         site: one.edge.site.to_string(),
@@ -79,7 +79,7 @@ fn edge(one: &Explained<'_>, ranking: &crate::rank::Ranking<'_>) -> ExplainedEdg
         share: rounded(one.share),
         order: number(one.order),
         heartbeat_age_ms: one.age_ms,
-        reasons: reasons.unwrap_or_default().iter().map(ToString::to_string).collect(),
+        reasons: reasons.into_iter().flatten().map(|reason| reason.to_string()).collect(),
     }
 }
 

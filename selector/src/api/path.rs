@@ -8,10 +8,11 @@ use crate::error::ApiError;
 /// The decoded path and the query of a path or an http(s) URL. A token in it is taken off; host and port do not
 /// matter, for every edge has the same content.
 pub(crate) fn content_path(text: &str) -> Result<RequestPath, String> {
-    let target = match text.split_once("://") {
-        Some(("http" | "https", rest)) => rest.find('/').map_or("/", |slash| &rest[slash..]),
-        _ => text,
+    let rest = match text {
+        path if path.starts_with('/') => None,
+        url => url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")),
     };
+    let target = rest.map_or(text, |rest| rest.find('/').map_or("/", |slash| &rest[slash..]));
     kromka_hls::split(target).map_err(|error| error.to_string())
 }
 

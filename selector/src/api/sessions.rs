@@ -112,7 +112,7 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
     };
     // Before this session counts as assigned, so that both are told from the same.
     let measured = targets(app, question.clone());
-    let render = |ranking: &Ranking<'_>| {
+    let render = |ranking: &Ranking<'_>, _: &Question<'_>| {
         let mut urls = ranking.edges.iter().map(|ranked| format!("{}{target}", ranked.edge.url));
         let master_url = urls.next().ok_or(ApiError::NoEdge)?;
         let first = ranking.edges.first().map(|ranked| ranked.edge).ok_or(ApiError::NoEdge)?;

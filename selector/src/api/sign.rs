@@ -62,7 +62,7 @@ pub(crate) async fn sign(
     let token = app.keys.sign(&claims, "/file_name")?;
     let key = content_key(&service.id, &path);
     let question = Question { client: request.client_ip, content_key: &key, k: 1, ..Question::default() };
-    let render = |ranking: &Ranking<'_>| {
+    let render = |ranking: &Ranking<'_>, _: &Question<'_>| {
         let first = ranking.edges.first().ok_or(ApiError::NoEdge)?;
         Ok::<_, ApiError>(format!("{}/~{token}{}", first.edge.url, encode_path(&path)))
     };

@@ -6,33 +6,37 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::stripes::Striped;
+
 /// Parts that a viewer is counted in, since an answer in DNS may stand for a fraction of one.
 const PARTS: f64 = 256.0;
 
 /// Most viewers that are counted between two reports; far past any bound on what an edge could carry.
 const VIEWERS_MAX: u64 = 1 << 24;
 
-/// Viewers sent to one edge and not yet visible in its reports. In a cache line of its own, so that threads that
-/// send viewers to different edges do not wait for each other.
+/// Viewers sent to one edge and not yet visible in its reports. Threads count apart, so that they do not wait for
+/// each other; what one has not told the others is bounded by whoever adds.
 #[derive(Debug, Default)]
-#[repr(align(64))]
 pub struct Assigned {
-    since: AtomicU64,
+    since: Striped,
     before: AtomicU64,
 }
 
 impl Assigned {
-    /// So many more viewers were sent there, in all likelihood.
-    pub fn add(&self, viewers: f64) {
-        if self.since.load(Ordering::Relaxed) < VIEWERS_MAX * PARTS as u64 {
-            self.since.fetch_add((viewers.clamp(0.0, 1e6) * PARTS) as u64, Ordering::Relaxed);
+    /// So many more viewers were sent there, in all likelihood. Other threads may learn of at most `hold` viewers
+    /// later, when there are more or the next report comes.
+    #[inline]
+    pub fn add(&self, viewers: f64, hold: f64) {
+        if self.since.known() < VIEWERS_MAX * PARTS as u64 {
+            self.since.add((viewers.clamp(0.0, 1e6) * PARTS) as u64, (hold * PARTS) as u64);
         }
     }
 
     /// A report has arrived, `elapsed_ms` after the one before it. Viewers need `settle_ms` to arrive and to show
-    /// as traffic: those sent within that time still count. Returns how many were sent since the last report.
+    /// as traffic: those sent within that time still count. Returns how many were sent since the last report, to
+    /// the last one.
     pub fn reported(&self, elapsed_ms: u64, settle_ms: u64) -> f64 {
-        let sent = self.since.swap(0, Ordering::Relaxed);
+        let sent = self.since.take();
         let before = self.before.load(Ordering::Relaxed);
         let elapsed = elapsed_ms.max(1) as f64;
         let settle = settle_ms as f64;
@@ -42,10 +46,16 @@ impl Assigned {
         sent as f64 / PARTS
     }
 
-    /// Viewers that the last report cannot have counted.
+    /// Viewers that the last report cannot have counted, as this thread knows them.
     #[inline]
     pub fn count(&self) -> f64 {
-        let parts = self.since.load(Ordering::Relaxed) + self.before.load(Ordering::Relaxed);
+        let parts = self.since.known() + self.before.load(Ordering::Relaxed);
+        parts as i64 as f64 * (1.0 / PARTS)
+    }
+
+    /// All of them.
+    pub fn total(&self) -> f64 {
+        let parts = self.since.sum() + self.before.load(Ordering::Relaxed);
         parts as i64 as f64 * (1.0 / PARTS)
     }
 }
@@ -95,18 +105,34 @@ mod tests {
     #[test]
     fn what_was_sent_lately_counts_until_it_has_settled() {
         let assigned = Assigned::default();
-        (0..10).for_each(|_| assigned.add(1.0));
+        (0..10).for_each(|_| assigned.add(1.0, 0.0));
         assert_eq!(assigned.count(), 10.0);
         assert_eq!(assigned.reported(500, 1_000), 10.0);
         assert_eq!(assigned.count(), 10.0, "none has settled");
         assert_eq!(assigned.reported(500, 1_000), 0.0);
         assert_eq!(assigned.count(), 5.0);
-        assigned.add(0.5);
+        assigned.add(0.5, 3.0);
         assigned.reported(10_000, 1_000);
         assert!(assigned.count() < 0.1, "a long interval settles all but its end");
-        assigned.add(f64::NAN);
-        assigned.add(-3.0);
+        assigned.add(f64::NAN, 0.0);
+        assigned.add(-3.0, 0.0);
         assert!(assigned.count() < 0.1);
+    }
+
+    #[test]
+    fn other_threads_learn_late_and_reports_count_all() {
+        let assigned = Assigned::default();
+        let elsewhere = |viewers: u32| {
+            std::thread::scope(|scope| {
+                let _ = scope.spawn(|| (0..viewers).for_each(|_| assigned.add(1.0, 4.0))).join();
+            });
+        };
+        elsewhere(4);
+        assert_eq!((assigned.count(), assigned.total()), (0.0, 4.0), "not worth telling yet");
+        elsewhere(7);
+        assert!(assigned.total() == 11.0 && assigned.count() >= 5.0, "{assigned:?}");
+        assert_eq!(assigned.reported(500, 1_000), 11.0);
+        assert_eq!((assigned.count(), assigned.total()), (11.0, 11.0));
     }
 
     #[test]

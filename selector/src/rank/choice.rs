@@ -11,8 +11,10 @@ use super::{
     distance::{Distances, PRIOR_MS, Row, Values, stored_ms},
     ranking::{EDGES_MAX, Edges, Marks, Place, Ranked, Ranking, Terms, Verdict},
     rendezvous,
-    snapshot::{Node, Outline, Snapshot},
+    shortlist::Shortlist,
+    snapshot::{Node, Snapshot},
     standing::{Mode, Standing, Tier, excluded},
+    stripes,
     zones::Mask,
 };
 
@@ -52,7 +54,15 @@ pub struct Question<'a> {
 pub fn decide<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Ranking<'s> {
     let row = snapshot.distances.row(question.client, &question.place);
     let zone = question.client.and_then(|client| snapshot.zones.mask(client));
-    choose(snapshot, question, &row, zone)
+    choose(snapshot, question, &row, zone, Spread::Sites)
+}
+
+/// [`decide`] for an answer whose edges are used all alike, as addresses in DNS are: what comes second is another
+/// node of the best site, where it has one, and then one of each other site in turn.
+pub fn decide_pair<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Ranking<'s> {
+    let row = snapshot.distances.row(question.client, &question.place);
+    let zone = question.client.and_then(|client| snapshot.zones.mask(client));
+    choose(snapshot, question, &row, zone, Spread::Pair)
 }
 
 /// What a site costs who asks, term by term, and whether it is denied to him; `None` when no node of it is fit.
@@ -73,12 +83,22 @@ pub(super) fn site_cost_ms(snapshot: &Snapshot, question: &Question<'_>, site: u
     (!denied).then(|| f64::from(cost_ms))
 }
 
+/// Where alternates come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spread {
+    /// From other sites first.
+    Sites,
+    /// The first of them from the best site.
+    Pair,
+}
+
 /// [`decide`] for a client of these distances, to whom this zone applies.
 pub(super) fn choose<'s>(
     snapshot: &'s Snapshot,
     question: &Question<'_>,
     row: &Row<'_>,
     zone: Option<&Mask>,
+    spread: Spread,
 ) -> Ranking<'s> {
     let lens = Lens::new(snapshot, question);
     let mut ranking = Ranking {
@@ -86,22 +106,33 @@ pub(super) fn choose<'s>(
         source: row.source,
         edges: Edges::default(),
         verdict: Verdict::NoEdge,
+        distrusted: lens.mode.distrusted,
         snapshot,
     };
     let wanted = question.k.min(EDGES_MAX);
-    let mut sound = lens.shortlist(row, zone, false, wanted);
+    let mut sound = Shortlist::new(wanted, snapshot.settings.tie_ms as f32);
+    lens.shortlist(&mut sound, row, zone, false);
     let tied = lens.settle_tie(&mut sound, row, zone, question);
     if lens.mode.distrusted && lens.mode.tier != Tier::Draining {
-        lens.fill_distrusted(&sound, row, zone, question, &mut ranking.edges);
+        lens.fill_distrusted(&sound, row, zone, question, spread, &mut ranking.edges);
     } else if sound.count >= wanted {
         // Each of these sites has a node that is fit, and gives one.
-        for site in &sound.sites[..wanted] {
-            if let Some(mut group) = lens.group(*site as usize, row, zone, false, f32::INFINITY) {
+        let reckoned = lens.prepared && zone.is_none();
+        for (at, site) in sound.sites[..wanted].iter().enumerate() {
+            let site = *site as usize;
+            let group = match reckoned {
+                true => Some(lens.group_as_reckoned(site, row)),
+                false => lens.group(site, row, zone, false, f32::INFINITY),
+            };
+            let Some(mut group) = group.filter(|_| ranking.edges.len() < wanted) else { break };
+            lens.take_one(&mut group, false, question.content_key, &mut ranking.edges);
+            if spread == Spread::Pair && at == 0 && wanted > 1 {
                 lens.take_one(&mut group, false, question.content_key, &mut ranking.edges);
             }
         }
     } else {
         let mut groups = lens.groups(&sound, row, zone, false, wanted);
+        lens.lead(&mut groups, false, wanted, question.content_key, spread, &mut ranking.edges);
         lens.fill(&mut groups, false, wanted, question.content_key, &mut ranking.edges);
     }
     if let Some(first) = ranking.edges.first_mut() {
@@ -135,80 +166,6 @@ struct Groups {
     count: usize,
 }
 
-/// The sites that cost least, in order: as many as are wanted, and what costs hardly more than the first of them.
-#[derive(Clone, Copy, Debug)]
-struct Shortlist {
-    costs_ms: [f32; EDGES_MAX],
-    sites: [u32; EDGES_MAX],
-    count: usize,
-    wanted: usize,
-    tie_ms: f32,
-    /// What costs more is not listed.
-    limit_ms: f32,
-}
-
-impl Shortlist {
-    fn new(wanted: usize, tie_ms: f32) -> Shortlist {
-        let (costs_ms, sites) = ([0.0; EDGES_MAX], [0; EDGES_MAX]);
-        let wanted = wanted.clamp(1, EDGES_MAX);
-        Shortlist { costs_ms, sites, count: 0, wanted, tie_ms, limit_ms: f32::MAX }
-    }
-
-    /// The least cost.
-    fn least(&self) -> Option<f32> {
-        self.costs_ms[..self.count].first().copied()
-    }
-
-    /// Puts a site where it belongs; of equals the one that came first stays first, and the last of a full list
-    /// falls out.
-    #[inline]
-    fn insert(&mut self, site: u32, cost_ms: f32) {
-        let mut place = self.count;
-        if place == EDGES_MAX {
-            place -= 1;
-            if cost_ms >= self.costs_ms[place] {
-                return;
-            }
-        } else {
-            self.count += 1;
-        }
-        while place > 0 && self.costs_ms[place - 1] > cost_ms {
-            self.costs_ms[place] = self.costs_ms[place - 1];
-            self.sites[place] = self.sites[place - 1];
-            place -= 1;
-        }
-        (self.costs_ms[place], self.sites[place]) = (cost_ms, site);
-        if self.count >= self.wanted {
-            self.limit_ms = self.costs_ms[self.wanted - 1].max(self.costs_ms[0] + self.tie_ms);
-        }
-    }
-
-    /// Puts the site at `place` before all others, or one that is not listed in the last one's place.
-    fn prefer(&mut self, site: u32, cost_ms: f32) {
-        let place = self.sites[..self.count].iter().position(|listed| *listed == site);
-        let place = place.unwrap_or(self.count.saturating_sub(1));
-        self.sites.copy_within(0..place, 1);
-        self.costs_ms.copy_within(0..place, 1);
-        (self.costs_ms[0], self.sites[0]) = (cost_ms, site);
-    }
-
-    /// Lists all sites of a snapshot as it reckoned them, at these distances. Most are passed over by their
-    /// distance alone.
-    #[inline]
-    fn scan(&mut self, snapshot: &Snapshot, rtt_ms: impl Fn(usize, &Outline) -> f32) {
-        let prices = &snapshot.settings.prices;
-        for (site, (outline, of)) in snapshot.outlines.iter().zip(&snapshot.sites).enumerate() {
-            let free_of_load = rtt_ms(site, outline) + outline.cost_ms;
-            if free_of_load <= self.limit_ms {
-                let cost_ms = free_of_load + prices.at(of.load() as f32);
-                if cost_ms <= self.limit_ms {
-                    self.insert(site as u32, cost_ms);
-                }
-            }
-        }
-    }
-}
-
 /// One snapshot as one question sees it.
 struct Lens<'s, 'q> {
     snapshot: &'s Snapshot,
@@ -217,6 +174,8 @@ struct Lens<'s, 'q> {
     mode: Mode,
     /// What the snapshot reckoned holds.
     prepared: bool,
+    /// What this thread holds back of the load of sites.
+    own: stripes::Row<'s>,
 }
 
 impl<'s, 'q> Lens<'s, 'q> {
@@ -225,7 +184,7 @@ impl<'s, 'q> Lens<'s, 'q> {
         let holds = now_ms >= snapshot.built_ms && now_ms < snapshot.valid_until_ms;
         let prepared = holds && exclude.is_empty() && !snapshot.mode.distrusted;
         let mode = if prepared { snapshot.mode } else { Mode::of(snapshot, now_ms, exclude) };
-        Lens { snapshot, exclude, now_ms, mode, prepared }
+        Lens { snapshot, exclude, now_ms, mode, prepared, own: snapshot.held.row() }
     }
 
     /// Whether the node takes viewers, as one that answers or as one that is silent in a distrusted fleet.
@@ -247,7 +206,7 @@ impl<'s, 'q> Lens<'s, 'q> {
     fn load(&self, site: usize, silent: bool) -> Option<(f64, f64)> {
         let of = &self.snapshot.sites[site];
         if self.prepared {
-            return (of.weight > 0.0).then(|| (of.load(), of.weight));
+            return (of.weight > 0.0).then(|| (of.load(self.own.of(site)), of.weight));
         }
         let (mut used, mut weight) = (0.0, 0.0);
         for place in of.nodes() {
@@ -260,8 +219,25 @@ impl<'s, 'q> Lens<'s, 'q> {
         (weight > 0.0).then(|| (used / weight, weight))
     }
 
-    /// What a site costs; `None` when it cannot be used, or would cost more than `limit`.
+    /// What a site costs that is known to be usable, where what the snapshot reckoned holds.
     #[inline]
+    fn group_as_reckoned(&self, site: usize, row: &Row<'_>) -> Group {
+        let of = &self.snapshot.sites[site];
+        let (rtt_ms, load) = (row.values.ms(&of.column), of.load(self.own.of(site)));
+        let price_ms = self.snapshot.settings.prices.at(load as f32);
+        let (site_ms, zone_ms) = (of.cost_ms, 0.0);
+        let cost_ms = rtt_ms + site_ms + price_ms;
+        let terms = Terms { rtt_ms, price_ms, site_ms, zone_ms, load: load as f32, source: row.source };
+        Group { site: site as u32, cost_ms, terms, bound: self.bound(load), taken: 0 }
+    }
+
+    /// Past which utilisation the nodes of a site so loaded are passed over.
+    #[inline]
+    fn bound(&self, load: f64) -> f64 {
+        load + self.snapshot.settings.spill * (1.0 - load).max(0.0) + HAIR
+    }
+
+    /// What a site costs; `None` when it cannot be used, or would cost more than `limit`.
     fn group(
         &self,
         site: usize,
@@ -290,29 +266,27 @@ impl<'s, 'q> Lens<'s, 'q> {
         }
         let terms =
             Terms { rtt_ms, price_ms, site_ms: of.cost_ms, zone_ms, load: load as f32, source: row.source };
-        let bound = load + self.snapshot.settings.spill * (1.0 - load).max(0.0) + HAIR;
-        Some(Group { site: site as u32, cost_ms, terms, bound, taken: 0 })
+        Some(Group { site: site as u32, cost_ms, terms, bound: self.bound(load), taken: 0 })
     }
 
-    /// The sites that cost least: of nodes that answer, or of those that are silent in a distrusted fleet.
-    fn shortlist(&self, row: &Row<'_>, zone: Option<&Mask>, silent: bool, wanted: usize) -> Shortlist {
+    /// Lists the sites that cost least: of nodes that answer, or of those that are silent in a distrusted fleet.
+    #[inline]
+    fn shortlist(&self, list: &mut Shortlist, row: &Row<'_>, zone: Option<&Mask>, silent: bool) {
         let snapshot = self.snapshot;
-        let mut list = Shortlist::new(wanted, snapshot.settings.tie_ms as f32);
         if self.prepared && zone.is_none() && !silent {
             match row.values {
-                Values::Table(values) => list.scan(snapshot, |_, outline| {
+                Values::Table(values) => list.scan(snapshot, self.own, |_, outline| {
                     values.get(outline.column as usize).map_or(PRIOR_MS as f32, |value| stored_ms(*value))
                 }),
-                other => list.scan(snapshot, |site, _| other.ms(&snapshot.sites[site].column)),
+                other => list.scan(snapshot, self.own, |site, _| other.ms(&snapshot.sites[site].column)),
             }
-            return list;
+            return;
         }
         for site in 0..snapshot.sites.len() {
             if let Some(group) = self.group(site, row, zone, silent, list.limit_ms) {
                 list.insert(group.site, group.cost_ms);
             }
         }
-        list
     }
 
     /// The sites of a list with all that is known of them.
@@ -332,6 +306,26 @@ impl<'s, 'q> Lens<'s, 'q> {
             }
         }
         groups
+    }
+
+    /// Puts a pair of the first site into an answer that is to begin with one.
+    fn lead(
+        &self,
+        groups: &mut Groups,
+        silent: bool,
+        wanted: usize,
+        key: &str,
+        spread: Spread,
+        edges: &mut Edges<'s>,
+    ) {
+        let Some(first) = groups.of[..groups.count].first_mut() else { return };
+        while spread == Spread::Pair && edges.len() < wanted.min(2) {
+            let before = edges.len();
+            self.take_one(first, silent, key, edges);
+            if edges.len() == before {
+                return;
+            }
+        }
     }
 
     /// Puts nodes of these sites into the answer until it has as many as are wanted: one of each site in turn, so
@@ -361,10 +355,12 @@ impl<'s, 'q> Lens<'s, 'q> {
         row: &Row<'_>,
         zone: Option<&Mask>,
         question: &Question<'_>,
+        spread: Spread,
         edges: &mut Edges<'s>,
     ) {
         let (wanted, key) = (question.k.min(EDGES_MAX), question.content_key);
-        let list = self.shortlist(row, zone, true, wanted);
+        let mut list = Shortlist::new(wanted, self.snapshot.settings.tie_ms as f32);
+        self.shortlist(&mut list, row, zone, true);
         let silent_first = match (sound.least(), list.least()) {
             (Some(sound), Some(silent)) => silent < sound,
             (None, Some(_)) => true,
@@ -374,6 +370,9 @@ impl<'s, 'q> Lens<'s, 'q> {
         let mut silent = self.groups(&list, row, zone, true, wanted);
         if silent_first && silent.count > 0 && wanted > 0 {
             self.take_one(&mut silent.of[0], true, key, edges);
+            self.lead(&mut silent, true, wanted, key, spread, edges);
+        } else {
+            self.lead(&mut sound, false, wanted, key, spread, edges);
         }
         self.fill(&mut sound, false, wanted, key, edges);
         self.fill(&mut silent, true, wanted, key, edges);
@@ -396,12 +395,12 @@ impl<'s, 'q> Lens<'s, 'q> {
         }
         // Not the session: a title that every session takes elsewhere is cold everywhere.
         let key = question.content_key;
-        let mut chosen: Option<(f64, u32, f32)> = None;
+        let mut chosen: Option<(rendezvous::Draw, u32, f32)> = None;
         let mut consider = |site: u32, cost_ms: f32| {
             let of = &self.snapshot.sites[site as usize];
             let weight = self.load(site as usize, false).map_or(1.0, |(_, weight)| weight);
-            let drawn = rendezvous::weighted(rendezvous::bits(key, of.seed), weight);
-            if chosen.is_none_or(|(best, ..)| drawn > best) {
+            let drawn = rendezvous::Draw { bits: rendezvous::bits(key, of.seed), weight };
+            if chosen.is_none_or(|(best, ..)| drawn.beats(best)) {
                 chosen = Some((drawn, site, cost_ms));
             }
         };
@@ -441,11 +440,10 @@ impl<'s, 'q> Lens<'s, 'q> {
             if taken || !self.fit(place, node, silent) {
                 continue;
             }
-            let bits = rendezvous::bits(key, node.seed);
-            let draw = if site.uniform { bits as f64 } else { rendezvous::weighted(bits, node.weight) };
+            let draw = rendezvous::Draw { bits: rendezvous::bits(key, node.seed), weight: node.weight };
             let drawn = Drawn { place, draw, utilisation: node.utilisation() };
             let over = drawn.utilisation > group.bound;
-            if !over && within.as_ref().is_none_or(|best| draw > best.draw) {
+            if !over && within.as_ref().is_none_or(|best| draw.beats(best.draw)) {
                 within = Some(drawn);
             } else if over && beyond.as_ref().is_none_or(|best| drawn.lighter(best)) {
                 beyond = Some(drawn);
@@ -532,14 +530,14 @@ impl<'s, 'q> Lens<'s, 'q> {
 /// A node with what it drew for the title.
 struct Drawn {
     place: usize,
-    draw: f64,
+    draw: rendezvous::Draw,
     utilisation: f64,
 }
 
 impl Drawn {
     /// Less loaded, or as loaded and earlier in the title's order.
     fn lighter(&self, other: &Drawn) -> bool {
-        (other.utilisation, self.draw).partial_cmp(&(self.utilisation, other.draw))
-            == Some(std::cmp::Ordering::Greater)
+        self.utilisation < other.utilisation
+            || self.utilisation == other.utilisation && self.draw.beats(other.draw)
     }
 }

@@ -141,6 +141,11 @@ impl Distances {
         rows.values.get(place..place + rows.stride)
     }
 
+    /// Whether nothing has been measured.
+    pub(super) fn is_empty(&self) -> bool {
+        self.shards.iter().all(|rows| rows.index.is_empty())
+    }
+
     /// Whether measurements of the client's own network are there, so that its whereabouts do not matter.
     pub fn knows(&self, client: IpAddr) -> bool {
         self.find(Key::cell(client)).or_else(|| self.find(Key::block(client))).is_some()

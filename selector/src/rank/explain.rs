@@ -138,7 +138,7 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Explanati
             cost_ms: f64::from(rtt_ms + price_ms + site_ms + zone_ms),
             site_load: load,
             reported: edge.reported,
-            assigned: edge.assigned.count(),
+            assigned: edge.assigned.total(),
             gain: edge.gain,
             utilisation: node.utilisation(),
             bound: load + spill * (1.0 - load).max(0.0),

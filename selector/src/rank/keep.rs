@@ -5,7 +5,7 @@
 //! next edge), and towards what is better by far and has been for a while.
 
 use super::{
-    Question, Ranked, Snapshot,
+    Question, Ranked, Ranking, Snapshot,
     choice::{decide, site_cost_ms},
     rendezvous,
     standing::{Mode, Standing},
@@ -81,15 +81,20 @@ pub struct Kept {
 
 /// Decides whether the session that asks stays where it is. Same data in, same answer out; no allocation.
 pub fn keep(snapshot: &Snapshot, question: &Question<'_>, stay: &Stay<'_>) -> Kept {
-    let ranking = decide(snapshot, question);
+    keep_ranked(&decide(snapshot, question), question, stay)
+}
+
+/// [`keep`] where the `question` has been decided: `ranking` is the answer to it.
+pub fn keep_ranked(ranking: &Ranking<'_>, question: &Question<'_>, stay: &Stay<'_>) -> Kept {
+    let snapshot = ranking.snapshot;
     let moved = |leave| Kept { leave: Some(leave), ..Kept::default() };
     let Some(best) = ranking.edges.first() else { return Kept::default() };
-    let Some(place) = snapshot.edges().iter().position(|edge| *edge.id == *stay.edge) else {
-        return moved(Leave::Lost);
-    };
     if *best.edge.id == *stay.edge {
         return Kept { hot: is_hot(best.utilisation, stay), ..Kept::default() };
     }
+    let Some(place) = snapshot.edges().iter().position(|edge| *edge.id == *stay.edge) else {
+        return moved(Leave::Lost);
+    };
     if question.exclude.iter().any(|id| id == stay.edge) {
         return moved(Leave::Lost);
     }

@@ -3,12 +3,13 @@
 //! In the order of the data:
 //! - `whereabouts`, `cell`: where clients and sites are, and the networks and areas that distances are kept for.
 //! - `learner`, `distance`: measurements come in, an immutable table of round-trip times goes out.
-//! - `assigned`: viewers that were sent somewhere and that no report shows yet.
+//! - `assigned`: viewers that were sent somewhere and that no report shows yet; `stripes`: how threads count them.
 //! - `zones`: what operators decide by prefix. `settings`: the constants.
 //! - `outlier`: who is seen to fail or crawl, and is held back for a while.
 //! - `snapshot`, `standing`: all that is known at one instant, immutable, and who of it may take viewers.
 //! - `score`, `rendezvous`: the price of congestion; hashing that keeps a title on few nodes.
-//! - `choice`: `decide`, the two stages (site, then node) that put the parts together.
+//! - `choice`: `decide`, the two stages (site, then node) that put the parts together; `shortlist`: the sites that
+//!   cost least.
 //! - `ranking`: the answer, and its words. `explain`: every edge with every term.
 //! - `keep`: whether a session stays on its edge. `explore`: what a session measures besides.
 //! - `capacity`: what an edge can really carry. `forecast`: what a drain, a loss or a new edge would do.
@@ -34,8 +35,10 @@ pub mod ranking;
 pub mod rendezvous;
 pub mod score;
 pub mod settings;
+mod shortlist;
 pub mod snapshot;
 mod standing;
+mod stripes;
 pub mod whereabouts;
 pub mod zones;
 
@@ -45,12 +48,12 @@ mod tests;
 pub use assigned::{Assigned, Gain};
 pub use capacity::Capacity;
 pub use cell::{Cell, Source};
-pub use choice::{Question, decide};
+pub use choice::{Question, decide, decide_pair};
 pub use distance::Distances;
 pub use explain::{Barred, Explained, Explanation, explain};
 pub use explore::explore;
 pub use forecast::{Change, Forecast, Predicted, forecast};
-pub use keep::{Kept, Leave, Stay, keep};
+pub use keep::{Kept, Leave, Stay, keep, keep_ranked};
 pub use learner::Learner;
 pub use ranking::{EDGES_MAX, Edges, Place, Ranked, Ranking, Reason, Verdict};
 pub use settings::{Settings, SiteSettings};

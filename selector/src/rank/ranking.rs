@@ -111,26 +111,27 @@ impl fmt::Display for Reason {
                     Source::Network => " in its autonomous system",
                     _ => " in its area",
                 };
-                write!(f, "distance {rtt_ms:.0} ms, measured{place}")
+                write!(f, "distance {} ms, measured{place}", whole(*rtt_ms))
             }
             Reason::Geography { rtt_ms } => {
-                write!(f, "distance {rtt_ms:.0} ms, not measured, reckoned from positions")
+                write!(f, "distance {} ms, not measured, reckoned from positions", whole(*rtt_ms))
             }
             Reason::EqualPrior => f.write_str("distance not measured, equal for all sites"),
             Reason::Load { site, price_ms } => {
-                write!(f, "site load {:.0} %, priced {price_ms:.1} ms", site * 100.0)
+                let tenths = whole(price_ms * 10.0);
+                write!(f, "site load {} %, priced {}.{} ms", whole(site * 100.0), tenths / 10, tenths % 10)
             }
-            Reason::SiteCost { cost_ms } => write!(f, "operator's cost of the site {cost_ms:.0} ms"),
+            Reason::SiteCost { cost_ms } => write!(f, "operator's cost of the site {} ms", whole(*cost_ms)),
             Reason::NotPreferred { cost_ms } => {
-                write!(f, "other sites are preferred for this network, {cost_ms:.0} ms")
+                write!(f, "other sites are preferred for this network, {} ms", whole(*cost_ms))
             }
             Reason::Tie => f.write_str("sites cost the same, the title decided"),
             Reason::Affinity => f.write_str("the title belongs to this node"),
             Reason::Spilled { bound } => {
-                write!(f, "spilled: nodes before it are loaded past {:.0} %", bound * 100.0)
+                write!(f, "spilled: nodes before it are loaded past {} %", whole(bound * 100.0))
             }
             Reason::OtherSite => f.write_str("other failure domain"),
-            Reason::OverBound { bound } => write!(f, "loaded past its bound of {:.0} %", bound * 100.0),
+            Reason::OverBound { bound } => write!(f, "loaded past its bound of {} %", whole(bound * 100.0)),
             Reason::Failing => f.write_str("seen to fail, but what is sound could not carry the load"),
             Reason::Suspect { age_ms } => {
                 write!(f, "suspect: silent for {age_ms} ms, nothing sounder is there")
@@ -141,6 +142,11 @@ impl fmt::Display for Reason {
             Reason::Draining => f.write_str("draining, but nothing else is there"),
         }
     }
+}
+
+/// Rounded: whole numbers are written several times faster than others, and an answer has a dozen.
+fn whole(number: f64) -> i64 {
+    number.round() as i64
 }
 
 /// What is so about one edge of an answer, a bit for each.
@@ -200,21 +206,20 @@ pub struct Ranked<'s> {
 
 impl Ranked<'_> {
     /// Why it stands where it stands, term by term.
-    pub fn reasons(&self) -> Vec<Reason> {
+    pub fn reasons(&self) -> impl Iterator<Item = Reason> + use<> {
         let bound = f64::from(self.bound);
         let Terms { rtt_ms, price_ms, site_ms, zone_ms, load, source } = self.terms;
-        let mut reasons = vec![
-            match source {
-                Source::Geography => Reason::Geography { rtt_ms: f64::from(rtt_ms) },
-                Source::Nothing => Reason::EqualPrior,
-                source => Reason::Measured { rtt_ms: f64::from(rtt_ms), source },
-            },
-            Reason::Load { site: f64::from(load), price_ms: f64::from(price_ms) },
+        let distance = match source {
+            Source::Geography => Reason::Geography { rtt_ms: f64::from(rtt_ms) },
+            Source::Nothing => Reason::EqualPrior,
+            source => Reason::Measured { rtt_ms: f64::from(rtt_ms), source },
+        };
+        let always = [distance, Reason::Load { site: f64::from(load), price_ms: f64::from(price_ms) }];
+        let costs = [
+            (site_ms != 0.0).then(|| Reason::SiteCost { cost_ms: f64::from(site_ms) }),
+            (zone_ms != 0.0).then(|| Reason::NotPreferred { cost_ms: f64::from(zone_ms) }),
         ];
-        let mut add = |so: bool, reason: Reason| reasons.extend(so.then_some(reason));
-        add(site_ms != 0.0, Reason::SiteCost { cost_ms: f64::from(site_ms) });
-        add(zone_ms != 0.0, Reason::NotPreferred { cost_ms: f64::from(zone_ms) });
-        let age_ms = self.age_ms;
+        let (marks, age_ms) = (self.marks, self.age_ms);
         let marked = [
             (Marks::TIE, Reason::Tie),
             (Marks::OVER_BOUND, Reason::OverBound { bound }),
@@ -226,10 +231,8 @@ impl Ranked<'_> {
             (Marks::DRAINING, Reason::Draining),
             (Marks::OTHER_SITE, Reason::OtherSite),
         ];
-        for (mark, reason) in marked {
-            add(self.marks.has(mark), reason);
-        }
-        reasons
+        let marked = marked.into_iter().filter(move |(mark, _)| marks.has(*mark)).map(|(_, reason)| reason);
+        always.into_iter().chain(costs.into_iter().flatten()).chain(marked)
     }
 
     /// Whether it looks dead, and only the distrust of the roster keeps it in play.
@@ -294,10 +297,16 @@ impl Verdict {
 }
 
 /// The edges of an answer, best first, at most [`EDGES_MAX`].
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Edges<'s> {
     list: [Option<Ranked<'s>>; EDGES_MAX],
     count: usize,
+}
+
+impl Default for Edges<'_> {
+    fn default() -> Self {
+        Edges { list: [const { None }; EDGES_MAX], count: 0 }
+    }
 }
 
 impl<'s> Edges<'s> {
@@ -362,10 +371,17 @@ pub struct Ranking<'s> {
     pub edges: Edges<'s>,
     /// In one word.
     pub verdict: Verdict,
+    /// More than half of the fleet looks dead, see [`Snapshot::distrusted`].
+    pub distrusted: bool,
     pub(super) snapshot: &'s Snapshot,
 }
 
-impl Ranking<'_> {
+impl<'s> Ranking<'s> {
+    /// What was known when it was made.
+    pub fn snapshot(&self) -> &'s Snapshot {
+        self.snapshot
+    }
+
     /// Whether the distances in the answer rest on measurements.
     pub fn measured(&self) -> bool {
         self.source.measured()

@@ -35,8 +35,8 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// Whether it is greater: the same as comparing what is [`weighted`]. A logarithm is taken only where one
-    /// draws more and the other weighs more.
+    /// Whether it is greater: the same as comparing what is [`weighted`]. Logarithms are needed only where one draws
+    /// more and the other weighs more, and exact ones only where rough ones leave it open.
     #[inline]
     pub fn beats(self, other: Draw) -> bool {
         if self.bits > other.bits && self.weight >= other.weight {
@@ -45,8 +45,33 @@ impl Draw {
         if self.bits <= other.bits && self.weight <= other.weight {
             return false;
         }
+        // The greater weight by logarithm wins; crosswise, it takes no division.
+        let (one, another) = (self.weight * rough_log(other.bits), other.weight * rough_log(self.bits));
+        if one > another * (1.0 + ROUGHLY) {
+            return true;
+        }
+        if another > one * (1.0 + ROUGHLY) {
+            return false;
+        }
         weighted(self.bits, self.weight) > weighted(other.bits, other.weight)
     }
+}
+
+/// Twice the relative error of [`rough_log`] and more.
+const ROUGHLY: f64 = 1e-4;
+
+/// `-ln(u)` of the unit that these [`bits`] make, roughly.
+#[inline]
+fn rough_log(bits: u64) -> f64 {
+    let unit = (bits as f64 + 0.5).to_bits();
+    // unit = mantissa * 2^exponent, with a mantissa of 1/2 to 1; 53 is what the bits are divided by.
+    let exponent = (unit >> 52) as i64 - 1022 - 53;
+    let mantissa = f64::from_bits(unit & ((1 << 52) - 1) | 1022 << 52);
+    // ln(m) = 2 artanh((m - 1) / (m + 1)); what is left out is less than a part in 50,000.
+    let z = (mantissa - 1.0) / (mantissa + 1.0);
+    let square = z * z;
+    let series = 1.0 + square * (1.0 / 3.0 + square * (1.0 / 5.0 + square * (1.0 / 7.0)));
+    -(2.0 * z * series + exponent as f64 * std::f64::consts::LN_2)
 }
 
 /// The draw of `node` for `key`: greater wins. `weight` is the node's capacity in any unit common to all nodes;
@@ -96,6 +121,18 @@ mod tests {
             let exact = weighted(a, one.weight) > weighted(b, other.weight);
             assert_eq!((one.beats(other), other.beats(one)), (exact, !exact), "{key}");
             assert!(!one.beats(one), "what is equal beats nobody");
+        }
+    }
+
+    #[test]
+    fn rough_logarithms_are_as_rough_as_they_say() {
+        let edges = (0..53).flat_map(|shift| [(1u64 << shift) - 1, 1 << shift, (1 << shift) + 1]);
+        let spread = (0..20_000u64).map(|n| n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 11);
+        let top = (0..1_000u64).map(|n| (1 << 53) - 1 - n * n);
+        for bits in edges.chain(spread).chain(top).filter(|bits| *bits < (1 << 53) - 1) {
+            let exact = 1.0 / weighted(bits, 1.0);
+            let error = (rough_log(bits) / exact - 1.0).abs();
+            assert!(error < ROUGHLY / 3.0, "{bits}: {error}");
         }
     }
 

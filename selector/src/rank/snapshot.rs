@@ -5,7 +5,7 @@
 //! of names, who is sound. The one thing that moves under it is the count of viewers sent out since.
 
 use std::{
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -15,10 +15,11 @@ use std::{
 use kromka_control::NodeState;
 
 use super::{
-    Assigned, Distances, Settings, Zones,
+    Assigned, Cell, Distances, Settings, Zones,
     distance::Column,
     rendezvous,
     standing::{Mode, Standing},
+    stripes::Table,
     zones::Resolved,
 };
 
@@ -27,6 +28,13 @@ const EDGES_MAX: usize = 16_384;
 
 /// What a node that has just come back is given at once, as a share of its capacity.
 const SLOW_START_SHARE: f64 = 0.1;
+
+/// What a thread may keep to itself of the viewers that it sent to a node or a site, as a share of the capacity: with
+/// eight threads the others are wrong by less than a heartbeat's noise.
+const HELD_SHARE: f64 = 0.001;
+
+/// The same in viewers, where one is next to nothing.
+const HELD_VIEWERS: f64 = 256.0;
 
 /// Least share of its capacity that a node counts with.
 const SHARE_MIN: f64 = 0.01;
@@ -55,6 +63,8 @@ pub struct Candidate {
     pub url: Arc<str>,
     /// The same over TLS, where the edge has it.
     pub tls_url: Option<Arc<str>>,
+    /// What content steering calls it at these addresses.
+    pub pathway: Arc<str>,
     /// How it is reached without asking DNS, for answers that are DNS.
     pub reach: Reach,
     /// When it was last heard, in the milliseconds of [`super::Question::now_ms`].
@@ -89,6 +99,7 @@ impl Candidate {
             site: site.into(),
             url: "".into(),
             tls_url: None,
+            pathway: Arc::default(),
             reach: Reach::default(),
             heard_ms: 0,
             draining: false,
@@ -158,6 +169,8 @@ pub(super) struct Node {
     /// Utilisation per viewer sent since, gain included.
     per_viewer: f64,
     capacity: f64,
+    /// Viewers that a thread may keep to itself.
+    hold: f64,
     assigned: Arc<Assigned>,
 }
 
@@ -166,6 +179,11 @@ impl Node {
     #[inline]
     pub(super) fn utilisation(&self) -> f64 {
         (self.reported + self.assigned.count() * self.per_viewer) * self.scale
+    }
+
+    /// The same, with all that any thread knows.
+    fn whole_utilisation(&self) -> f64 {
+        (self.reported + self.assigned.total() * self.per_viewer) * self.scale
     }
 }
 
@@ -176,6 +194,8 @@ pub(super) struct Outline {
     pub(super) column: u32,
     /// What it costs besides distance and load; infinite where none of its nodes is fit.
     pub(super) cost_ms: f32,
+    /// The same with the price of the load that it had when the snapshot was built: it only becomes dearer.
+    pub(super) floor_ms: f32,
 }
 
 /// What decisions read of a site that may be chosen. Its load is that of its fit nodes. It has cache lines of its
@@ -192,17 +212,16 @@ pub(super) struct Site {
     pub(super) weight: f64,
     inverse: f64,
     used: f64,
-    /// All its nodes weigh the same.
-    pub(super) uniform: bool,
-    /// Load in bits per second sent there since the snapshot was built.
+    /// Load in bits per second sent there since the snapshot was built, but for what threads hold back.
     sent: AtomicU64,
 }
 
 impl Site {
-    /// Estimated utilisation of its fit nodes together.
+    /// Estimated utilisation of its fit nodes together; `own` is what this thread holds back of its load.
     #[inline]
-    pub(super) fn load(&self) -> f64 {
-        (self.used + self.sent.load(Ordering::Relaxed) as i64 as f64) * self.inverse
+    pub(super) fn load(&self, own: u64) -> f64 {
+        let sent = self.sent.load(Ordering::Relaxed).wrapping_add(own);
+        (self.used + sent as i64 as f64) * self.inverse
     }
 
     /// The places of its nodes.
@@ -223,10 +242,14 @@ pub struct Snapshot {
     pub(super) nodes: Vec<Node>,
     pub(super) sites: Vec<Site>,
     pub(super) outlines: Vec<Outline>,
+    /// What threads hold back of each site's load.
+    pub(super) held: Table,
     pub(super) names: Vec<Arc<str>>,
     pub(super) distances: Arc<Distances>,
     pub(super) zones: Arc<Resolved>,
     pub(super) settings: Arc<Settings>,
+    /// Distances differ from network to network.
+    measured: bool,
     pub(super) mode: Mode,
     /// From when on some edge stands otherwise than when it was built.
     pub(super) valid_until_ms: u64,
@@ -264,8 +287,10 @@ impl Snapshot {
             nodes: Vec::with_capacity(edges.len()),
             sites: Vec::with_capacity(names.len()),
             outlines: Vec::with_capacity(names.len()),
+            held: Table::new(names.len()),
             edges,
             names,
+            measured: !distances.is_empty(),
             distances,
             zones,
             settings,
@@ -305,7 +330,6 @@ impl Snapshot {
                     weight: 0.0,
                     inverse: 0.0,
                     used: 0.0,
-                    uniform: true,
                     sent: AtomicU64::new(0),
                 });
                 last = Some(&edge.site);
@@ -316,6 +340,7 @@ impl Snapshot {
             let finite = |value: f64| if value.is_finite() { value.max(0.0) } else { 0.0 };
             let share = edge.share_of(&settings, now_ms, begun);
             let capacity = edge.capacity_bps.max(1) as f64;
+            let per_viewer = finite(edge.session_load) * finite(edge.gain).max(1.0);
             self.nodes.push(Node {
                 heard_ms: edge.heard_ms,
                 site: self.sites.len() as u32 - 1,
@@ -327,8 +352,9 @@ impl Snapshot {
                 weight: (capacity * share).max(1.0),
                 scale: 1.0 / share,
                 reported: finite(edge.reported),
-                per_viewer: finite(edge.session_load) * finite(edge.gain).max(1.0),
+                per_viewer,
                 capacity,
+                hold: (HELD_SHARE / per_viewer).min(HELD_VIEWERS),
                 assigned: Arc::clone(&edge.assigned),
             });
         }
@@ -345,14 +371,15 @@ impl Snapshot {
         }
         for site in &mut self.sites {
             let nodes = &self.nodes[site.nodes()];
-            site.uniform = nodes.windows(2).all(|pair| pair[0].weight == pair[1].weight);
             let fit = || nodes.iter().filter(|node| node.fit);
             site.weight = fit().map(|node| node.weight).sum();
-            site.used = fit().map(|node| node.utilisation() * node.weight).sum();
+            site.used = fit().map(|node| node.whole_utilisation() * node.weight).sum();
             site.inverse = if site.weight > 0.0 { 1.0 / site.weight } else { 0.0 };
+            let cost_ms = if site.weight > 0.0 { site.cost_ms } else { f32::INFINITY };
             self.outlines.push(Outline {
                 column: site.column.column.map_or(u32::MAX, u32::from),
-                cost_ms: if site.weight > 0.0 { site.cost_ms } else { f32::INFINITY },
+                cost_ms,
+                floor_ms: cost_ms + self.settings.prices.at(site.load(0) as f32),
             });
         }
     }
@@ -384,6 +411,13 @@ impl Snapshot {
         Mode::of(self, now_ms, &[]).distrusted
     }
 
+    /// How many bits of a client's address an answer depends on: who shares them is answered the same (RFC 7871 calls
+    /// it scope). 0 only where nothing is known that tells clients apart; `located` = a database knows where they are.
+    pub fn scope(&self, client: IpAddr, located: bool) -> u8 {
+        let cell = if self.measured || located { Cell::of(client).prefix_len() } else { 0 };
+        cell.max(self.zones.width(client))
+    }
+
     /// The share of its capacity that the edge at `place` is given.
     pub(super) fn share(&self, place: usize) -> f64 {
         self.nodes.get(place).map_or(1.0, |node| 1.0 / node.scale)
@@ -398,10 +432,11 @@ impl Snapshot {
     /// Counts viewers sent to the edge at `place`, for this snapshot and the next ones.
     pub(super) fn assign(&self, place: usize, viewers: f64) {
         let Some(node) = self.nodes.get(place) else { return };
-        node.assigned.add(viewers);
+        node.assigned.add(viewers, node.hold);
         if let Some(site) = self.sites.get(node.site as usize) {
             let load = node.per_viewer * node.capacity * viewers.clamp(0.0, 1e6);
-            site.sent.fetch_add(load as u64, Ordering::Relaxed);
+            let hold = HELD_SHARE * site.weight;
+            self.held.add(node.site as usize, &site.sent, load as u64, hold as u64);
         }
     }
 }

@@ -86,6 +86,20 @@ impl Zones {
         *self.holds.get(after.checked_sub(1)?)?
     }
 
+    /// How many bits of `address` it takes to tell that the zone that holds it, if one does, holds all who share
+    /// them; 0 when there are no zones.
+    pub fn width(&self, address: IpAddr) -> u8 {
+        let here = number(address);
+        let after = self.starts.partition_point(|start| *start <= here);
+        let below =
+            after.checked_sub(1).and_then(|at| self.starts.get(at)).and_then(|start| start.checked_sub(1));
+        let above = self.starts.get(after).copied();
+        // A prefix keeps out what differs from the address in one of its bits.
+        let bits = |other: u128| (here ^ other).leading_zeros() as u8 + 1;
+        let width = below.map_or(0, bits).max(above.map_or(0, bits));
+        width.saturating_sub(if address.is_ipv4() { 96 } else { 0 })
+    }
+
     /// The zone that holds `address`, and its prefix.
     pub fn of(&self, address: IpAddr) -> Option<&(IpNet, Zone)> {
         self.zones.get(self.place(address)? as usize)
@@ -148,6 +162,11 @@ impl Resolved {
     /// Whether they are made of these.
     pub(super) fn of(&self, zones: &Arc<Zones>) -> bool {
         Arc::ptr_eq(&self.zones, zones)
+    }
+
+    /// See [`Zones::width`].
+    pub(super) fn width(&self, address: IpAddr) -> u8 {
+        self.zones.width(address)
     }
 
     /// What holds for `address`.
@@ -215,6 +234,10 @@ mod tests {
         assert_eq!(of("::ffff:10.1.2.3"), Some("narrow"));
         assert_eq!(of("2001:db8:ffff::1"), Some("six"));
         assert_eq!(of("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), Some("last"));
+        let width = |address: &str| zones.width(address.parse().unwrap());
+        assert_eq!((width("10.1.2.9"), width("10.1.9.9"), width("10.2.0.0")), (24, 21, 15));
+        assert_eq!((width("192.0.2.1"), width("2001:db8::1"), width("2a00::1")), (1, 32, 5));
+        assert_eq!(Zones::default().width("10.1.2.9".parse().unwrap()), 0);
     }
 
     #[test]
@@ -238,6 +261,18 @@ mod tests {
                 let holding = nets.iter().enumerate().filter(|(_, (net, _))| net.contains(&address));
                 let longest = holding.max_by_key(|(place, (net, _))| (net.prefix_len(), *place));
                 assert_eq!(zones.of(address).map(|(_, zone)| zone), longest.map(|(_, (_, zone))| zone));
+                // Who shares so many bits is in the same zone, and with one less somebody is not.
+                let here = zones.place(address);
+                let all_same = |width: u8| {
+                    let shared = ipnet::Ipv4Net::new(std::net::Ipv4Addr::from(0x0A00_0000 | last), width);
+                    let around = shared.unwrap().trunc();
+                    let most = around.hosts().take(256);
+                    let ends = [around.network(), around.broadcast()];
+                    most.chain(ends).all(|other| zones.place(IpAddr::V4(other)) == here)
+                };
+                let width = zones.width(address);
+                assert!(all_same(width), "{address}/{width}");
+                assert!(width == 0 || !all_same(width - 1), "{address}/{width} is too narrow");
             }
         }
     }

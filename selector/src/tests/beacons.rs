@@ -138,6 +138,9 @@ async fn a_flood_ends_at_its_bound_poisons_nothing_and_others_are_still_answered
 #[tokio::test]
 async fn only_an_edge_that_probes_is_told_of_clients_and_of_each_network_once() {
     let rig = exploring().await;
+    // Nobody is remembered for edges that do not probe.
+    let first = rig.beat(&kromka_control::Heartbeat { probes: true, ..node("b-1") }).await;
+    assert!(first.json.get("probe").is_none());
     for n in 0..6 {
         let client = format!("203.0.{n}.9");
         let body = json!({"service": "default", "asset": ASSET, "subject": "s", "client_ip": client});

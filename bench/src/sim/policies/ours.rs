@@ -101,6 +101,7 @@ impl<'w> Ours<'w> {
                 site: Arc::from(sites[world.nodes[node].site].as_str()),
                 url: Arc::from(""),
                 tls_url: None,
+                pathway: Arc::default(),
                 reach: Reach::default(),
                 heard_ms: 0,
                 draining: false,

@@ -41,11 +41,28 @@ fn allowed(c: char) -> bool {
 /// port is not allowed (hls.js drops such a value without a word). So two edges on different ports, schemes
 /// or path prefixes cannot be clones of each other.
 pub fn differ_in_host_alone<'a>(base: &str, other: &'a str) -> Option<&'a str> {
-    let (base, other) = (Parts::of(base)?, Parts::of(other)?);
-    ((base.scheme, base.rest) == (other.scheme, other.rest)).then_some(other.host)
+    Host::of(base)?.other(other)
+}
+
+/// A URL that others are held against: [`differ_in_host_alone`] for many of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Host<'a>(Parts<'a>);
+
+impl<'a> Host<'a> {
+    /// The host of a URL, and what stands around it.
+    pub fn of(base: &'a str) -> Option<Host<'a>> {
+        Parts::of(base).map(Host)
+    }
+
+    /// The host of `other`, if that is all that differs.
+    pub fn other<'b>(&self, other: &'b str) -> Option<&'b str> {
+        let other = Parts::of(other)?;
+        ((self.0.scheme, self.0.rest) == (other.scheme, other.rest)).then_some(other.host)
+    }
 }
 
 /// A URL cut at its host; asked for each edge of a fleet, so without a parser.
+#[derive(Clone, Copy, Debug)]
 struct Parts<'a> {
     scheme: &'a str,
     host: &'a str,

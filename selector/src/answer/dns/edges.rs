@@ -11,14 +11,11 @@ use super::{crowds::Crowds, zones::Service};
 use crate::{
     app::App,
     metrics::Surface,
-    rank::{Question, Ranked, Ranking, Reach},
+    rank::{EDGES_MAX, Question, Ranked, Ranking, Reach, decide_pair},
 };
 
 /// Edges in an answer.
 pub(super) const EDGES: usize = 3;
-
-/// Edges that are asked for: enough for the second node of the best site to be among them in most fleets.
-const ASKED: usize = 16;
 
 /// Which of an edge's addresses are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,22 +102,37 @@ pub(super) struct Fleet {
 impl Edges for Fleet {
     fn choose(&self, ask: &Ask<'_>) -> Chosen {
         let question =
-            Question { client: Some(ask.client), content_key: ask.key, k: ASKED, ..Question::default() };
-        self.app.decide(Surface::Dns, question, false, |ranking: &Ranking<'_>| {
+            Question { client: Some(ask.client), content_key: ask.key, k: EDGES, ..Question::default() };
+        self.app.decide(Surface::Dns, question, false, |ranking: &Ranking<'_>, question: &Question<'_>| {
+            let scope = ranking.snapshot().scope(ask.client, !self.app.geo.is_empty());
             let picked = pick(ranking, ask.family);
-            let any = ranking.edges.iter().any(|ranked| wanted(&ranked.edge.reach, None));
-            let scope = if ranking.measured() { ranking.cell.prefix_len() } else { 0 };
-            let mut chosen = Chosen::new(any, scope);
-            for ranked in picked.iter().flatten() {
-                chosen.push(only(ranked.edge.reach, ask.family));
+            if picked.iter().all(Option::is_some) || ranking.edges.len() < EDGES {
+                return self.answer(ask, ranking, &picked, scope);
             }
-            self.assign(ask, ranking, &picked);
-            chosen
+            // Some of them are not reached this way: others may be.
+            let more = decide_pair(ranking.snapshot(), &Question { k: EDGES_MAX, ..question.clone() });
+            self.answer(ask, &more, &pick(&more, ask.family), scope)
         })
     }
 }
 
 impl Fleet {
+    fn answer(
+        &self,
+        ask: &Ask<'_>,
+        ranking: &Ranking<'_>,
+        picked: &[Option<&Ranked<'_>>; EDGES],
+        scope: u8,
+    ) -> Chosen {
+        let any = ranking.edges.iter().any(|ranked| wanted(&ranked.edge.reach, None));
+        let mut chosen = Chosen::new(any, scope);
+        for ranked in picked.iter().flatten() {
+            chosen.push(only(ranked.edge.reach, ask.family));
+        }
+        self.assign(ask, ranking, picked);
+        chosen
+    }
+
     /// Notes the viewers that this answer will send: resolvers rotate addresses, so each edge gets its share.
     fn assign(&self, ask: &Ask<'_>, ranking: &Ranking<'_>, picked: &[Option<&Ranked<'_>>; EDGES]) {
         let edges = picked.iter().flatten().count() as u64;

@@ -4,102 +4,115 @@
 //! Pure: data and `now` in, an order out.
 
 use kromka_control::NodeState;
-use kromka_hls::steering::{PathwayClone, UriReplacement, differ_in_host_alone, node_of, pathway_id};
+use kromka_hls::steering::{Host, node_of};
 
 use super::Asked;
 use crate::rank::{Candidate, Kept, Leave, Ranking, Snapshot};
 
-/// What a document says.
+/// What a document says; the words are those of the snapshot and of the question.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Ways {
+pub(super) struct Ways<'a> {
     /// Pathways, best first; every one is in the player's playlist, among the clones, or the one it is on.
-    pub(super) priority: Vec<String>,
+    pub(super) priority: Vec<&'a str>,
     /// Pathways that the playlist does not list.
-    pub(super) clones: Vec<PathwayClone>,
+    pub(super) clones: Vec<Clone<'a>>,
     /// The place in the ranking of the edge that the player is asked to move to.
     pub(super) moves_to: Option<usize>,
     /// Something is wrong with the way that the player is on, or was on until it moved just now.
     pub(super) troubled: bool,
 }
 
+/// A pathway that is another one at another host.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Clone<'a> {
+    pub(super) base: &'a str,
+    pub(super) id: &'a str,
+    pub(super) host: &'a str,
+}
+
 /// One edge that can be named to this player.
-struct Way {
-    id: String,
+struct Way<'a> {
+    id: &'a str,
     /// Its place in the ranking.
     at: usize,
 }
 
 /// Orders the pathways for one player; `kept` says whether it stays where it is, `blamed` which edges it had trouble
 /// with.
-pub(super) fn order(
-    ranking: &Ranking<'_>,
-    snapshot: &Snapshot,
-    asked: &Asked,
+pub(super) fn order<'a>(
+    ranking: &Ranking<'a>,
+    asked: &'a Asked<'_>,
     kept: Kept,
     blamed: &[String],
     now_ms: u64,
-) -> Ways {
-    let edge_of = |id: &str| {
-        let node = node_of(id)?;
-        let edge = snapshot.edges().iter().find(|edge| *edge.id == *node)?;
-        // Another address is another pathway, which this player does not know under this name.
-        (own_id(edge) == id).then_some(edge)
+) -> Ways<'a> {
+    let snapshot: &'a Snapshot = ranking.snapshot();
+    // Another address is another pathway, which this player does not know under this name.
+    let edge_of = |id: &str| -> Option<&'a Candidate> {
+        let mut ranked = ranking.edges.iter().map(|ranked| ranked.edge);
+        node_of(id)?;
+        ranked
+            .find(|edge| *edge.pathway == *id)
+            .or_else(|| snapshot.edges().iter().find(|edge| *edge.pathway == *id))
     };
-    let base = asked.listed.iter().find_map(|id| Some((id, address(edge_of(id)?, asked.tls)?)));
-    let mut ways = Ways::default();
-    let mut named: Vec<Way> = Vec::with_capacity(ranking.edges.len());
+    let standing = |id: &str| edge_of(id).map(|edge| edge.standing(snapshot.settings(), now_ms));
+    let is_blamed = |id: &str| node_of(id).is_some_and(|node| blamed.iter().any(|edge| edge == node));
+    let base = asked.listed.iter().find_map(|id| {
+        let host = Host::of(address(edge_of(id)?, asked.tls)?)?;
+        Some((&**id, host))
+    });
+    let current = asked.current();
+    let edges = ranking.edges.len();
+    let mut ways = Ways {
+        priority: Vec::with_capacity(edges + 2),
+        clones: Vec::with_capacity(edges),
+        ..Ways::default()
+    };
+    let mut named: Vec<Way<'a>> = Vec::with_capacity(edges);
     for (at, ranked) in ranking.edges.iter().enumerate() {
-        let id = own_id(ranked.edge);
-        let listed = asked.listed.contains(&id);
-        let clone = base.filter(|_| !listed).and_then(|(base, url)| {
-            let host = differ_in_host_alone(url, address(ranked.edge, asked.tls)?)?;
-            let uris = UriReplacement { host: Some(host.to_owned()), ..UriReplacement::default() };
-            Some(PathwayClone { base: base.clone(), id: id.clone(), uris })
+        let edge: &'a Candidate = ranked.edge;
+        let id: &'a str = &edge.pathway;
+        let listed = asked.listed.iter().any(|listed| **listed == *id);
+        let clone = base.as_ref().filter(|_| !listed).and_then(|(base, at)| {
+            let host = at.other(address(edge, asked.tls)?)?;
+            Some(Clone { base, id, host })
         });
-        if listed || clone.is_some() || asked.current.as_ref() == Some(&id) {
+        if listed || clone.is_some() || current == Some(id) {
             ways.clones.extend(clone);
             named.push(Way { id, at });
         }
     }
 
-    let current = asked.current();
-    if let Some(place) =
-        named.iter().position(|way| Some(&way.id) == current).filter(|_| kept.leave.is_none())
+    if let Some(place) = named.iter().position(|way| Some(way.id) == current).filter(|_| kept.leave.is_none())
     {
-        let way = named.remove(place);
-        named.insert(0, way);
+        named[..=place].rotate_right(1);
     }
-    ways.moves_to = named.first().filter(|way| Some(&way.id) != current).map(|way| way.at);
-    ways.priority = named.into_iter().map(|way| way.id).collect();
+    ways.moves_to = named.first().filter(|way| Some(way.id) != current).map(|way| way.at);
+    ways.priority.extend(named.into_iter().map(|way| way.id));
 
     // What the player knows and the ranking does not offer: good for when all else fails, if it is there at all.
-    let mut known: Vec<&String> = asked.listed.iter().chain(&asked.current).collect();
-    known.dedup();
-    let standing = |id: &String| edge_of(id).map(|edge| edge.standing(snapshot.settings(), now_ms));
-    let is_blamed = |id: &String| node_of(id).is_some_and(|node| blamed.iter().any(|edge| edge == node));
-    let usable = [NodeState::Up, NodeState::Suspect, NodeState::Draining];
-    let turns = usable.map(|wanted| (wanted, false)).into_iter().chain(usable.map(|wanted| (wanted, true)));
-    for (wanted, at_fault) in turns {
-        for id in &known {
-            let fits = standing(id) == Some(wanted) && is_blamed(id) == at_fault;
-            if fits && !ways.priority.contains(id) {
-                ways.priority.push((*id).clone());
-            }
+    let mut left: Vec<(NodeState, bool, &'a str)> = Vec::new();
+    for id in asked.listed.iter().chain(&asked.current).map(|id| &**id) {
+        let new = !ways.priority.contains(&id) && !left.iter().any(|(.., known)| *known == id);
+        if let Some(standing) = new.then(|| standing(id)).flatten() {
+            left.push((standing, is_blamed(id), id));
         }
     }
+    let usable = [NodeState::Up, NodeState::Suspect, NodeState::Draining];
+    let turns = usable.map(|wanted| (wanted, false)).into_iter().chain(usable.map(|wanted| (wanted, true)));
+    for turn in turns {
+        let fits = left.iter().filter(|(standing, blamed, _)| (*standing, *blamed) == turn);
+        ways.priority.extend(fits.map(|(.., id)| *id));
+    }
     // What is draining is well: whoever stays until the next look loses nothing.
-    let is_well = |id: &String| matches!(standing(id), Some(NodeState::Up | NodeState::Draining));
+    let is_well = |id: &str| matches!(standing(id), Some(NodeState::Up | NodeState::Draining));
     ways.troubled =
         kept.leave == Some(Leave::Lost) || current.is_some_and(|id| is_blamed(id) || !is_well(id));
     if ways.priority.is_empty() {
         // Nobody is up as far as is known here; whoever plays knows better, and stays.
-        ways.priority.extend(current.cloned());
+        ways.priority.extend(current);
     }
     ways
-}
-
-fn own_id(edge: &Candidate) -> String {
-    pathway_id(&edge.id, &edge.url, edge.tls_url.as_deref())
 }
 
 fn address(edge: &Candidate, tls: bool) -> Option<&str> {
