@@ -23,6 +23,9 @@ pub struct DnsConfig {
     pub rate: u32,
     /// TCP connections open at once, 1..65536, default 1024; one more is closed.
     pub connections: u32,
+    /// Of these, by one network (/24, IPv6 /56), 1..65536, default 32: a resolver needs one, and who needs more
+    /// leaves the others theirs.
+    pub connections_per_network: u32,
     /// A TCP connection without a whole question for this long is closed, 1s..5m, default 10s.
     pub idle_timeout: Span,
     /// `[[dns.zone]]`: what it has the say over, at least one where there is a `listen`, at most 64.
@@ -58,6 +61,7 @@ impl Default for DnsConfig {
             workers: 1,
             rate: 200,
             connections: 1024,
+            connections_per_network: 32,
             idle_timeout: Span::secs(10),
             zone: Vec::new(),
         }
@@ -72,6 +76,12 @@ impl DnsConfig {
             workers: table.count("workers", usual.workers, 1, 64),
             rate: table.count("rate", usual.rate, 0, 1_000_000),
             connections: table.count("connections", usual.connections, 1, 65_536),
+            connections_per_network: table.count(
+                "connections_per_network",
+                usual.connections_per_network,
+                1,
+                65_536,
+            ),
             idle_timeout: table.span("idle_timeout", usual.idle_timeout, Span::secs(1), Span::minutes(5)),
             zone: DnsZoneConfig::read_all(&mut table),
         };

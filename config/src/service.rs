@@ -129,6 +129,9 @@ pub struct SelectorService {
     /// Path of an object that every edge can serve, by which edges are checked: a small playlist in the middle of
     /// what is played. No default: edges are checked by an object of their own.
     pub health: Option<String>,
+    /// HS256 secrets of the service, as on the edges, at most 16: what players of sessions that were signed with them
+    /// tell is believed as well. Default none.
+    pub secrets: Vec<NamedSecret>,
 }
 
 /// Whether `prefix` of a service owns `path`: `/music` owns `/music` and `/music/a`, not `/musical`.
@@ -173,7 +176,14 @@ impl OriginService {
 impl SelectorService {
     /// A service with that name that owns every path.
     pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into(), prefix: "/".to_owned(), names: Vec::new(), steering: true, health: None }
+        Self {
+            id: id.into(),
+            prefix: "/".to_owned(),
+            names: Vec::new(),
+            steering: true,
+            health: None,
+            secrets: Vec::new(),
+        }
     }
 }
 
@@ -237,8 +247,9 @@ impl SelectorService {
             None => Ok(text.to_owned()),
             Some(why) => Err(why.to_owned()),
         });
+        let secrets = NamedSecret::read_all(&mut table);
         table.close();
-        Self { id, prefix, names, steering, health }
+        Self { id, prefix, names, steering, health, secrets }
     }
 }
 

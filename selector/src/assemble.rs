@@ -82,7 +82,7 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
     let app = Arc::new(App {
         url: urls.plain.as_str().trim_end_matches('/').to_owned(),
         tls_url: urls.tls.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned()),
-        keys: Keyring::open(&store, now).await?,
+        keys: Keyring::open(&store, &config.service, now).await?,
         tracker: Tracker::resume(store.clone(), now).await?,
         roster,
         lines: Lines::default(),

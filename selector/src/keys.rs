@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kromka_access::{Claims, KeyError, KeySet, Signer, verify};
+use kromka_config::SelectorService;
 use kromka_control::FeedItem;
 use serde_json::{Value, json};
 
@@ -16,13 +17,18 @@ use crate::{
 pub(crate) struct Keyring {
     signer: Arc<Signer>,
     jwks: Arc<Value>,
-    public: Arc<KeySet>,
+    /// What vouches for sessions: the public keys, and the secrets of services.
+    known: Arc<KeySet>,
 }
 
 impl Keyring {
     /// Takes up the keys of the store, making the first one if there is none, and sees to it that the feed carries
-    /// the set as it is.
-    pub(crate) async fn open(store: &Store, now_ms: u64) -> Result<Keyring, StartError> {
+    /// the set as it is. Secrets of `services` vouch for their sessions too; nobody is told of them.
+    pub(crate) async fn open(
+        store: &Store,
+        services: &[SelectorService],
+        now_ms: u64,
+    ) -> Result<Keyring, StartError> {
         let mut kept = store.keys().await?;
         if !kept.iter().any(|key| key.state == "active") {
             let kid = format!("k-{}", uuid::Uuid::now_v7().simple());
@@ -44,8 +50,14 @@ impl Keyring {
         if store.published_keys().await?.as_ref() != Some(&jwks) {
             store.append(&FeedItem::Keys { jwks: jwks.clone() }).await?;
         }
-        let public = KeySet::from_jwks(&jwks.to_string()).map_err(StartError::Key)?;
-        Ok(Keyring { signer: Arc::new(signer), jwks: Arc::new(jwks), public: Arc::new(public) })
+        let mut known = KeySet::from_jwks(&jwks.to_string()).map_err(StartError::Key)?;
+        for service in services {
+            for named in &service.secrets {
+                let secret = named.secret.expose().as_bytes();
+                known = known.with_secret(&named.kid, &service.id, secret).map_err(StartError::Key)?;
+            }
+        }
+        Ok(Keyring { signer: Arc::new(signer), jwks: Arc::new(jwks), known: Arc::new(known) })
     }
 
     /// Makes a token. `pointer` names the field whose text goes into it, for when it is too long or no good.
@@ -56,11 +68,12 @@ impl Keyring {
         })
     }
 
-    /// The session that a token of this selector's own vouches for, now; any other is refused.
+    /// The session that a token vouches for, now: one of this selector's own, or one that a service's backend signed
+    /// with its secret; any other is refused.
     pub(crate) fn session(&self, token: &str) -> Result<String, ApiError> {
         let now = chrono::Utc::now().timestamp();
         let session =
-            verify(token, &self.public, now).map_err(|refusal| ApiError::Token(refusal.to_string()))?;
+            verify(token, &self.known, now).map_err(|refusal| ApiError::Token(refusal.to_string()))?;
         Ok(session.claims.sid.clone())
     }
 
@@ -80,9 +93,9 @@ mod tests {
     async fn the_first_start_makes_a_key_and_the_next_keeps_it() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("s.db")).await.unwrap();
-        let first = Keyring::open(&store, 1).await.unwrap();
+        let first = Keyring::open(&store, &[], 1).await.unwrap();
         let head = store.feed_head();
-        let again = Keyring::open(&store, 2).await.unwrap();
+        let again = Keyring::open(&store, &[], 2).await.unwrap();
         assert_eq!(first.signer.kid(), again.signer.kid());
         assert_eq!(first.jwks(), again.jwks());
         assert_eq!(store.feed_head(), head, "nothing new to tell the nodes");

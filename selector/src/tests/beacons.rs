@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use kromka_access::{Claims, Signer};
+use kromka_config::{NamedSecret, Secret};
 use serde_json::{Value, json};
 
 use super::rig::{ASSET, Reply, Rig, config, node};
@@ -84,6 +86,36 @@ async fn a_small_share_of_sessions_explores_and_between_them_every_edge_is_measu
     // Never more than one in fifty; 120 are to be expected.
     assert!((80..=160).contains(&explore), "{explore} of {SESSIONS}");
     assert!(measured.len() >= 5, "not the next ones alone: {measured:?}");
+}
+
+#[tokio::test]
+async fn a_session_that_a_backend_signed_with_its_secret_is_believed_for_its_service_alone() {
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.service[0].secrets = vec![NamedSecret { kid: "backend-1".into(), secret: Secret::new(SECRET) }];
+    let (service, other) = (config.service[0].id.clone(), config.service[1].id.clone());
+    let rig = Rig::with(config, folder).await;
+    rig.up(&["a-1", "b-1"]).await;
+    let signer = Signer::hs256("backend-1", SECRET.as_bytes()).unwrap();
+    let beacon = |aud: &str| {
+        let claims = Claims {
+            iss: "backend".into(),
+            sub: "viewer".into(),
+            sid: "session-1".into(),
+            aud: aud.into(),
+            exp: chrono::Utc::now().timestamp() + 600,
+            cdniuc: "path:/".into(),
+            ..Claims::default()
+        };
+        let token = signer.sign(&claims).unwrap();
+        json!({"token": token, "samples": [{"edge": "a-1", "ttfb_ms": 22.0, "connect_ms": 20.0}]})
+    };
+    assert_eq!(tell(&rig, &beacon(&service)).await.status, 204);
+    let refused = tell(&rig, &beacon(&other)).await;
+    assert_eq!((refused.status.as_u16(), refused.slug()), (401, "token"), "{refused:?}");
+    let keys = rig.get("/v1/keys").await.text;
+    assert!(!keys.contains("backend-1"), "a secret is not published: {keys}");
 }
 
 #[tokio::test]

@@ -45,8 +45,10 @@ impl Counters {
             proven: registry
                 .counter("kromka_dns_cookies_total", "Questions whose cookie proved the asker's address."),
             connections: registry.gauge("kromka_dns_tcp_connections", "Open TCP connections."),
-            refused: registry
-                .counter("kromka_dns_tcp_refused_total", "TCP connections closed at dns.connections."),
+            refused: registry.counter(
+                "kromka_dns_tcp_refused_total",
+                "TCP connections closed at dns.connections or dns.connections_per_network.",
+            ),
             codes: Code::ALL.map(|code| answers.with(&[code.as_str()])),
         }
     }

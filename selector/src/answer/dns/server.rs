@@ -15,7 +15,7 @@ use std::{
 use aws_lc_rs::rand;
 use kromka_config::DnsConfig;
 use socket2::{Domain, Socket, Type};
-use tokio::{sync::Semaphore, time::interval};
+use tokio::time::interval;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -122,7 +122,7 @@ impl Listening {
             return Ok(serving);
         }
         let clock = Arc::new(Clock { began: Instant::now() });
-        let permits = Arc::new(Semaphore::new(config.connections as usize));
+        let room = Arc::new(tcp::Room::new(config.connections, config.connections_per_network));
         for place in self.places {
             for socket in place.udp {
                 let (responder, clock) = (Arc::clone(&responder), Arc::clone(&clock));
@@ -140,7 +140,7 @@ impl Listening {
                 listener,
                 Arc::clone(&responder),
                 Arc::clone(&clock),
-                Arc::clone(&permits),
+                Arc::clone(&room),
                 *config.idle_timeout,
                 serving.stop.clone(),
             ));

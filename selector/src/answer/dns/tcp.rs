@@ -1,11 +1,17 @@
 //! DNS over TCP (RFC 7766): questions one behind the other on a connection, each answered in its turn.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
 
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -25,12 +31,79 @@ const ANSWER_MAX: usize = 4_096;
 /// Pause after a failed accept: most often there are no more files to open.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until `stop`; each takes a permit, and one more than there are is closed.
+/// What all listeners together let in.
+pub(super) struct Room {
+    permits: Arc<Semaphore>,
+    networks: Arc<Networks>,
+}
+
+impl Room {
+    /// For so many connections, and so many of one network.
+    pub(super) fn new(connections: u32, per_network: u32) -> Room {
+        let networks = Networks { open: Mutex::default(), most: per_network };
+        Room { permits: Arc::new(Semaphore::new(connections as usize)), networks: Arc::new(networks) }
+    }
+
+    /// A place for one more connection of `peer`, if there is one.
+    fn admit(&self, peer: IpAddr) -> Option<(OwnedSemaphorePermit, Guest)> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        Some((permit, Networks::admit(&self.networks, peer)?))
+    }
+}
+
+/// How many connections each network has open; none is remembered that has none, so there are at most as many as
+/// connections.
+struct Networks {
+    open: Mutex<HashMap<u64, u32>>,
+    most: u32,
+}
+
+impl Networks {
+    fn admit(networks: &Arc<Networks>, peer: IpAddr) -> Option<Guest> {
+        let network = network(peer);
+        let mut open = networks.open.lock();
+        let count = open.entry(network).or_default();
+        // An entry that was made just now is below any bound.
+        if *count >= networks.most {
+            return None;
+        }
+        *count += 1;
+        Some(Guest { networks: Arc::clone(networks), network })
+    }
+}
+
+/// One open connection of a network, until it is dropped.
+struct Guest {
+    networks: Arc<Networks>,
+    network: u64,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let mut open = self.networks.open.lock();
+        if let Some(count) = open.get_mut(&self.network) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.network);
+            }
+        }
+    }
+}
+
+/// The /24 or /56 of an address, as answers are rationed by; no two of them have the same number.
+fn network(peer: IpAddr) -> u64 {
+    match peer.to_canonical() {
+        IpAddr::V4(v4) => u64::from(v4.to_bits() >> 8),
+        IpAddr::V6(v6) => 1 << 63 | (Ipv6Addr::to_bits(v6) >> 72) as u64,
+    }
+}
+
+/// Accepts connections until `stop`; one for which there is no room is closed.
 pub(super) async fn run<E: Edges>(
     listener: TcpListener,
     responder: Arc<Responder<E>>,
     clock: Arc<Clock>,
-    permits: Arc<Semaphore>,
+    room: Arc<Room>,
     idle: Duration,
     stop: CancellationToken,
 ) {
@@ -54,7 +127,7 @@ pub(super) async fn run<E: Edges>(
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+        let Some(place) = room.admit(peer.ip()) else {
             responder.counters.refused.inc();
             continue;
         };
@@ -67,7 +140,7 @@ pub(super) async fn run<E: Edges>(
                 () = stop.cancelled() => {}
             }
             responder.counters.connections.add(-1.0);
-            drop(permit);
+            drop(place);
         });
     }
     open.close();
@@ -106,4 +179,26 @@ async fn question(stream: &mut BufReader<TcpStream>, query: &mut [u8]) -> Option
     let length = usize::from(stream.read_u16().await.ok()?);
     stream.read_exact(query.get_mut(..length)?).await.ok()?;
     Some(length)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_network_leaves_room_for_others_and_what_has_gone_is_forgotten() {
+        let room = Room::new(5, 2);
+        let admit = |peer: &str| room.admit(peer.parse().unwrap());
+        let (one, _two) = (admit("203.0.113.1").unwrap(), admit("::ffff:203.0.113.9").unwrap());
+        assert!(admit("203.0.113.200").is_none(), "the same /24");
+        let _six = (admit("2001:db8:0:101::1").unwrap(), admit("2001:db8:0:1ff::1").unwrap());
+        assert!(admit("2001:db8:0:100::2").is_none(), "the same /56");
+        let last = admit("2001:db8:0:200::2").unwrap();
+        assert!(admit("198.51.100.1").is_none(), "all are open");
+        drop((one, last));
+        let (_again, _other) = (admit("203.0.113.3").unwrap(), admit("198.51.100.1").unwrap());
+        assert_eq!(room.networks.open.lock().len(), 3);
+    }
 }
