@@ -16,11 +16,20 @@ pub struct SteeringConfig {
     /// Answers in a second beyond which the times above grow in proportion, 1..1000000, default 20000. A
     /// refusal (429) would silence some players for good.
     pub answers: u32,
+    /// Whether playlists name two other edges in full even where a clone would do, default false: players that
+    /// take no clones (Shaka) are then steered, and those that know nothing of steering see each variant thrice.
+    pub in_full: bool,
 }
 
 impl Default for SteeringConfig {
     fn default() -> Self {
-        Self { live: Span::secs(30), vod: Span::secs(60), hot: Span::secs(10), answers: 20_000 }
+        Self {
+            live: Span::secs(30),
+            vod: Span::secs(60),
+            hot: Span::secs(10),
+            answers: 20_000,
+            in_full: false,
+        }
     }
 }
 
@@ -33,6 +42,7 @@ impl SteeringConfig {
             vod: table.span("vod", usual.vod, least, most),
             hot: table.span("hot", usual.hot, least, most),
             answers: table.count("answers", usual.answers, 1, 1_000_000),
+            in_full: table.switch("in_full", usual.in_full),
         };
         table.close();
         steering

@@ -1,7 +1,8 @@
 //! Edges that a playlist must write out, because no steering document can name them.
 //!
 //! A document names an edge by its host. Where more than that differs, the port in a laboratory or the scheme, the
-//! edge that answers has to put whole URLs into the playlist, so it is told about a few others with its heartbeat.
+//! edge that answers has to put whole URLs into the playlist, so it is told about a few others with its heartbeat. So
+//! it is where the operator has players that take no clones (`steering.in_full`).
 
 use kromka_control::{Heartbeat, NodeState, PeerEdge};
 use kromka_hls::steering::differ_in_host_alone;
@@ -12,8 +13,8 @@ use crate::rank::{Candidate, Snapshot, rendezvous::draw};
 const PEERS: usize = 2;
 
 /// The peers of the edge that sent `heartbeat`: from other sites first, the same ones as long as they are there,
-/// others for others, so that no edge is everybody's second.
-pub(crate) fn peers(snapshot: &Snapshot, heartbeat: &Heartbeat, now_ms: u64) -> Vec<PeerEdge> {
+/// others for others, so that no edge is everybody's second. Those that a clone can name only if `in_full`.
+pub(crate) fn peers(snapshot: &Snapshot, heartbeat: &Heartbeat, in_full: bool, now_ms: u64) -> Vec<PeerEdge> {
     let serves = |peer: &Candidate| {
         matches!(peer.standing(snapshot.settings(), now_ms), NodeState::Up | NodeState::Suspect)
     };
@@ -29,7 +30,7 @@ pub(crate) fn peers(snapshot: &Snapshot, heartbeat: &Heartbeat, now_ms: u64) -> 
     let mut others: Vec<&Candidate> = snapshot
         .edges()
         .iter()
-        .filter(|peer| *peer.id != *heartbeat.id && serves(peer) && !clonable(peer))
+        .filter(|peer| *peer.id != *heartbeat.id && serves(peer) && (in_full || !clonable(peer)))
         .collect();
     others.sort_by(|a, b| {
         let elsewhere = |peer: &Candidate| *peer.site != *heartbeat.site;

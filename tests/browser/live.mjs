@@ -13,10 +13,14 @@ if (!url || !(Number(seconds) > 0)) usage("node live.mjs SIGNED_PLAYLIST_URL SEC
 const library = readFileSync(new URL("node_modules/hls.js/dist/hls.min.js", import.meta.url));
 
 // What runs in the page: `facts` is all that the scenario looks at.
-const script = `(${(source) => {
+const script = `import { Companion } from "/hlsjs.js";
+(${(source, Companion) => {
   const video = document.querySelector("video");
   const facts = (window.facts = { loaded: [], versions: [], blocked: 0, fatal: null, errors: [], stood: 0, latency: null });
-  const hls = new Hls({ lowLatencyMode: true });
+  // Its shorter waits must leave room for reloads that are held.
+  const companion = new Companion();
+  const hls = new Hls({ ...companion.config, lowLatencyMode: true });
+  companion.attach(hls);
   hls.on(Hls.Events.MANIFEST_PARSED, () => video.play());
   hls.on(Hls.Events.LEVEL_LOADING, (_, { deliveryDirectives }) => {
     if (deliveryDirectives) facts.blocked += 1;
@@ -37,14 +41,17 @@ const script = `(${(source) => {
   }, 50);
   hls.loadSource(source);
   hls.attachMedia(video);
-}})(${JSON.stringify(url)});`;
+}})(${JSON.stringify(url)}, Companion);`;
 
 const html = `<!doctype html><title>hls.js</title><video muted playsinline></video>
-<script src="/library.js"></script><script src="/play.js"></script>`;
+<script src="/library.js"></script><script type="module" src="/play.js"></script>`;
+const ours = (name) => readFileSync(new URL(`../../selector/player/${name}`, import.meta.url));
 const files = {
   "/": ["text/html", html],
   "/library.js": ["text/javascript", library],
   "/play.js": ["text/javascript", script],
+  "/hlsjs.js": ["text/javascript", ours("hlsjs.js")],
+  "/beacon.js": ["text/javascript", ours("beacon.js")],
 };
 const server = createServer((request, response) => {
   const [type, body] = files[request.url] ?? [];

@@ -182,6 +182,31 @@ fn hls_js_is_steered_away_from_a_drained_edge_far_away_and_loses_no_segment() {
 
 #[test]
 #[ignore = "needs root, ip, /dev/net/tun, Chromium and tests/browser/node_modules, which tests/run installs"]
+fn shaka_is_steered_between_edges_that_differ_in_their_host_once_playlists_name_them_in_full() {
+    let mut additions = steered();
+    additions.push(("selector", "steering", "in_full = true".to_owned()));
+    on_stage(additions, |stage| async move {
+        let session = stage.operator().session("/stream/demo-fmp4/master.m3u8").await;
+        let master = session["master_url"].as_str().unwrap().to_owned();
+        until("the playlist names all edges", || async {
+            let got = Viewer::new().get(&master).await;
+            (got.text().matches("#EXT-X-STREAM-INF").count() == 3).then_some(())
+        })
+        .await;
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+        let mut command = stage.cloud.host("viewer").command("node");
+        command.args(["shaka.mjs", &master, &stage.selector.url, API_TOKEN]).current_dir(folder);
+        let ran = run(command).await;
+        assert_eq!(ran.code, 0, "{}", ran.everything());
+        let facts = ran.json();
+        assert_eq!(facts["first"], stage.edge_at(&master), "{facts:#}");
+        assert_eq!(facts["edges"].as_object().unwrap().len(), 2, "{facts:#}");
+        assert_eq!(facts["errors"], serde_json::json!([]), "{facts:#}");
+    });
+}
+
+#[test]
+#[ignore = "needs root, ip, /dev/net/tun, Chromium and tests/browser/node_modules, which tests/run installs"]
 fn hls_js_leaves_an_edge_whose_packets_vanish_and_loses_no_segment() {
     on_stage(steered(), |stage| async move {
         let operator = stage.operator();

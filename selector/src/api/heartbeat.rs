@@ -49,7 +49,8 @@ pub(crate) async fn hear(
     }
     let (peers, siblings) = match heartbeat.role {
         NodeRole::Edge => {
-            let peers = peers(&app.roster.snapshot(), &heartbeat, app.roster.now_ms());
+            let (snapshot, in_full) = (app.roster.snapshot(), app.steering.in_full);
+            let peers = peers(&snapshot, &heartbeat, in_full, app.roster.now_ms());
             (peers, app.roster.beside(&heartbeat))
         }
         NodeRole::Origin => (Vec::new(), Vec::new()),

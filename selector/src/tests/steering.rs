@@ -189,6 +189,23 @@ async fn an_edge_that_no_host_name_leads_to_is_told_to_its_peers_instead() {
 }
 
 #[tokio::test]
+async fn where_players_take_no_clones_edges_are_told_of_others_that_clones_could_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.steering.in_full = true;
+    let rig = Rig::with(config, folder).await;
+    rig.up(&["a-1", "b-1", "c-1", "d-1"]).await;
+    let reply = rig.beat(&node("a-1")).await;
+    let peers = serde_json::from_value::<HeartbeatAnswer>(reply.json).unwrap().peers;
+    assert_eq!(peers.len(), 2, "{peers:?}");
+    // The fourth is a clone of one that stands there with its host, not of the publisher's own lines.
+    let written: Vec<String> = peers.iter().map(|peer| id(&peer.id)).collect();
+    let manifest = document(&rig, &format!("path={ASSET}&in={},{}", id("a-1"), written.join(","))).await;
+    assert_eq!((manifest.priority.len(), manifest.clones.len()), (4, 1), "{manifest:?}");
+    assert!(written.contains(&manifest.clones[0].base), "{manifest:?}");
+}
+
+#[tokio::test]
 async fn players_of_a_full_edge_come_sooner_and_some_of_them_leave() {
     let rig = Rig::start().await;
     rig.up(&["a-1", "b-1"]).await;

@@ -57,10 +57,10 @@ pub(super) fn order<'a>(
     };
     let standing = |id: &str| edge_of(id).map(|edge| edge.standing(snapshot.settings(), now_ms));
     let is_blamed = |id: &str| node_of(id).is_some_and(|node| blamed.iter().any(|edge| edge == node));
-    let base = asked.listed.iter().find_map(|id| {
-        let host = Host::of(address(edge_of(id)?, asked.tls)?)?;
-        Some((&**id, host))
-    });
+    // Those that were written out come before the player's own, which has the publisher's relative URIs: Shaka makes no
+    // URL of a clone out of these.
+    let host_of = |id: &'a str| Some((id, Host::of(address(edge_of(id)?, asked.tls)?)?));
+    let bases: Vec<(&'a str, Host<'a>)> = asked.listed.iter().rev().filter_map(|id| host_of(id)).collect();
     let current = asked.current();
     let edges = ranking.edges.len();
     let mut ways = Ways {
@@ -73,7 +73,7 @@ pub(super) fn order<'a>(
         let edge: &'a Candidate = ranked.edge;
         let id: &'a str = &edge.pathway;
         let listed = asked.listed.iter().any(|listed| **listed == *id);
-        let clone = base.as_ref().filter(|_| !listed).and_then(|(base, at)| {
+        let clone = bases.iter().filter(|_| !listed).find_map(|(base, at)| {
             let host = at.other(address(edge, asked.tls)?)?;
             Some(Clone { base, id, host })
         });
