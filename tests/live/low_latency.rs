@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::encoder::{Place, Stream, folder, numbers};
+use super::order::two_shields;
 use crate::world::fleet::Plan;
 use crate::world::{Fleet, Source, Viewer, until, wire, within};
 
@@ -202,6 +203,32 @@ async fn the_part_that_is_announced_is_on_the_edge_before_anybody_asks_and_none_
     upto(5).publish(&Place::Web(&source));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(source.asked_for(&stream.part(3)) + source.asked_for(&stream.part(4)), 0);
+}
+
+#[tokio::test]
+async fn announced_parts_are_asked_of_the_shield_that_knows_of_them_and_come_once() {
+    let source = Source::start().await;
+    let stream = Stream { target: 4, ..Stream::in_parts(5, 8, 1) };
+    let upto = |parts| Stream { parts: Some(parts), ..stream.clone() };
+    stream.publish(&Place::Web(&source));
+    // By its own name each part belongs to one shield or the other.
+    let (fleet, _second) = two_shields(&source, &source, 1).await;
+    let (viewer, url) = (Viewer::new(), fleet.signed(&stream.path()));
+    viewer.get(&url).await;
+    let edge = &fleet.edges[0];
+    for part in 1..9 {
+        let waiting = tokio::spawn({
+            let (viewer, url) = (viewer.clone(), format!("{url}?_HLS_msn=8&_HLS_part={part}"));
+            async move { viewer.get(&url).await }
+        });
+        until("it is held", || async { (edge.metric("kromka_live_held").await == 1.0).then_some(()) }).await;
+        assert_eq!(source.asked_for(&stream.part(part)), 0, "part {part} is not there");
+        upto(part + 1).publish(&Place::Web(&source));
+        assert_eq!(waiting.await.unwrap().text(), upto(part + 1).playlist());
+        let got = viewer.get(&fleet.signed(&stream.part(part))).await;
+        assert_eq!((got.status, got.bytes()), (200, &stream.bytes(1000 + part)[..]));
+        assert_eq!(source.asked_for(&stream.part(part)), 1, "part {part}");
+    }
 }
 
 #[tokio::test]

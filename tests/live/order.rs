@@ -8,9 +8,11 @@ use crate::world::fleet::Plan;
 use crate::world::settings::{self, Additions, Places};
 use crate::world::{Fleet, Role, Source, Viewer, until};
 
-/// An edge before two shields: that of the fleet over one source, and a second one over a copy that lags.
-async fn two_shields(source: &Source, lagging: &Source) -> (Fleet, Role) {
-    let mut fleet = Plan::web(&source.url).with("edge", "service", "ahead = 0").prepare();
+/// An edge before two shields: that of the fleet over one source, and a second one over a copy that may lag. So many
+/// segments are fetched ahead.
+pub(super) async fn two_shields(source: &Source, lagging: &Source, ahead: u32) -> (Fleet, Role) {
+    let plan = Plan::web(&source.url).with("edge", "service", &format!("ahead = {ahead}"));
+    let mut fleet = plan.with("origin", "service", "ahead = 0").prepare();
     let (places, place) = (Places::choose(), fleet.folder().join("shield-2"));
     let over = format!("{{ http = {:?} }}", lagging.url);
     let text = settings::origin("shield-2", &places, &place, None, &over, &Additions::new());
@@ -37,7 +39,7 @@ async fn a_viewer_never_goes_back_when_the_shield_that_was_ahead_dies() {
     // Its versions are numbered otherwise.
     stream(2, 7).publish(&Place::Web(&lagging));
     stream(3, 8).publish(&Place::Web(&lagging));
-    let (mut fleet, mut second) = two_shields(&ahead, &lagging).await;
+    let (mut fleet, mut second) = two_shields(&ahead, &lagging, 0).await;
 
     // Whichever of the two owns the stream: first only the one that is ahead is there.
     let url = fleet.signed(&stream(5, 10).path());
@@ -141,7 +143,7 @@ async fn a_segment_that_one_shield_lacks_though_its_playlist_names_it_comes_from
     stream.publish(&Place::Web(&whole));
     // Its playlist is there, its segments are not yet.
     lagging.put(&stream.path(), stream.playlist());
-    let (fleet, second) = two_shields(&whole, &lagging).await;
+    let (fleet, second) = two_shields(&whole, &lagging, 0).await;
     let viewer = Viewer::new();
     assert_eq!(numbers(viewer.get(&fleet.signed(&stream.path())).await.text()), (5, 35));
     for number in 5..35 {
