@@ -34,7 +34,7 @@ use crate::{Body, CacheError, Failure, Key, blocks, conditional, meta, vary};
 
 /// How often a request looks again whose fetch turned out to be about another representation, or about the
 /// header alone.
-const LOOKS: usize = 3;
+pub(crate) const LOOKS: usize = 3;
 
 /// One HTTP cache in front of one kind of source.
 pub struct Tier<S> {

@@ -9,7 +9,7 @@ use crate::body::{Filler, Piece, Reader};
 use crate::opening::{Hint, Known, Outcome};
 use crate::source::Source;
 use crate::store::Found;
-use crate::tier::{Ask, Tier};
+use crate::tier::{Ask, LOOKS, Tier};
 use crate::{Failure, Key, blocks};
 
 /// What warming came to.
@@ -37,21 +37,23 @@ impl<S: Source> Tier<S> {
     ) -> Result<Warmed, Failure> {
         let headers = HeaderMap::new();
         let ask = Ask { key, method: &Method::GET, headers: &headers, web: false, fence: 0, now: self.now() };
-        let (generation, following) = match self.store.find(&ask.key, 0, ask.now).await {
-            Found::Current(generation, _) => (generation, None),
-            found => {
-                let known = match found {
-                    Found::Stale(generation) | Found::Doubtful(generation) => Known::Stale(generation),
-                    Found::Purged(generation) => Known::Purged(generation),
-                    Found::Current(..) | Found::Nothing => Known::Nothing,
-                };
-                match self.open_one(&ask, Hint::Whole, &known).0.wait().await {
-                    Outcome::Ready(ready) => (ready.generation, ready.following),
-                    Outcome::Unstored | Outcome::Elsewhere | Outcome::Bare => {
-                        return Ok(Warmed { status: StatusCode::OK, bytes: 0, stored: false });
-                    }
-                    Outcome::Failed(failure) => return Err(failure),
+        let mut looks = 0;
+        let (generation, following) = loop {
+            looks += 1;
+            let known = match self.store.find(&ask.key, 0, ask.now).await {
+                Found::Current(generation, _) => break (generation, None),
+                Found::Stale(generation) | Found::Doubtful(generation) => Known::Stale(generation),
+                Found::Purged(generation) => Known::Purged(generation),
+                Found::Nothing => Known::Nothing,
+            };
+            match self.open_one(&ask, Hint::Whole, &known).0.wait().await {
+                Outcome::Ready(ready) => break (ready.generation, ready.following),
+                // A purge overtook it.
+                Outcome::Elsewhere if looks < LOOKS => {}
+                Outcome::Unstored | Outcome::Elsewhere | Outcome::Bare => {
+                    return Ok(Warmed { status: StatusCode::OK, bytes: 0, stored: false });
                 }
+                Outcome::Failed(failure) => return Err(failure),
             }
         };
         let status = generation.meta().status;

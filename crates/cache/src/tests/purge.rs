@@ -179,7 +179,7 @@ async fn a_tag_over_many_objects_costs_one_mark_and_one_record() {
         weight: 100,
     }];
     let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
-    let journal = || std::fs::metadata(folder.path().join("journal")).unwrap().len();
+    let bytes = |file: &str| std::fs::metadata(folder.path().join(file)).unwrap().len();
     let mut costs = Vec::new();
     let mut stored = 0..0;
     for (fence, objects) in [(7, 10), (8, 3000)] {
@@ -191,13 +191,17 @@ async fn a_tag_over_many_objects_costs_one_mark_and_one_record() {
             get(&tier, &path).whole().await;
         }
         tier.store.disk.as_ref().unwrap().flush().await;
-        let before = journal();
+        let held = || (bytes("journal"), tier.stats().disk_objects, tier.store.records.len());
+        let (before, ledger) = (held(), bytes("ledger"));
         tier.purge(&purge(fence, PurgeMode::Hard, &[], &[], &["film"])).unwrap();
-        costs.push(journal() - before);
+        assert_eq!(held(), before, "no object was touched");
+        costs.push((bytes("ledger") - ledger, tier.store.fences.export().len()));
         for n in stored.clone() {
             assert_eq!(get(&tier, &format!("/{n}.ts")).whole().await.verdict, Verdict::Purged);
         }
     }
+    assert!(costs[0].0 > 0, "it is written down");
+    assert_eq!(costs[0].1, 1, "one mark");
     assert_eq!(costs[0], costs[1], "as much for 3000 objects as for 10");
     tier.close().await;
 }
