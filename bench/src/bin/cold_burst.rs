@@ -105,7 +105,7 @@ fn main() -> Result<()> {
         ("source: first byte after", format!("{} ms", args.delay_ms)),
         ("arriving: viewers come, and the source sends, over", format!("{} ms", args.arriving_ms)),
         ("rounds", args.rounds.to_string()),
-        ("bar", "1 request upstream; followers late by at most 5 ms at p99".to_owned()),
+        ("bar", "1 request upstream; arriving: followers late by at most 5 ms at p99".to_owned()),
     ];
     for name in args.peers.iter().filter(|name| !name.is_empty()) {
         let room = world.room(name)?;

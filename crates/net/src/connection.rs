@@ -38,10 +38,6 @@ const H2_RECEIVE_CONNECTION: u32 = 1 << 20;
 /// What waits in a stream for the connection: two cache blocks of the usual 256 KiB, one on its way out and
 /// one ready behind it. How fast a segment flows is up to the client's window, not to this.
 const H2_SEND_BUFFER: usize = 512 << 10;
-/// What is gathered before it is written to an HTTP/1 connection, unless a request's header may be larger: less
-/// than a piece of a body, so that each piece is written while it is still in the processor's cache, and a slow
-/// client holds one.
-const H1_BUFFER: usize = 64 << 10;
 /// Streams that a client opened and reset before we looked at them (CVE-2023-44487), and streams that we
 /// had to reset: beyond these the connection is closed.
 const H2_PENDING_RESETS: usize = 20;
@@ -72,11 +68,7 @@ impl Rules {
 
         let mut http1 = http1::Builder::new();
         // `pipeline_flush` stays off: it would make hyper copy every body into one buffer.
-        http1
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .max_header_size(head_bytes)
-            .max_buf_size(head_bytes.saturating_add(1).max(H1_BUFFER));
+        http1.timer(TokioTimer::new()).header_read_timeout(None).max_header_size(head_bytes);
 
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
