@@ -12,6 +12,7 @@ mod disk;
 mod live;
 mod network;
 mod prewarm_purge;
+mod readme;
 mod selector;
 mod shield;
 mod up;

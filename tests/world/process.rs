@@ -32,7 +32,8 @@ pub(crate) fn binary_inside(namespace: &str) -> Command {
     command
 }
 
-fn clean(mut command: Command) -> Command {
+/// A command without the settings of whoever runs the tests.
+pub(crate) fn clean(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if ["AWS_", "KROMKA_", "XDG_", "RUST_", "NO_COLOR"].iter().any(|start| text.starts_with(start)) {
