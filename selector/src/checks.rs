@@ -43,7 +43,7 @@ const TOKEN_LIFE_S: i64 = 60;
 const TOKEN_USE: Duration = Duration::from_secs(20);
 
 /// By how much the next check comes sooner after one that failed or was slow.
-const SOONER: u32 = 3;
+const SOONER: u32 = 5;
 
 /// What checks edges.
 pub(crate) struct Checker {

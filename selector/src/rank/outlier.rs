@@ -49,6 +49,8 @@ const WORSE: f64 = 3.0;
 /// How long checks must fail without one that passes, in milliseconds, before an edge counts as failing: a blip of the
 /// path is no fault of the edge;
 const FAILING_MS: u64 = 2_000;
+/// with so many failures meanwhile;
+const FAILING_LEAST: usize = 3;
 /// or how many times they must begin to fail anew,
 const RELAPSES: usize = 4;
 /// over at least this time in milliseconds.
@@ -65,6 +67,8 @@ const IDLE: f64 = 0.5;
 const BUSY: f64 = 0.9;
 /// the service time in milliseconds below which nothing is slow,
 const SERVICE_FLOOR_MS: f64 = 5.0;
+/// and this share of the way there and back besides, which varies the more the longer it is,
+const WAY_FLOOR: f64 = 0.02;
 /// and the measurements that it takes.
 const SERVED: usize = 5;
 
@@ -211,6 +215,8 @@ struct Watched {
     times: u32,
     /// When it last came back, or one time was taken off.
     sound_since_ms: u64,
+    /// It is heard and takes viewers.
+    live: bool,
 }
 
 /// A suspicion, with how bad it is: 1 is the bound itself.
@@ -241,9 +247,9 @@ impl Outliers {
         }
     }
 
-    /// A check has ended.
+    /// A check has ended. Checks of an edge that is not live tell nothing new, and nothing of what it will be worth.
     pub fn check(&mut self, edge: &str, check: Check, now_ms: u64) {
-        if let Some(watched) = self.edges.get_mut(edge) {
+        if let Some(watched) = self.edges.get_mut(edge).filter(|watched| watched.live) {
             watched.evidence.check(check, now_ms);
         }
     }
@@ -318,6 +324,11 @@ impl Outliers {
                 }
             };
             watched.evidence.age(now_ms);
+            // A restart is seen in its silence; the checks that it failed meanwhile are no second reason.
+            if watched.live && !member.live {
+                watched.evidence.away();
+            }
+            watched.live = member.live;
             if member.reported >= BUSY {
                 watched.evidence.busy(now_ms);
             }
@@ -451,7 +462,7 @@ impl Peers {
 
     fn checks(&self, look: &Look<'_>) -> Option<Charge> {
         let spells = look.evidence.spells();
-        let failing = spells.longest_ms >= FAILING_MS;
+        let failing = spells.longest_ms >= FAILING_MS && spells.failed >= FAILING_LEAST;
         let relapsing = spells.count >= RELAPSES && spells.span_ms >= RELAPSING_MS;
         // Where half of the others fail as well, it is this selector that cannot see, or the source.
         let others = self.failing - usize::from(spells.failed > 0);
@@ -464,7 +475,8 @@ impl Peers {
 
     fn slow(&self, look: &Look<'_>) -> Option<Charge> {
         let ms = look.evidence.service_ms(SERVED).filter(|_| !look.evidence.was_busy())?;
-        let peers_ms = median_without(&self.service, ms)?.max(SERVICE_FLOOR_MS);
+        let floor_ms = SERVICE_FLOOR_MS + WAY_FLOOR * look.evidence.way_ms();
+        let peers_ms = median_without(&self.service, ms)?.max(floor_ms);
         let times = ms / peers_ms;
         match look.reported {
             reported if reported < IDLE && times > SLOW_IDLE => {

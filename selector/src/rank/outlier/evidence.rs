@@ -17,7 +17,7 @@ const NETWORKS_MAX: usize = 32;
 /// Failures of one network that count: a single broken network must not look like a broken edge.
 const PER_NETWORK: u32 = 4;
 /// Checks kept: as many as come in the window when they come fast.
-const CHECKS: usize = 48;
+const CHECKS: usize = 64;
 /// Measurements kept of how long the edge takes.
 const KEPT: usize = 7;
 /// How long checks go on fast after one that failed, in milliseconds.
@@ -110,6 +110,16 @@ impl Evidence {
         }
     }
 
+    /// The edge has gone away: what its checks have shown is the going.
+    pub(super) fn away(&mut self) {
+        self.checks.clear();
+    }
+
+    /// The best time of a check, in milliseconds: the way there and back, and hardly more. 0 before the first.
+    pub(super) fn way_ms(&self) -> f64 {
+        self.best_ms
+    }
+
     /// The edge says that it is overloaded.
     pub(super) fn busy(&mut self, now_ms: u64) {
         self.busy_until_ms = now_ms + WINDOW_MS;
@@ -168,14 +178,15 @@ impl Evidence {
         spells
     }
 
-    /// The median time that the edge takes, if there are that many measurements.
+    /// The time that the edge takes in two cases of three at least, if there are that many measurements: some are slow
+    /// because a packet was sent again, and not by the edge.
     pub(super) fn service_ms(&self, least: usize) -> Option<f64> {
         if self.served.len() < least {
             return None;
         }
         let mut times: Vec<f64> = self.served.iter().map(|(_, ms)| *ms).collect();
         times.sort_by(f64::total_cmp);
-        times.get(times.len() / 2).copied()
+        times.get(times.len() / 3).copied()
     }
 
     pub(super) fn suspicious(&self, now_ms: u64) -> bool {

@@ -154,6 +154,43 @@ fn slowness_condemns_the_idle_and_the_liar_and_leaves_overload_to_its_price() {
 }
 
 #[test]
+fn a_restart_condemns_nobody() {
+    let mut fleet = fleet(3);
+    let mut outliers = known(&fleet);
+    for now in (0..20_000u64).step_by(250) {
+        // Away for four seconds; its silence is noticed after 1.25 s.
+        let away = (5_000..9_000).contains(&now);
+        fleet[0].live = !(6_250..9_000).contains(&now);
+        for (n, id) in ["e0", "e1", "e2"].into_iter().enumerate() {
+            let check = if away && n == 0 { Check::Failed } else { Check::Passed { ms: 5.0 } };
+            outliers.check(id, check, now);
+        }
+        assert_eq!(outliers.judge(&fleet, now), [], "at {now} ms");
+    }
+}
+
+#[test]
+fn a_long_way_that_varies_is_no_slow_edge() {
+    let fleet = fleet(3);
+    let mut outliers = known(&fleet);
+    let mut dice = Dice(7);
+    for now in (0..120_000u64).step_by(500) {
+        for (id, way) in [("e0", 600.0), ("e1", 20.0), ("e2", 30.0)] {
+            outliers.check(id, Check::Passed { ms: way * (1.0 + 0.1 * dice.roll()) }, now);
+        }
+        assert_eq!(outliers.judge(&fleet, now), [], "at {now} ms");
+    }
+    for now in (120_000..125_000u64).step_by(500) {
+        outliers.check("e0", Check::Passed { ms: 600.0 + 200.0 }, now);
+    }
+    assert_eq!(
+        ejected(&outliers.judge(&fleet, 125_000)),
+        [("e0", "slow")],
+        "ten times its usual 15 ms is slow"
+    );
+}
+
+#[test]
 fn it_is_held_longer_each_time_returns_alone_and_is_forgiven() {
     let fleet = fleet(4);
     let mut outliers = known(&fleet);
