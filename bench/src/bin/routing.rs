@@ -10,11 +10,12 @@ use clap::Parser;
 use kromka_bench::facts::Facts;
 use kromka_bench::frame::Evidence;
 use kromka_bench::report::Report;
-use kromka_bench::sim::goals::{goal_table, goals, policy_table, trial_table};
+use kromka_bench::sim::goals::{goal_table, goals, gray_table, policy_table, trial_table};
+use kromka_bench::sim::gray::Watch;
 use kromka_bench::sim::policies::Kind;
 use kromka_bench::sim::run::Length;
-use kromka_bench::sim::scenario::{Scenario, contests, trials};
-use kromka_bench::sim::suite::{Row, Suite};
+use kromka_bench::sim::scenario::{Scenario, contests, further_trials, trials};
+use kromka_bench::sim::suite::{Entry, Row, Suite};
 use kromka_bench::sim::world::Globe;
 use serde::Serialize;
 
@@ -29,7 +30,7 @@ struct Args {
     /// the world is synthetic.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Seeds: 1 to this.
+    /// Seeds: 1 to this; half of them for trials that no goal speaks of.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     seeds: u64,
     /// Policies that are far from the best go through seeds 1 to this only.
@@ -41,7 +42,10 @@ struct Args {
     /// Seconds of a run that count.
     #[arg(long, default_value_t = 2_400)]
     seconds: usize,
-    /// Only scenarios whose name has this in it.
+    /// Seeds whose fleet is watched for gray failures, through a whole day each; 0 = none.
+    #[arg(long, default_value_t = 2)]
+    watched_seeds: u64,
+    /// Only scenarios whose name has this in it, and no watching.
     #[arg(long)]
     only: Option<String>,
     /// Only ours.
@@ -61,6 +65,7 @@ struct Args {
 struct Numbers<'a> {
     goals: &'a [kromka_bench::sim::goals::Goal],
     rows: &'a [Row],
+    watches: &'a [Watch],
 }
 
 fn main() -> Result<()> {
@@ -69,35 +74,57 @@ fn main() -> Result<()> {
     let globe = args.data.as_deref().map(Globe::read).transpose()?;
     let ours = vec![Kind::Ours, Kind::OursSteering];
     let all = if args.ours { ours.clone() } else { Kind::ALL.to_vec() };
-    let mut entries: Vec<(Scenario, Vec<Kind>)> =
-        contests().into_iter().map(|scenario| (scenario, all.clone())).collect();
-    let goes_wrong = |scenario: &Scenario| scenario.accident.is_some();
-    entries.extend(trials().into_iter().map(|scenario| match goes_wrong(&scenario) {
-        true => (scenario, ours.clone()),
-        false => (scenario, vec![Kind::Ours]),
+    let of_trial = |scenario: &Scenario| match scenario.moves_sessions() {
+        true => ours.clone(),
+        false => vec![Kind::Ours],
+    };
+    let half = args.seeds.div_ceil(2);
+    let mut entries: Vec<Entry> = Vec::new();
+    entries.extend(contests().into_iter().map(|scenario| Entry::new(scenario, &all, args.seeds)));
+    entries.extend(trials().into_iter().map(|it| Entry {
+        kinds: of_trial(&it),
+        seeds: args.seeds,
+        scenario: it,
+    }));
+    entries.extend(further_trials().into_iter().map(|it| Entry {
+        kinds: of_trial(&it),
+        seeds: half,
+        scenario: it,
     }));
     if let Some(part) = &args.only {
-        entries.retain(|(scenario, _)| scenario.name.contains(part.as_str()));
+        entries.retain(|entry| entry.scenario.name.contains(part.as_str()));
     }
     let length = Length { viewers: args.viewers, seconds: args.seconds, warm_up: 600 };
     let few_seeds = args.few_seeds.clamp(1, args.seeds);
-    let suite = Suite { globe, seeds: args.seeds, few_seeds, length, entries };
-    let rows = suite.run(args.threads, |done, of| {
-        if done.is_multiple_of(10) || done == of {
-            eprintln!("{done} of {of} after {:.0} s", began.elapsed().as_secs_f64());
+    let suite = Suite { globe, few_seeds, length, entries };
+    let progress = |what: &'static str| {
+        move |done: usize, of: usize| {
+            if done.is_multiple_of(20) || done == of {
+                eprintln!("{what}: {done} of {of} after {:.0} s", began.elapsed().as_secs_f64());
+            }
         }
-    });
-    let goals = goals(&rows);
+    };
+    let rows = suite.run(args.threads, progress("scenarios"));
+    let watched_seeds = if args.only.is_some() { 0 } else { args.watched_seeds };
+    let watches = suite.watch(watched_seeds, args.threads, progress("days"));
+    let goals = goals(&rows, &watches);
     let names: Vec<&str> = contests().iter().map(|scenario| scenario.name).collect();
-    let tables =
-        format!("{}\n{}\n{}", goal_table(&goals), policy_table(&rows, &names), trial_table(&rows, &names));
-    let numbers = Numbers { goals: &goals, rows: &rows };
+    let tables = [
+        goal_table(&goals),
+        policy_table(&rows, &names),
+        trial_table(&rows, &names),
+        if watches.is_empty() { String::new() } else { gray_table(&watches) },
+    ]
+    .join("\n");
+    let numbers = Numbers { goals: &goals, rows: &rows, watches: &watches };
     let settings = [
         ("world", if suite.globe.is_some() { "cities of the data" } else { "synthetic" }.to_owned()),
         ("seeds", format!("1 to {}", args.seeds)),
+        ("seeds of trials that no goal speaks of", format!("1 to {half}")),
         ("seeds of policies that are far from the best", format!("1 to {few_seeds}")),
         ("viewers at the busiest hour", args.viewers.to_string()),
         ("seconds of a run that count, after 600 that do not", args.seconds.to_string()),
+        ("seeds watched for gray failures, a day of 36 edges each", format!("1 to {watched_seeds}")),
         ("this run took", format!("{:.0} s on {} threads", began.elapsed().as_secs_f64(), args.threads)),
     ];
     let report = Report {

@@ -58,9 +58,17 @@ impl Dice {
     }
 }
 
-/// Draws from a list of weights in logarithmic time.
+/// Draws from a list of weights.
 #[derive(Clone, Debug)]
-pub struct Weighted(Vec<f64>);
+pub struct Weighted {
+    /// Sums of the weights up to each place.
+    sums: Vec<f64>,
+    /// The places at which equal parts of the whole begin, so that a search stays in few lines of memory.
+    parts: Vec<u32>,
+}
+
+/// Weights of one part, about.
+const PART: usize = 8;
 
 impl Weighted {
     /// Weights that are not negative.
@@ -70,17 +78,46 @@ impl Weighted {
             sum += weight;
             sum
         });
-        Weighted(sums.collect())
+        let sums: Vec<f64> = sums.collect();
+        let count = sums.len() / PART;
+        let step = sum / count.max(1) as f64;
+        let begins = |part: usize| sums.partition_point(|sum| *sum <= step * part as f64) as u32;
+        Weighted { parts: (0..=count).map(begins).collect(), sums }
     }
 
     /// The sum of all weights.
     pub fn total(&self) -> f64 {
-        self.0.last().copied().unwrap_or(0.0)
+        self.sums.last().copied().unwrap_or(0.0)
     }
 
     /// One place, as likely as its weight.
     pub fn draw(&self, dice: &mut Dice) -> usize {
-        let wanted = dice.unit() * self.total();
-        self.0.partition_point(|sum| *sum <= wanted).min(self.0.len().saturating_sub(1))
+        let unit = dice.unit();
+        let wanted = unit * self.total();
+        let part = (unit * (self.parts.len() - 1) as f64) as usize;
+        // One more at each end: where parts begin is rounded.
+        let from = self.parts.get(part).map_or(0, |place| (*place as usize).saturating_sub(1));
+        let to = self.parts.get(part + 1).map_or(self.sums.len(), |place| *place as usize + 1);
+        let within = &self.sums[from..to.min(self.sums.len())];
+        (from + within.partition_point(|sum| *sum <= wanted)).min(self.sums.len().saturating_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_is_what_a_search_through_all_finds() {
+        let mut dice = Dice::new(1, 1);
+        for count in [1, 2, 7, 8, 40, 1_000] {
+            let weighted = Weighted::new((0..count).map(|n| if n % 3 == 0 { 0.0 } else { dice.unit() }));
+            for seed in 0..2_000 {
+                let (mut one, mut other) = (Dice::new(seed, 2), Dice::new(seed, 2));
+                let wanted = one.unit() * weighted.total();
+                let found = weighted.sums.partition_point(|sum| *sum <= wanted).min(count - 1);
+                assert_eq!(weighted.draw(&mut other), found, "{count} {seed}");
+            }
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::suite::Row;
+use super::gray::{Fault, Watch};
+use super::suite::{Row, Spread};
 use crate::table::{Table, number};
 
 /// One goal.
@@ -38,8 +39,8 @@ const ANCHORS: [&str; 4] = [
     "power of two, global",
 ];
 
-/// The goals that the rows speak of.
-pub fn goals(rows: &[Row]) -> Vec<Goal> {
+/// The goals that rows and watches speak of.
+pub fn goals(rows: &[Row], watches: &[Watch]) -> Vec<Goal> {
     let row = |scenario: &str, policy: &str| {
         rows.iter().find(|row| row.scenario == scenario && row.policy == policy)
     };
@@ -100,42 +101,21 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
         false,
         "%",
     );
-    goal(
-        "9 last new session to a silent edge, cut off",
-        "a node is cut off from selectors",
-        OURS,
-        &|row| row.to_dead_s.max,
-        1.5,
-        false,
-        "s",
-    );
-    goal(
-        "9 last new session to a draining edge",
-        "a node is drained",
-        OURS,
-        &|row| row.to_dead_s.max,
-        0.0,
-        false,
-        "s",
-    );
-    goal(
-        "9 last new session to a killed edge",
-        "a node is killed",
-        OURS,
-        &|row| row.to_dead_s.max,
-        0.3,
-        false,
-        "s",
-    );
-    goal(
-        "9 failures that viewers see, node killed",
-        "a node is killed",
-        OURS,
-        &|row| row.failed.max,
-        0.0,
-        false,
-        "",
-    );
+    for (name, scenario, bar) in [
+        ("9 until when a killed edge would get sessions", "a node is killed", 0.3),
+        ("9 the same, its power cut", "a node loses its power", 1.5),
+        ("9 the same, its whole site", "a site loses its power", 1.5),
+        ("9 the same, cut off from selectors", "a node is cut off from selectors", 1.5),
+        ("9 the same, drained, one selector", "a node is drained", 0.0),
+    ] {
+        goal(name, scenario, OURS, &|row| row.to_dead_s.max, bar, false, "s");
+    }
+    for (name, scenario) in [
+        ("9 failures that viewers see, node killed", "a node is killed"),
+        ("9 failures that viewers see, site without power", "a site loses its power"),
+    ] {
+        goal(name, scenario, OURS, &|row| row.failed.max, 0.0, false, "");
+    }
     goal(
         "11 regret after a cold start, second half",
         "cold start from geography",
@@ -154,7 +134,44 @@ pub fn goals(rows: &[Row]) -> Vec<Goal> {
         false,
         "%",
     );
+    if !watches.is_empty() {
+        let lying = found(watches, Fault::Lying);
+        let false_ejections: usize = watches.iter().map(|watch| watch.false_ejections.len()).sum();
+        let plain = |name, ours, bar, unit| Goal { name, ours, anchor: None, bar, more: false, unit };
+        goals.push(plain("10 gray failure (503, slow, lying) ejected", lying.max, 5.0, "s"));
+        goals.push(plain("10 false ejections, a day of each seed", false_ejections as f64, 0.0, ""));
+    }
+    let number = |goal: &Goal| goal.name.split(' ').next().and_then(|first| first.parse::<u32>().ok());
+    goals.sort_by_key(number);
     goals
+}
+
+/// Seconds until failures of that kind were found.
+fn found(watches: &[Watch], fault: Fault) -> Spread {
+    let of = |watch: &'_ Watch| {
+        watch.found.iter().filter(|found| found.fault == fault).cloned().collect::<Vec<_>>()
+    };
+    let after: Vec<f64> = watches.iter().flat_map(of).flat_map(|found| found.after_s).collect();
+    Spread::of(after.into_iter())
+}
+
+/// How soon each kind of gray failure was found.
+pub fn gray_table(watches: &[Watch]) -> String {
+    let heads = ["gray failure", "failures", "ejected after s, mean", "least", "greatest", "others ejected"];
+    let mut table = Table::new(&heads);
+    for fault in Fault::ALL {
+        let of_it = || watches.iter().flat_map(|watch| &watch.found).filter(|found| found.fault == fault);
+        let spread = found(watches, fault);
+        table.line([
+            fault.name().to_owned(),
+            of_it().map(|found| found.after_s.len()).sum::<usize>().to_string(),
+            number(spread.mean),
+            number(spread.min),
+            number(spread.max),
+            of_it().map(|found| found.wrong).sum::<usize>().to_string(),
+        ]);
+    }
+    table.markdown()
 }
 
 /// The goals as a table.
@@ -214,6 +231,8 @@ pub fn trial_table(rows: &[Row], apart_from: &[&str]) -> String {
         "overload %",
         "start p99 ms",
         "moves",
+        "gone, and sent there for s",
+        "failed",
     ];
     let mut table = Table::new(&heads);
     for row in rows.iter().filter(|row| !apart_from.contains(&row.scenario)) {
@@ -227,6 +246,8 @@ pub fn trial_table(rows: &[Row], apart_from: &[&str]) -> String {
             number(row.overloaded.mean * 100.0),
             number(row.start_p99_ms.mean),
             number(row.moves.mean),
+            if row.to_dead_s.max > 0.0 { number(row.to_dead_s.max) } else { String::new() },
+            number(row.failed.max),
         ]);
     }
     table.markdown()

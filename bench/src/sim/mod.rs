@@ -6,6 +6,7 @@
 //! - [`policies`]: who decides; ours is the production decision, the others are models.
 //! - [`run`]: viewers come and go, nodes report; [`cost`] says what a viewer pays, [`oracle`] what was possible;
 //!   [`outcome`] is what came of it.
+//! - [`gray`]: edges that fail while they say that they are well, under the eyes of the production code.
 //! - [`suite`]: all policies, scenarios and seeds; [`goals`]: what was to be reached.
 //! - [`dice`]: chance that is the same in every run.
 //!
@@ -15,6 +16,7 @@ pub mod cost;
 mod demand;
 pub mod dice;
 pub mod goals;
+pub mod gray;
 pub mod oracle;
 pub mod outcome;
 pub mod policies;

@@ -46,19 +46,20 @@ impl Flow {
                 if *wanted <= 0.0 {
                     continue;
                 }
-                let cost = |site: usize| rtt[row.start + site] + price[site];
-                let (mut best, mut worst) = (0, None);
-                for site in 0..self.sites {
-                    if cost(site) < cost(best) {
-                        best = site;
+                let (mut best, mut least) = (0, f64::INFINITY);
+                let (mut worst, mut most) = (0, f64::NEG_INFINITY);
+                let (ways, flows) = (&rtt[row.clone()], &self.from[row.clone()]);
+                for (site, ((way, price), flow)) in ways.iter().zip(&price).zip(flows).enumerate() {
+                    let cost = way + price;
+                    if cost < least {
+                        (best, least) = (site, cost);
                     }
-                    let used = self.from[row.start + site] > 1e-9 * wanted;
-                    if used && worst.is_none_or(|worst| cost(site) > cost(worst)) {
-                        worst = Some(site);
+                    if cost > most && *flow > 1e-9 * wanted {
+                        (worst, most) = (site, cost);
                     }
                 }
-                let Some(worst) = worst else { continue };
-                let gap = cost(worst) - cost(best);
+                let gap = most - least;
+                // Nobody flows from here where the worst is none.
                 if gap <= GAP_MS || worst == best {
                     continue;
                 }

@@ -21,6 +21,16 @@ pub struct Best {
     pub p50_ms: f64,
 }
 
+/// The world after what happened halfway.
+pub(super) struct After {
+    /// The period from which on it is so.
+    pub(super) from: usize,
+    /// How it is.
+    pub(super) world: World,
+    /// Nodes are gone: sessions had to move, and the sticky oracle has nothing to say.
+    pub(super) lost: bool,
+}
+
 /// What came of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -68,23 +78,19 @@ impl Outcome {
 }
 
 impl Best {
-    /// From the period named by `lost` on there is less capacity.
-    pub(super) fn solve(&mut self, whole: &World, curve: &Curve, lost: Option<(usize, usize)>) {
-        let mut reduced = whole.clone();
-        if let Some((_, node)) = lost {
-            reduced.capacity[whole.nodes[node].site] -= whole.nodes[node].capacity;
-        }
+    /// What the oracles would have made of it, in a world that may change halfway.
+    pub(super) fn solve(&mut self, whole: &World, curve: &Curve, after: Option<&After>) {
         let sites = whole.sites.len();
-        let (mut free, mut sticky) = (Flow::new(whole), Flow::new(whole));
+        let (mut free, mut sticky, mut placed) = (Flow::new(whole), Flow::new(whole), Flow::new(whole));
         let nobody = vec![0.0; sites];
         let stay = (-(ORACLE_S as f64) / SESSION_S).exp();
         let mut by_distance: Vec<(f64, f64)> = Vec::new();
         for (period, viewers) in self.viewers.iter().enumerate() {
-            let world = if lost.is_some_and(|(from, _)| period >= from) { &reduced } else { whole };
+            let world = after.filter(|after| period >= after.from).map_or(whole, |after| &after.world);
             free.solve(world, curve, &world.rtt_ms, viewers, &nobody);
             self.free_ms.push(free.cost_ms(world, curve));
             by_distance.extend(world.rtt_ms.iter().copied().zip(free.from.iter().copied()));
-            if lost.is_some() {
+            if after.is_some_and(|after| after.lost) {
                 continue;
             }
             if period == 0 {
@@ -101,10 +107,9 @@ impl Best {
                 }
                 let mut fixed = vec![0.0; sites];
                 sticky.from.iter().enumerate().for_each(|(place, viewers)| fixed[place % sites] += viewers);
-                let mut placed = Flow::new(world);
                 placed.solve(world, curve, &world.rtt_ms, &arrivals, &fixed);
                 sticky.from.iter_mut().zip(&placed.from).for_each(|(all, new)| *all += new);
-                sticky.at = placed.at;
+                sticky.at.clone_from(&placed.at);
             }
             self.sticky_ms.push(sticky.cost_ms(world, curve));
         }

@@ -1,12 +1,14 @@
 //! One run: viewers come, watch and go; nodes report; a policy decides; the oracle is asked what was possible.
 
+mod accidents;
+
 use super::{
     cost::Curve,
     demand::Demand,
     dice::{Dice, Weighted},
     outcome::{BUCKETS, Best, ORACLE_S, Outcome, SESSION_S, bucket, quantile},
-    policies::{Again, Kind, Knowledge, Memory, News, Policy, Report, Viewer},
-    scenario::{Accident, Scenario},
+    policies::{Again, Kind, Knowledge, Memory, Policy, Report, Viewer},
+    scenario::Scenario,
     titles::{Kept, Popularity},
     world::World,
 };
@@ -14,15 +16,8 @@ use super::{
 /// Seconds between two questions of a session that is steered.
 const RELOAD_S: f64 = 30.0;
 
-/// Seconds within which players notice that a node is gone.
-const NOTICE_S: f64 = 4.0;
-
 /// Response time of an idle node in milliseconds, besides what it makes viewers wait.
 const SERVICE_MS: f64 = 10.0;
-
-/// Seconds that a restarting node is away, and between two restarts.
-const AWAY_S: usize = 4;
-const RESTART_EVERY_S: usize = 2;
 
 /// How long a run is.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +71,12 @@ struct Engine<'w, 'p> {
     unheard: Vec<bool>,
     draining: Vec<bool>,
     accident_s: usize,
-    victim: usize,
+    victims: Vec<usize>,
+    /// What selectors will have heard of nodes, the earliest first.
+    news: Vec<accidents::Word>,
+    probed_ms: u64,
+    /// The world as it will be when routes have changed.
+    later: Option<&'w World>,
     outcome: Outcome,
     counted: u64,
     hits: u64,
@@ -102,7 +102,8 @@ pub fn run(
     let seconds = length.warm_up + length.seconds;
     let horizon = seconds + 1;
     let nodes = world.nodes.len();
-    let capacity = |a: &usize, b: &usize| world.nodes[*a].capacity.total_cmp(&world.nodes[*b].capacity);
+    let rerouted =
+        (scenario.rerouted > 0.0).then(|| world.rerouted(scenario.rerouted, &mut Dice::new(known.seed, 24)));
     let shares = (0..scenario.selectors).map(|selector| if selector == 0 { 1.5 } else { 1.0 });
     let mut engine = Engine {
         policy: kind.build(known),
@@ -123,7 +124,10 @@ pub fn run(
         unheard: vec![false; nodes],
         draining: vec![false; nodes],
         accident_s: length.warm_up + length.seconds / 2,
-        victim: (0..nodes).max_by(capacity).unwrap_or(0),
+        victims: accidents::victims(world, scenario),
+        news: Vec::new(),
+        probed_ms: 0,
+        later: rerouted.as_ref(),
         outcome: Outcome::default(),
         counted: 0,
         hits: 0,
@@ -159,6 +163,7 @@ pub fn run(
             usual = Weighted::new(viewers);
         }
         engine.accidents(second);
+        engine.reroute(second);
         engine.departures(second);
         let arrivals = [dice.poisson(usual.total() / SESSION_S), dice.poisson(crowd.total() / SESSION_S)];
         let together = arrivals[0] + arrivals[1];
@@ -177,9 +182,11 @@ pub fn run(
                 };
                 // Drawn here, so that all policies meet the same viewers.
                 let stays_s = dice.exponential(SESSION_S);
+                engine.hear(now_ms);
                 engine.arrival(city, title, now_ms, stays_s);
             }
         }
+        engine.hear(second as u64 * 1_000 + 999);
         engine.asking_again(second);
         let split = matches!(kind, Kind::Split);
         if split && (second as f64) % scenario.report_s.max(1.0) < 1.0 {
@@ -193,73 +200,14 @@ pub fn run(
         }
     }
     if learn_oracle {
-        best.solve(world, curve, engine.lost());
+        best.solve(world, curve, engine.after().as_ref());
     }
     engine.finish()
 }
 
 impl Engine<'_, '_> {
-    /// From which period on which node is gone for good.
-    fn lost(&self) -> Option<(usize, usize)> {
-        let from = (self.accident_s - self.length.warm_up) / ORACLE_S;
-        let lost =
-            matches!(self.scenario.accident, Some(Accident::Kill | Accident::Partition | Accident::Drain));
-        lost.then_some((from, self.victim))
-    }
-
     fn rho(&self, node: usize) -> f64 {
         self.on_node[node] / self.world.nodes[node].capacity
-    }
-
-    fn accidents(&mut self, second: usize) {
-        let Some(accident) = self.scenario.accident else { return };
-        let Some(passed) = second.checked_sub(self.accident_s) else { return };
-        let now_ms = second as u64 * 1_000;
-        match accident {
-            Accident::Kill if passed == 0 => {
-                (self.dead[self.victim], self.unheard[self.victim]) = (true, true);
-                self.policy.told(self.victim, News::Ended, now_ms);
-                self.evict(self.victim, second);
-            }
-            Accident::Partition if passed == 0 => self.unheard[self.victim] = true,
-            Accident::Drain if passed == 0 => {
-                self.draining[self.victim] = true;
-                self.policy.told(self.victim, News::Drained, now_ms);
-            }
-            Accident::Storm => {
-                let nodes = self.world.nodes.len();
-                if passed.is_multiple_of(RESTART_EVERY_S) && passed / RESTART_EVERY_S < nodes {
-                    let node = passed / RESTART_EVERY_S;
-                    (self.dead[node], self.unheard[node]) = (true, true);
-                    self.evict(node, second);
-                }
-                if let Some(up) = passed.checked_sub(AWAY_S)
-                    && up.is_multiple_of(RESTART_EVERY_S)
-                    && up / RESTART_EVERY_S < nodes
-                {
-                    let node = up / RESTART_EVERY_S;
-                    (self.dead[node], self.unheard[node]) = (false, false);
-                    self.boots[node] += 1;
-                    self.started[node] = 0;
-                    self.kept[node] = Kept::new();
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// All sessions of a node lose it, and look for another when their players notice.
-    fn evict(&mut self, node: usize, second: usize) {
-        for number in 0..self.sessions.len() {
-            let session = self.sessions[number];
-            if session.alive && usize::from(session.node) == node {
-                self.leave(number);
-                let when = second + 1 + (self.dice.unit() * NOTICE_S) as usize;
-                if let Some(seeking) = self.seeking.get_mut(when) {
-                    seeking.push((number as u32, session.generation));
-                }
-            }
-        }
     }
 
     /// Takes a session off its node without ending it.
@@ -268,6 +216,19 @@ impl Engine<'_, '_> {
         let node = usize::from(session.node);
         self.on_node[node] -= 1.0;
         self.distance_ms -= self.world.rtt(usize::from(session.city), self.world.nodes[node].site);
+    }
+
+    /// Routes change: what everybody's way is from now on.
+    fn reroute(&mut self, second: usize) {
+        if second != self.accident_s {
+            return;
+        }
+        let Some(later) = self.later.take() else { return };
+        self.world = later;
+        let way = |session: &Session| {
+            self.world.rtt(usize::from(session.city), self.world.nodes[usize::from(session.node)].site)
+        };
+        self.distance_ms = self.sessions.iter().filter(|session| session.alive).map(way).sum();
     }
 
     fn join(&mut self, number: usize, node: usize) {
@@ -286,7 +247,7 @@ impl Engine<'_, '_> {
             }
             if !self.dead[usize::from(session.node)] {
                 self.leave(number as usize);
-                if self.scenario.cold {
+                if self.scenario.measures() {
                     let (city, site) =
                         (usize::from(session.city), self.world.nodes[usize::from(session.node)].site);
                     self.measure(city, site, second as u64 * 1_000);
@@ -337,14 +298,15 @@ impl Engine<'_, '_> {
             if self.unheard[node] || dice.unit() < self.scenario.lost {
                 continue;
             }
+            let heard_ms = (now * 1_000.0) as u64 + self.on_its_way_ms(selector, node);
             let report = Report {
                 load: self.on_node[node] / self.configured[node],
                 started: self.started[node],
                 service_ms: SERVICE_MS + self.curve.wait_ms(self.rho(node)),
-                draining: self.draining[node],
+                draining: self.draining[node] && self.knows_of_its_drain(node, heard_ms),
                 boot: self.boots[node],
             };
-            self.policy.report(selector, node, &report, (now * 1_000.0) as u64);
+            self.policy.report(selector, node, &report, heard_ms);
         }
     }
 
@@ -355,10 +317,7 @@ impl Engine<'_, '_> {
         let first = choice.nodes().next()?;
         if self.dead[first] || self.draining[first] || self.unheard[first] {
             self.outcome.to_dead += 1;
-            let passed = viewer.now_ms as f64 / 1_000.0 - self.accident_s as f64;
-            if !matches!(self.scenario.accident, Some(Accident::Storm)) {
-                self.outcome.to_dead_s = self.outcome.to_dead_s.max(passed);
-            }
+            self.sent_there(viewer.now_ms);
         }
         choice.nodes().find(|node| !self.dead[*node])
     }
@@ -372,7 +331,7 @@ impl Engine<'_, '_> {
             self.outcome.failed += u64::from(counts);
             return;
         };
-        if self.scenario.cold {
+        if self.scenario.measures() {
             let plan = self.policy.explore(&viewer);
             self.explored += u64::from(plan[0].is_some());
             for site in plan.into_iter().flatten() {

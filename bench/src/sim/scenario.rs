@@ -5,8 +5,12 @@ use super::cost::Waiting;
 /// Something that goes wrong, or is done on purpose, at one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accident {
-    /// The process of the largest node dies: it serves nobody, and its connections end.
+    /// The process of the largest node dies: it serves nobody, and its kernel ends its connections.
     Kill,
+    /// The host of the largest node loses its power: nobody is told anything.
+    PowerCut,
+    /// So does the whole site of the largest node.
+    SiteCut,
     /// The largest node still serves, but no selector hears it.
     Partition,
     /// An operator drains the largest node.
@@ -44,6 +48,10 @@ pub struct Scenario {
     pub waiting: Waiting,
     /// Exponent of the titles' popularity.
     pub popularity: f64,
+    /// Routes change halfway: this share of all distances grow or shrink by half of themselves.
+    pub rerouted: f64,
+    /// How far selectors' clocks are off, in seconds; none runs at the right rate either.
+    pub clock_error_s: f64,
     /// What goes wrong halfway.
     pub accident: Option<Accident>,
     /// Sites, of three nodes each.
@@ -68,10 +76,27 @@ impl Default for Scenario {
             cold: false,
             waiting: Waiting::default(),
             popularity: 0.9,
+            rerouted: 0.0,
+            clock_error_s: 0.0,
             accident: None,
             sites: 12,
             synthetic: false,
         }
+    }
+}
+
+impl Scenario {
+    /// What goes wrong leaves sessions where nobody new would be sent, so that steering has something to do.
+    pub fn moves_sessions(&self) -> bool {
+        use Accident::{Drain, Partition, Storm};
+        let steered = matches!(self.accident, Some(Drain | Partition | Storm));
+        // One drain is enough.
+        steered && !(self.accident == Some(Drain) && self.selectors > 1)
+    }
+
+    /// Distances are measured in the course of the run.
+    pub(super) fn measures(&self) -> bool {
+        self.cold || self.rerouted > 0.0
     }
 }
 
@@ -89,13 +114,43 @@ pub fn contests() -> Vec<Scenario> {
     ]
 }
 
-/// Scenarios that show what ours does when something is not as it should be.
-pub fn trials() -> Vec<Scenario> {
+/// What is usual, a crowd, and what counts seconds: so nodes report as often as they do there.
+fn bases() -> [Scenario; 3] {
     let usual = Scenario::default();
     let flash = Scenario { name: "flash", crowd: CROWD, ..usual.clone() };
-    // Seconds matter there, so nodes report as often as they do.
     let prompt = Scenario { report_s: 0.5, ..usual.clone() };
-    let of = |name: &'static str, base: &Scenario| Scenario { name, ..base.clone() };
+    [usual, flash, prompt]
+}
+
+fn of(name: &'static str, base: &Scenario) -> Scenario {
+    Scenario { name, ..base.clone() }
+}
+
+/// Scenarios that show what ours does when something is not as it should be, and that goals speak of.
+pub fn trials() -> Vec<Scenario> {
+    let [usual, flash, prompt] = bases();
+    let accident = |name, accident| Scenario { accident: Some(accident), ..of(name, &prompt) };
+    vec![
+        Scenario { capacity_error: 0.2, ..of("flash, capacity ±20 %, learnt", &flash) },
+        Scenario {
+            price: 3.0,
+            capacity_error: 0.1,
+            distance_error: 0.2,
+            report_s: 5.0,
+            ..of("flash, all mild errors", &flash)
+        },
+        Scenario { cold: true, ..of("cold start from geography", &usual) },
+        accident("a node is killed", Accident::Kill),
+        accident("a node loses its power", Accident::PowerCut),
+        accident("a site loses its power", Accident::SiteCut),
+        accident("a node is cut off from selectors", Accident::Partition),
+        Scenario { selectors: 1, ..accident("a node is drained", Accident::Drain) },
+    ]
+}
+
+/// Further ones, of which no goal speaks.
+pub fn further_trials() -> Vec<Scenario> {
+    let [usual, flash, prompt] = bases();
     vec![
         Scenario { peak: 0.40, ..of("peak .40", &usual) },
         Scenario { peak: 0.80, learn_capacity: false, ..of("peak .80, capacity not learnt", &usual) },
@@ -120,14 +175,6 @@ pub fn trials() -> Vec<Scenario> {
             learn_capacity: false,
             ..of("flash, capacity ±20 %, not learnt", &flash)
         },
-        Scenario { capacity_error: 0.2, ..of("flash, capacity ±20 %, learnt", &flash) },
-        Scenario {
-            price: 3.0,
-            capacity_error: 0.1,
-            distance_error: 0.2,
-            report_s: 5.0,
-            ..of("flash, all mild errors", &flash)
-        },
         Scenario {
             waiting: Waiting { power: 2.0, scale_ms: 10.0 },
             ..of("flash, the world slows down earlier", &flash)
@@ -138,10 +185,9 @@ pub fn trials() -> Vec<Scenario> {
         },
         Scenario { popularity: 0.7, ..of("flash, popularity 0.7", &flash) },
         Scenario { popularity: 1.1, ..of("flash, popularity 1.1", &flash) },
-        Scenario { cold: true, ..of("cold start from geography", &usual) },
-        Scenario { accident: Some(Accident::Kill), ..of("a node is killed", &prompt) },
-        Scenario { accident: Some(Accident::Partition), ..of("a node is cut off from selectors", &prompt) },
-        Scenario { accident: Some(Accident::Drain), ..of("a node is drained", &prompt) },
+        Scenario { rerouted: 0.2, ..of("a fifth of the routes change", &usual) },
+        Scenario { clock_error_s: 3_600.0, ..of("flash, clocks up to an hour off", &flash) },
+        Scenario { accident: Some(Accident::Drain), ..of("a node is drained, 2 selectors", &prompt) },
         Scenario { accident: Some(Accident::Storm), ..of("all nodes restart", &usual) },
         Scenario { sites: 2, ..of("6 edges, flash", &flash) },
         Scenario { sites: 33, ..of("99 edges, flash", &flash) },

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{
     cost::Curve,
     dice::Dice,
+    gray::{self, Watch},
     outcome::{Best, Outcome},
     policies::{Kind, Knowledge},
     run::{Length, run},
@@ -25,14 +26,30 @@ pub const SYNTHETIC_CITIES: usize = 200;
 pub struct Suite {
     /// The world of the data; without it all runs are in the synthetic one.
     pub globe: Option<Globe>,
-    /// Seeds 1 to this.
-    pub seeds: u64,
     /// Policies that are not [`Kind::close`] go through seeds 1 to this.
     pub few_seeds: u64,
     /// How long a run is.
     pub length: Length,
-    /// Scenarios and who goes through them.
-    pub entries: Vec<(Scenario, Vec<Kind>)>,
+    /// What is run.
+    pub entries: Vec<Entry>,
+}
+
+/// A scenario, and who goes through it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The policies.
+    pub kinds: Vec<Kind>,
+    /// Seeds 1 to this.
+    pub seeds: u64,
+}
+
+impl Entry {
+    /// These policies through this scenario.
+    pub fn new(scenario: Scenario, kinds: &[Kind], seeds: u64) -> Entry {
+        Entry { scenario, kinds: kinds.to_vec(), seeds }
+    }
 }
 
 /// Mean, least and greatest over all seeds.
@@ -127,26 +144,12 @@ impl Suite {
     /// Runs everything on `threads` threads. The result does not depend on their number. `progress` hears how many
     /// of how many jobs are done.
     pub fn run(&self, threads: usize, progress: impl Fn(usize, usize) + Sync) -> Vec<Row> {
-        let jobs: Vec<(usize, u64)> = (0..self.entries.len())
-            .flat_map(|entry| (1..=self.seeds).map(move |seed| (entry, seed)))
-            .collect();
-        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-        std::thread::scope(|scope| {
-            for _ in 0..threads.max(1) {
-                scope.spawn(|| {
-                    while let Some((entry, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let runs = self.job(*entry, *seed);
-                        let mut done = done.lock().unwrap_or_else(|broken| broken.into_inner());
-                        done.push((*entry, *seed, runs));
-                        progress(done.len(), jobs.len());
-                    }
-                });
-            }
-        });
-        let mut done = done.into_inner().unwrap_or_else(|broken| broken.into_inner());
-        done.sort_by_key(|(entry, seed, _)| (*entry, *seed));
+        let of = |(number, entry): (usize, &Entry)| (1..=entry.seeds).map(move |seed| (number, seed));
+        let jobs: Vec<(usize, u64)> = self.entries.iter().enumerate().flat_map(of).collect();
+        let done =
+            side_by_side(&jobs, threads, progress, |(entry, seed)| (*entry, *seed, self.job(*entry, *seed)));
         let mut rows = Vec::new();
-        for (number, (scenario, kinds)) in self.entries.iter().enumerate() {
+        for (number, Entry { scenario, kinds, .. }) in self.entries.iter().enumerate() {
             let world = self.world_name(scenario);
             for (place, kind) in kinds.iter().enumerate() {
                 let runs: Vec<(Outcome, Best)> = done
@@ -160,6 +163,24 @@ impl Suite {
         rows
     }
 
+    /// Watches for gray failures with seeds 1 to `seeds`, in order.
+    pub fn watch(&self, seeds: u64, threads: usize, progress: impl Fn(usize, usize) + Sync) -> Vec<Watch> {
+        let usual = Scenario::default();
+        let jobs: Vec<u64> = (1..=seeds).collect();
+        side_by_side(&jobs, threads, progress, |seed| {
+            let synthetic;
+            let globe = match &self.globe {
+                Some(globe) => globe,
+                None => {
+                    synthetic = Globe::synthetic(*seed, SYNTHETIC_CITIES);
+                    &synthetic
+                }
+            };
+            let world = World::new(globe, usual.sites, self.length.viewers / usual.peak, *seed);
+            gray::watch(&world, *seed, 24)
+        })
+    }
+
     fn world_name(&self, scenario: &Scenario) -> &'static str {
         match &self.globe {
             Some(globe) if !scenario.synthetic => globe.name,
@@ -169,7 +190,7 @@ impl Suite {
 
     /// One scenario with one seed: all its policies meet the same viewers. `None` for who skips the seed.
     fn job(&self, entry: usize, seed: u64) -> (Best, Vec<Option<Outcome>>) {
-        let (scenario, kinds) = &self.entries[entry];
+        let Entry { scenario, kinds, .. } = &self.entries[entry];
         let synthetic;
         let globe = match &self.globe {
             Some(globe) if !scenario.synthetic => globe,
@@ -195,4 +216,32 @@ impl Suite {
             .collect();
         (best, outcomes)
     }
+}
+
+/// Does all jobs on `threads` threads; results are in the order of the jobs. `progress` hears how many of how many are
+/// done.
+fn side_by_side<J: Sync, R: Send>(
+    jobs: &[J],
+    threads: usize,
+    progress: impl Fn(usize, usize) + Sync,
+    does: impl Fn(&J) -> R + Sync,
+) -> Vec<R> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(job) = jobs.get(number) else { break };
+                    let result = does(job);
+                    let mut done = done.lock().unwrap_or_else(|broken| broken.into_inner());
+                    done.push((number, result));
+                    progress(done.len(), jobs.len());
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(|broken| broken.into_inner());
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
 }

@@ -238,6 +238,18 @@ impl World {
         }
     }
 
+    /// The same world after routes have changed: this share of all distances have grown or shrunk by half of
+    /// themselves.
+    pub fn rerouted(&self, share: f64, dice: &mut Dice) -> World {
+        let mut other = self.clone();
+        for ms in &mut other.rtt_ms {
+            if dice.unit() < share {
+                *ms *= if dice.unit() < 0.5 { 1.5 } else { 0.5 };
+            }
+        }
+        other
+    }
+
     /// Milliseconds between a city and a site.
     pub fn rtt(&self, city: usize, site: usize) -> f64 {
         self.rtt_ms[city * self.sites.len() + site]

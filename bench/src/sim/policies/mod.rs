@@ -33,9 +33,9 @@ pub struct Report {
 /// What selectors hear of a node besides its reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// Its connections have ended: its process died, and the kernel closed its sockets.
+    /// Its connection has ended: its process died, and the kernel closed its sockets.
     Ended,
-    /// An operator drains it.
+    /// An operator drains it here, or it says so itself with a heartbeat of its own.
     Drained,
 }
 
@@ -130,11 +130,16 @@ pub trait Policy {
     /// A report reaches one selector.
     fn report(&mut self, selector: usize, node: usize, report: &Report, now_ms: u64);
 
-    /// All selectors hear something of a node at once.
-    fn told(&mut self, _node: usize, _news: News, _now_ms: u64) {}
+    /// One selector hears something of a node besides its reports.
+    fn told(&mut self, _selector: usize, _node: usize, _news: News, _now_ms: u64) {}
 
     /// A quarter of a second has passed.
     fn tick(&mut self, _now_ms: u64) {}
+
+    /// Where a viewer would be sent, who is not; `None` of a policy that is not asked such questions.
+    fn would_choose(&mut self, _selector: usize, _viewer: &Viewer) -> Option<usize> {
+        None
+    }
 
     /// Where a viewer goes.
     fn choose(&mut self, selector: usize, viewer: &Viewer) -> Choice;

@@ -1,0 +1,358 @@
+//! Gray failures: an edge that fails its viewers while its heartbeats say that all is well. How soon does the production
+//! code (`rank::outlier`) take it out, and does it ever take out one that is sound?
+//!
+//! One selector watches the fleet of the world as production does: a check of a real object each second and sooner after
+//! one that was bad, heartbeats with requests and failures, players that report failures, a judgement each quarter of a
+//! second. Life is noisy: some requests always fail, paths and the selector's own line hiccup, the source has bad
+//! minutes, evenings are busy, a network of clients is broken all day, and each node is restarted once.
+
+use std::sync::Arc;
+
+use kromka_selector::rank::Cell;
+use kromka_selector::rank::outlier::{Change, Check, HOLD_MS, Member, Outliers, Seen};
+use serde::Serialize;
+
+use super::{cost::Curve, cost::Waiting, dice::Dice, world::World};
+
+/// Milliseconds between heartbeats, checks, judgements; how long a check waits; from which silence on a node is doubted.
+const REPORT_MS: u64 = 500;
+const CHECK_MS: u64 = 1_000;
+const JUDGE_MS: u64 = 250;
+const TIMEOUT_MS: u64 = 2_000;
+const SUSPECT_MS: u64 = 1_250;
+/// By how much the next check comes sooner after a bad one.
+const SOONER: u64 = 5;
+
+/// Requests of a viewer in a second, and the share of viewers whose player reports failures.
+const REQUESTS: f64 = 0.4;
+const REPORTING: f64 = 0.1;
+/// Networks that clients are in.
+const NETWORKS: usize = 2_000;
+
+/// Milliseconds that an idle edge takes for an object, and the share of requests that always fail.
+const SERVICE_MS: f64 = 10.0;
+const FAILING: f64 = 0.002;
+/// How much of its requests the source fails in bad minutes.
+const SOURCE_FAILING: f64 = 0.2;
+
+/// Load at the busiest hour, and how far it falls at night.
+const PEAK: f64 = 0.8;
+const SWING: f64 = 0.35;
+const DAY_MS: u64 = 86_400_000;
+
+/// How long a restarted node is away.
+const AWAY_MS: u64 = 4_000;
+
+/// Failures that begin in each seed, of each kind; how long one is waited for.
+const BEGINNINGS: usize = 12;
+const WAITED_MS: u64 = 60_000;
+/// How long the selector has watched before.
+const WATCHED_MS: u64 = 30_000;
+
+/// What is wrong with a gray edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// 30 % of its answers are 503, and it counts them.
+    Errors,
+    /// It takes ten times as long.
+    Slow,
+    /// Both, and its heartbeats say that it is 10 % busy and nothing has failed.
+    Lying,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Fault; 3] = [Fault::Errors, Fault::Slow, Fault::Lying];
+
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Errors => "30 % of answers are 503",
+            Fault::Slow => "ten times slower",
+            Fault::Lying => "both, and heartbeats say 10 % busy and no failure",
+        }
+    }
+
+    fn share(self) -> f64 {
+        if self == Fault::Slow { 0.0 } else { 0.3 }
+    }
+
+    fn slower(self) -> f64 {
+        if self == Fault::Errors { 1.0 } else { 10.0 }
+    }
+}
+
+/// What came of the failures of one kind in one seed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Found {
+    /// The kind.
+    pub fault: Fault,
+    /// Seconds until the edge got no new viewers, of each failure; a minute where it was not found.
+    pub after_s: Vec<f64>,
+    /// Sound edges that were taken out meanwhile.
+    pub wrong: usize,
+}
+
+/// What one seed came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Watch {
+    /// Failures, by kind.
+    pub found: Vec<Found>,
+    /// Sound edges that were taken out in those hours, with the hour and the reason.
+    pub false_ejections: Vec<String>,
+    /// Days of one edge that were watched.
+    pub edge_days: f64,
+}
+
+/// Watches the fleet of `world` for so many hours, and through failures that begin at any hour of the day.
+pub fn watch(world: &World, seed: u64, hours: u64) -> Watch {
+    let found = Fault::ALL.map(|fault| {
+        let mut dice = Dice::new(seed, 40 + fault as u64);
+        let mut found = Found { fault, after_s: Vec::new(), wrong: 0 };
+        for _ in 0..BEGINNINGS {
+            let begin_ms = dice.below(DAY_MS as usize) as u64;
+            let node = dice.below(world.nodes.len());
+            let mut fleet = Fleet::new(world, dice.bits(), begin_ms);
+            found.after_s.push(fleet.until_found(node, fault, &mut found.wrong));
+        }
+        found
+    });
+    let mut fleet = Fleet::new(world, seed, 0);
+    let mut false_ejections = Vec::new();
+    for now_ms in (0..hours * DAY_MS / 24).step_by(JUDGE_MS as usize) {
+        for change in fleet.step(now_ms) {
+            if let Change::Ejected(id, held) = change {
+                let node = fleet.members.iter().position(|member| member.id == id).unwrap_or(0);
+                let restarted = fleet.edges[node].restart_ms as f64 / 3.6e6;
+                let hour = now_ms as f64 / 3.6e6;
+                false_ejections
+                    .push(format!("{hour:.3} h, {id}, restarted at {restarted:.3} h: {}", held.why));
+            }
+        }
+    }
+    Watch {
+        found: found.into(),
+        false_ejections,
+        edge_days: (world.nodes.len() as u64 * hours) as f64 / 24.0,
+    }
+}
+
+/// A node, and what the selector has under way with it.
+struct Edge {
+    next_report_ms: u64,
+    next_check_ms: u64,
+    /// When checks end, and how.
+    checks: Vec<(u64, Check)>,
+    heard_ms: u64,
+    load: f64,
+    /// Answered and failed since the last heartbeat.
+    answered: f64,
+    failed: u64,
+    hidden_until_ms: u64,
+    /// When it is restarted, in the milliseconds of the day.
+    restart_ms: u64,
+}
+
+struct Fleet<'w> {
+    world: &'w World,
+    curve: Curve,
+    dice: Dice,
+    phase: f64,
+    /// The city of the selector.
+    city: usize,
+    edges: Vec<Edge>,
+    members: Vec<Member>,
+    outliers: Outliers,
+    gray: Option<(usize, Fault)>,
+    last_ms: u64,
+    judged_ms: u64,
+    blind_until_ms: u64,
+    source_until_ms: u64,
+}
+
+impl<'w> Fleet<'w> {
+    fn new(world: &'w World, seed: u64, begin_ms: u64) -> Fleet<'w> {
+        let mut dice = Dice::new(seed, 45);
+        let edges = world.nodes.iter().map(|_| Edge {
+            next_report_ms: begin_ms + dice.below(REPORT_MS as usize) as u64,
+            next_check_ms: begin_ms + dice.below(CHECK_MS as usize) as u64,
+            checks: Vec::new(),
+            heard_ms: begin_ms,
+            load: 0.5,
+            answered: 0.0,
+            failed: 0,
+            hidden_until_ms: 0,
+            restart_ms: dice.below(DAY_MS as usize) as u64,
+        });
+        let edges = edges.collect();
+        let members = world.nodes.iter().enumerate().map(|(n, node)| Member {
+            id: Arc::from(format!("n{n:04}")),
+            capacity: node.capacity,
+            reported: 0.5,
+            live: true,
+        });
+        let members: Vec<Member> = members.collect();
+        let mut outliers = Outliers::new(HOLD_MS);
+        outliers.judge(&members, begin_ms);
+        Fleet {
+            curve: Curve::new(Waiting::default()),
+            phase: dice.unit(),
+            city: world.sites[dice.below(world.sites.len())],
+            dice,
+            edges,
+            members,
+            outliers,
+            gray: None,
+            last_ms: begin_ms,
+            judged_ms: begin_ms,
+            blind_until_ms: 0,
+            source_until_ms: 0,
+            world,
+        }
+    }
+
+    /// Seconds from the beginning of the failure until the node is taken out.
+    fn until_found(&mut self, node: usize, fault: Fault, wrong: &mut usize) -> f64 {
+        let begin_ms = self.last_ms;
+        // Restarts are the day's affair: this is about one node that fails.
+        self.edges.iter_mut().for_each(|edge| edge.restart_ms = u64::MAX);
+        let from_ms = begin_ms + WATCHED_MS;
+        for now_ms in (begin_ms..from_ms + WAITED_MS).step_by(50) {
+            if now_ms >= from_ms {
+                self.gray = Some((node, fault));
+            }
+            for change in self.step(now_ms) {
+                match change {
+                    Change::Ejected(id, _) if id == self.members[node].id && now_ms >= from_ms => {
+                        return (now_ms - from_ms) as f64 / 1_000.0;
+                    }
+                    Change::Ejected(..) => *wrong += 1,
+                    Change::Returned(_) => {}
+                }
+            }
+        }
+        WAITED_MS as f64 / 1_000.0
+    }
+
+    /// All that happens up to `now_ms`.
+    fn step(&mut self, now_ms: u64) -> Vec<Change> {
+        let passed_s = now_ms.saturating_sub(self.last_ms) as f64 / 1_000.0;
+        self.last_ms = now_ms;
+        if self.dice.unit() < passed_s / 3_600.0 {
+            self.blind_until_ms = now_ms + self.dice.between(1_000.0, 4_000.0) as u64;
+        }
+        if self.dice.unit() < passed_s / 20_000.0 {
+            self.source_until_ms = now_ms + 120_000;
+        }
+        let mut failed = false;
+        for node in 0..self.edges.len() {
+            self.serve(node, now_ms, passed_s);
+            self.check(node, now_ms);
+            let edge = &mut self.edges[node];
+            for (_, check) in edge.checks.extract_if(.., |(at_ms, _)| *at_ms <= now_ms) {
+                self.outliers.check(&self.members[node].id, check, now_ms);
+                failed |= check == Check::Failed;
+            }
+            self.members[node].live = now_ms - edge.heard_ms <= SUSPECT_MS;
+        }
+        // One network fails everywhere, all day.
+        let node = self.dice.below(self.edges.len());
+        if self.dice.unit() < 2.0 * passed_s {
+            self.outliers.client(&self.members[node].id, cell(NETWORKS), Seen::Failed, now_ms);
+        }
+        if !failed && now_ms < self.judged_ms + JUDGE_MS {
+            return Vec::new();
+        }
+        self.judged_ms = now_ms;
+        self.outliers.judge(&self.members, now_ms)
+    }
+
+    fn away(&self, node: usize, now_ms: u64) -> bool {
+        let restart_ms = self.edges[node].restart_ms;
+        (restart_ms..restart_ms.saturating_add(AWAY_MS)).contains(&now_ms)
+    }
+
+    fn fault(&self, node: usize) -> Option<Fault> {
+        self.gray.filter(|(gray, _)| *gray == node).map(|(_, fault)| fault)
+    }
+
+    /// The share of answers that fail.
+    fn failing(&self, node: usize, now_ms: u64) -> f64 {
+        let source = if now_ms < self.source_until_ms { SOURCE_FAILING } else { 0.0 };
+        (FAILING + source + self.fault(node).map_or(0.0, Fault::share)).min(1.0)
+    }
+
+    /// Viewers are served, some are not, and the node reports.
+    fn serve(&mut self, node: usize, now_ms: u64, passed_s: f64) {
+        if self.dice.unit() < passed_s / 8_000.0 {
+            self.edges[node].hidden_until_ms = now_ms + self.dice.between(300.0, 1_200.0) as u64;
+        }
+        if self.away(node, now_ms) {
+            return;
+        }
+        let odds = self.failing(node, now_ms);
+        let asked = self.world.nodes[node].capacity * self.edges[node].load * REQUESTS * passed_s;
+        let failed = self.dice.poisson(asked * odds);
+        for _ in 0..failed {
+            if self.dice.unit() < REPORTING {
+                let network = cell(self.dice.below(NETWORKS));
+                self.outliers.client(&self.members[node].id, network, Seen::Failed, now_ms);
+            }
+        }
+        let fault = self.fault(node);
+        let edge = &mut self.edges[node];
+        edge.answered += asked;
+        edge.failed += failed as u64;
+        if edge.next_report_ms > now_ms {
+            return;
+        }
+        edge.next_report_ms += (REPORT_MS as f64 * self.dice.between(0.95, 1.05)) as u64;
+        edge.next_report_ms = edge.next_report_ms.max(now_ms);
+        edge.heard_ms = now_ms;
+        let longitude = self.world.cities[self.world.sites[self.world.nodes[node].site]].longitude;
+        let local = now_ms as f64 / DAY_MS as f64 + longitude / 360.0 + self.phase;
+        let usual = PEAK * (1.0 + SWING * (std::f64::consts::TAU * local).sin()) / (1.0 + SWING);
+        edge.load = usual * self.dice.between(0.9, 1.1);
+        let (answered, failed) = (edge.answered as u64, std::mem::take(&mut edge.failed));
+        edge.answered = edge.answered.fract();
+        let lies = fault == Some(Fault::Lying);
+        self.members[node].reported = if lies { 0.1 } else { edge.load };
+        let failed = if lies { 0 } else { failed };
+        self.outliers.report(&self.members[node].id, answered, failed, now_ms);
+    }
+
+    /// Begins a check that is due.
+    fn check(&mut self, node: usize, now_ms: u64) {
+        let suspicious = self.outliers.suspicious(&self.members[node].id, now_ms);
+        let edge = &mut self.edges[node];
+        if suspicious {
+            edge.next_check_ms = edge.next_check_ms.min(now_ms + CHECK_MS / SOONER);
+        }
+        if edge.next_check_ms > now_ms {
+            return;
+        }
+        edge.next_check_ms = now_ms + CHECK_MS;
+        let hidden = now_ms < edge.hidden_until_ms.max(self.blind_until_ms);
+        let load = edge.load;
+        let rtt_ms = self.world.rtt(self.city, self.world.nodes[node].site) * self.dice.between(1.0, 1.1);
+        let refused = self.away(node, now_ms);
+        let slower = self.fault(node).map_or(1.0, Fault::slower);
+        let served_ms = (SERVICE_MS + self.curve.wait_ms(load)) * slower * self.dice.between(0.7, 1.6);
+        // A connection of its own, then the object; now and then a packet is sent again.
+        let again_ms = if self.dice.unit() < 0.01 { 200.0 } else { 0.0 };
+        let ms = 2.0 * rtt_ms + served_ms + again_ms;
+        let failing = self.dice.unit() < self.failing(node, now_ms);
+        let (ends_ms, check) = match () {
+            () if hidden || ms > TIMEOUT_MS as f64 => (TIMEOUT_MS, Check::Failed),
+            () if refused => (rtt_ms as u64, Check::Failed),
+            () if failing => (ms as u64, Check::Failed),
+            () => (ms as u64, Check::Passed { ms }),
+        };
+        self.edges[node].checks.push((now_ms + ends_ms, check));
+    }
+}
+
+fn cell(network: usize) -> Cell {
+    Cell::of(std::net::Ipv4Addr::from(0x0A00_0000 | (network as u32) << 8).into())
+}
