@@ -52,7 +52,7 @@ pub(super) const DOORS: [Door; 21] = [
     door(
         &["moka"],
         &["cache", "bench"],
-        &["crates/cache/src/memory", "crates/cache/src/records", "bench/src/bin/hit_ratio"],
+        &["crates/cache/src/memory", "crates/cache/src/held/records", "bench/src/bin/hit_ratio"],
     ),
     door(&["sfv"], &["cache"], &["crates/cache/src"]),
     // Where media comes from, and what it is.

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::body::{Filler, Piece, Reader};
-use crate::freshness::Policy;
-use crate::meta::Meta;
-use crate::opening::{Hint, Known, Outcome};
-use crate::source::Source;
-use crate::store::{Found, Stamp};
-use crate::tier::{Ask, Tier};
-use crate::{Failure, Key, blocks};
+use crate::held::blocks;
+use crate::held::meta::Meta;
+use crate::held::store::{Found, Stamp};
+use crate::reply::body::{Filler, Piece, Reader};
+use crate::request::ask::Ask;
+use crate::rules::freshness::Policy;
+use crate::tier::Tier;
+use crate::upstream::opening::{Hint, Known, Outcome};
+use crate::upstream::source::Source;
+use crate::{Failure, Key};
 
 /// An answer that is being fetched outside the tier: knows which purges it lies above.
 #[derive(Clone)]
@@ -62,7 +64,7 @@ impl<S: Source> Tier<S> {
         meta: &Meta,
         body: &Bytes,
         stamp: Stamp,
-    ) -> Option<Arc<crate::opening::Opening>> {
+    ) -> Option<Arc<crate::upstream::opening::Opening>> {
         let openings = self.openings.lock();
         if let Some(opening) = openings.get(&key.hash()).filter(|opening| opening.key == *key) {
             return Some(opening.clone());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::source::{SourceError, SourceFault};
+use crate::upstream::source::{SourceError, SourceFault};
 
 /// A tier could not be opened.
 #[derive(Debug, thiserror::Error)]

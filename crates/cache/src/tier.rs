@@ -12,25 +12,30 @@ use kromka_config::CacheConfig;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use crate::answer::{self, Answer};
-use crate::body::Filler;
-use crate::cache_control::{SURROGATE, Wishes};
-use crate::clock::Clock;
-use crate::fences::Purge;
-use crate::fill::{Attached, Fill};
-use crate::freshness::{Policy, State};
-use crate::gate::{Gate, Rules};
-use crate::generation::{Generation, Joined};
-use crate::opening::{Hint, Known, Opening, Outcome, Ready, content_length};
-use crate::pull::pull;
-use crate::range::{self, Spec};
-use crate::records::Record;
-use crate::source::{Fetched, Source, Want};
+use crate::held::blocks;
+use crate::held::fences::Purge;
+use crate::held::generation::{Generation, Joined};
+use crate::held::meta;
+use crate::held::records::Record;
+use crate::held::store::{Found, Store};
+use crate::reply::answer::{self, Answer};
+use crate::reply::body::Filler;
+use crate::request::ask::Ask;
+use crate::request::conditional;
+use crate::request::range::{self, Spec};
+use crate::request::vary;
+use crate::rules::cache_control::{SURROGATE, Wishes};
+use crate::rules::clock::Clock;
+use crate::rules::freshness::{Policy, State};
+use crate::rules::way::{Cause, Verdict, Way};
 use crate::stats::{Stats, count};
-use crate::store::{Found, Store};
-use crate::troubles::Troubles;
-use crate::way::{Cause, Verdict, Way};
-use crate::{Body, CacheError, Failure, Key, blocks, conditional, meta, vary};
+use crate::upstream::fill::{Attached, Fill};
+use crate::upstream::gate::{Gate, Rules};
+use crate::upstream::opening::{Hint, Known, Opening, Outcome, Ready, content_length};
+use crate::upstream::pull::pull;
+use crate::upstream::source::{Fetched, Source, Want};
+use crate::upstream::troubles::Troubles;
+use crate::{Body, CacheError, Failure, Key};
 
 /// How often a request looks again whose fetch turned out to be about another representation, or about the
 /// header alone.
@@ -45,23 +50,6 @@ pub struct Tier<S> {
     pub(crate) gate: Gate,
     pub(crate) troubles: Troubles,
     pub(crate) clock: Clock,
-}
-
-/// A request, as far as a cache is concerned.
-pub struct Ask<'a> {
-    /// The object.
-    pub key: Key,
-    /// GET or HEAD; anything else is answered as GET would be.
-    pub method: &'a Method,
-    /// Looked at for ranges and conditions; of web content all of it matters.
-    pub headers: &'a HeaderMap,
-    /// Any HTTP content rather than media: end-to-end fields go to the source, and answers that vary
-    /// by them are told apart.
-    pub web: bool,
-    /// The purge fence that the asking tier knows of; 0 from viewers.
-    pub fence: u64,
-    /// [`Tier::now`], read once per request.
-    pub now: SystemTime,
 }
 
 impl<S: Source> Tier<S> {

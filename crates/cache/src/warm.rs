@@ -5,12 +5,14 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::body::{Filler, Piece, Reader};
-use crate::opening::{Hint, Known, Outcome};
-use crate::source::Source;
-use crate::store::Found;
-use crate::tier::{Ask, LOOKS, Tier};
-use crate::{Failure, Key, blocks};
+use crate::held::blocks;
+use crate::held::store::Found;
+use crate::reply::body::{Filler, Piece, Reader};
+use crate::request::ask::Ask;
+use crate::tier::{LOOKS, Tier};
+use crate::upstream::opening::{Hint, Known, Outcome};
+use crate::upstream::source::Source;
+use crate::{Failure, Key};
 
 /// What warming came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +101,7 @@ impl<S: Source> Tier<S> {
     }
 
     /// A fill that ran for a viewer may have gone without the disk; this one may not.
-    async fn keep(&self, generation: &Arc<crate::generation::Generation>, block: u32, bytes: Bytes) {
+    async fn keep(&self, generation: &Arc<crate::held::generation::Generation>, block: u32, bytes: Bytes) {
         if let Some(disk) = &self.store.disk
             && generation.on_disk(block).is_none()
         {

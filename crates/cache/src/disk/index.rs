@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::budget::PAGE;
 use super::pack::Spot;
-use crate::generation::Generation;
+use crate::held::generation::Generation;
+use crate::held::records::Records;
 use crate::policy::{Entries, Policy, Seen};
-use crate::records::Records;
 
 /// What a file costs besides its pages: inode, entry in its folder.
 pub(super) const FILE: u64 = PAGE;

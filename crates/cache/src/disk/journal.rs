@@ -19,8 +19,8 @@ use super::index::{FILE, Finished, Held, Index, Place};
 use super::pack::Spot;
 use super::record::{self, End, framed};
 use super::trailer::Header;
-use crate::blocks;
-use crate::generation::Generation;
+use crate::held::blocks;
+use crate::held::generation::Generation;
 
 const HEADER: u8 = 1;
 const BLOCK: u8 = 2;

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{self, End, framed};
 use crate::Key;
-use crate::fences::Purge;
+use crate::held::fences::Purge;
 
 const PURGE: u8 = 1;
 const VARIES: u8 = 2;

@@ -13,9 +13,10 @@ use super::ledger;
 use super::record::End;
 use super::trailer::{self, Header};
 use super::{files, pack};
-use crate::fences::Fences;
-use crate::generation::{Generation, Stored as OnDisk};
-use crate::{CacheError, Key, blocks};
+use crate::held::blocks;
+use crate::held::fences::Fences;
+use crate::held::generation::{Generation, Stored as OnDisk};
+use crate::{CacheError, Key};
 
 /// A folder of a cache that no process uses meanwhile.
 pub struct Offline {

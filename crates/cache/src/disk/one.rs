@@ -27,8 +27,8 @@ use super::trailer::{self, Header};
 use super::writer::{self, Job};
 use super::{files, walk};
 use crate::Key;
-use crate::generation::Generation;
-use crate::records::Records;
+use crate::held::generation::Generation;
+use crate::held::records::Records;
 use crate::stats::{Counters, count};
 
 /// Blocks that may wait for the disk; with blocks of 256 KiB, 16 MiB.

@@ -24,11 +24,12 @@ use super::files;
 use super::index::{Held, Place};
 use super::one::{Disk, Shared};
 use super::pack::{self, Record, Spot};
-use crate::file_state::FileState;
-use crate::generation::{Generation, Stored};
+use crate::Key;
+use crate::held::blocks;
+use crate::held::file_state::FileState;
+use crate::held::generation::{Generation, Stored};
 use crate::memory::{Memory, Room};
 use crate::stats::count;
-use crate::{Key, blocks};
 
 /// A read that takes longer is given up: the source is faster.
 const READ_PATIENCE: Duration = Duration::from_secs(2);

@@ -21,10 +21,10 @@ use super::ledger::{self, Told, Varies};
 use super::one::{Common, Disk};
 use super::placement::Draw;
 use super::reading::AtHand;
-use crate::fences::{Fences, Purge};
-use crate::generation::Generation;
+use crate::held::fences::{Fences, Purge};
+use crate::held::generation::Generation;
+use crate::held::records::Records;
 use crate::memory::Memory;
-use crate::records::Records;
 use crate::stats::{Counters, DiskStats, count};
 use crate::{CacheError, Key};
 

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Key;
-use crate::blocks;
-use crate::generation::Generation;
-use crate::meta::MetaRecord;
+use crate::held::blocks;
+use crate::held::generation::Generation;
+use crate::held::meta::MetaRecord;
 
 const FOOTER: u64 = 32;
 const MAGIC: u64 = u64::from_le_bytes(*b"kromka01");
@@ -136,8 +136,8 @@ pub(super) fn read(path: &Path) -> Result<Generation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::freshness::Policy;
-    use crate::meta::Meta;
+    use crate::held::meta::Meta;
+    use crate::rules::freshness::Policy;
     use http::{HeaderMap, StatusCode};
     use std::time::{Duration, SystemTime};
 

@@ -15,8 +15,8 @@ use super::index::{Finished, Held, Place};
 use super::one::{FIRST, Shared};
 use super::pack::{self, Record, Spot};
 use super::trailer::{self, Header};
-use crate::blocks;
-use crate::generation::Generation;
+use crate::held::blocks;
+use crate::held::generation::Generation;
 use crate::stats::count;
 
 /// After a failed write the disk is left alone this long; blocks are not stored meanwhile.

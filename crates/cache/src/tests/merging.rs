@@ -2,7 +2,7 @@
 
 use super::origin::pattern;
 use super::*;
-use crate::source::{Fetched, Source, SourceError, Want};
+use crate::upstream::source::{Fetched, Source, SourceError, Want};
 use futures_util::StreamExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 

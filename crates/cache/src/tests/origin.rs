@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::source::{Fetched, Source, SourceError, SourceFault, Want};
+use crate::upstream::source::{Fetched, Source, SourceError, SourceFault, Want};
 
 /// How the origin misbehaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -25,7 +25,8 @@ async fn small_memory(origin: &Arc<Origin>, path: &Path) -> Arc<Tier<Arc<Origin>
 async fn until_checked(tier: &Arc<Tier<Arc<Origin>>>, path: &str, body: &Bytes, least: usize) {
     for _ in 0..2000 {
         assert_eq!(get(tier, path).whole().await.body, *body);
-        let Some(crate::records::Record::Current(generation)) = tier.store.records.get(&key(path)) else {
+        let Some(crate::held::records::Record::Current(generation)) = tier.store.records.get(&key(path))
+        else {
             panic!("{path} is not current");
         };
         let blocks = 0..u32::try_from(body.len().div_ceil(BLOCK as usize)).unwrap();

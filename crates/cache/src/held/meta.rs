@@ -10,10 +10,10 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::cache_control::Directives;
-use crate::clock::Moment;
-use crate::freshness::{Policy, Terms};
-use crate::source::Validators;
+use crate::rules::cache_control::Directives;
+use crate::rules::clock::Moment;
+use crate::rules::freshness::{Policy, Terms};
+use crate::upstream::source::Validators;
 
 /// What is known of a generation besides its body.
 #[derive(Clone, Debug)]
@@ -356,7 +356,7 @@ mod tests {
         let ahead = SystemTime::now() + Duration::from_secs(3600);
         let meta = Meta::of(StatusCode::OK, &all, ahead, MEDIA).unwrap();
         let back = MetaRecord::from(&meta).restore().unwrap();
-        assert_eq!(back.terms.state(ahead), crate::freshness::State::Stale, "the clock was set back");
+        assert_eq!(back.terms.state(ahead), crate::rules::freshness::State::Stale, "the clock was set back");
     }
 
     #[test]

@@ -3,22 +3,23 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use crate::body::{Body, Filler, Piece, Reader};
-use crate::fill::Attached;
-use crate::generation::Generation;
-use crate::meta::{self, Meta};
-use crate::range::{self, Selection, Spec};
+use crate::Key;
+use crate::held::blocks;
+use crate::held::generation::Generation;
+use crate::held::meta::{self, Meta};
+use crate::held::store::Store;
+use crate::reply::body::{Body, Filler, Piece, Reader};
+use crate::request::ask::Ask;
+use crate::request::conditional;
+use crate::request::range::{self, Selection, Spec};
+use crate::rules::way::{CACHE_STATUS, Cause, Verdict, Way, behind};
 use crate::stats::count;
-use crate::store::Store;
-use crate::tier::Ask;
-use crate::way::{CACHE_STATUS, Cause, Verdict, Way, behind};
-use crate::{Key, blocks, conditional};
+use crate::upstream::fill::Attached;
 
 /// Fields that tier, role and server add to the stored ones: `Age`, `Cache-Status`, `Content-Length`, `Via`,
 /// and those of CORS and timing.
@@ -222,47 +223,6 @@ fn settle(
         Verdict::Pass => &counters.passed,
     });
     (way, at_hand)
-}
-
-/// What answers out of a generation say of it at a moment: `Age`, this tier's member of `Cache-Status`, and
-/// the `Content-Length` of the whole. It is the same for a second, in which thousands may ask.
-#[derive(Clone)]
-pub(crate) struct Told {
-    of: Moment,
-    age: HeaderValue,
-    status: HeaderValue,
-    length: Option<HeaderValue>,
-}
-
-/// All that [`Told`] is written from; times in seconds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Moment {
-    age: u64,
-    lifetime: u64,
-    way: Way,
-    length: Option<u64>,
-}
-
-impl Told {
-    fn new(tier: &str, key: &Key, of: Moment) -> Self {
-        let signed = |seconds| i64::try_from(seconds).unwrap_or(i64::MAX);
-        let ttl = signed(of.lifetime).saturating_sub(signed(of.age));
-        let status = of.way.member(tier, key, Some(ttl));
-        Self { of, age: of.age.into(), status, length: of.length.map(HeaderValue::from) }
-    }
-}
-
-impl Generation {
-    /// What is to be told of it now; written anew only where it differs from what was told last.
-    fn told(&self, tier: &str, meta: &Meta, way: Way, now: SystemTime) -> Told {
-        let (age, lifetime) = (meta.terms.age(now).as_secs(), meta.terms.lifetime.as_secs());
-        let of = Moment { age, lifetime, way, length: self.length() };
-        let mut last = self.told.lock();
-        match &*last {
-            Some(told) if told.of == of => told.clone(),
-            _ => last.insert(Told::new(tier, &self.key, of)).clone(),
-        }
-    }
 }
 
 /// multipart/byteranges (RFC 9110 §14.6).

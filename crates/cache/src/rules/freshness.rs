@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use http::header::{AGE, DATE, EXPIRES, LAST_MODIFIED, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 
-use crate::cache_control::{Directives, Wishes, delta_seconds};
-use crate::clock::Moment;
-use crate::vary;
+use crate::request::vary;
+use crate::rules::cache_control::{Directives, Wishes, delta_seconds};
+use crate::rules::clock::Moment;
 
 /// A heuristic lifetime is a tenth of the time since the last change (RFC 9111 §4.2.2), at most this.
 const HEURISTIC_MAX: Duration = Duration::from_secs(24 * 3600);

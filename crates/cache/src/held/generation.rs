@@ -5,15 +5,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::{Mutex, RwLock};
 
 use crate::Key;
-use crate::answer::Told;
-use crate::blocks::{self, BlockSet};
-use crate::file_state::FileState;
-use crate::fill::Fill;
-use crate::meta::Meta;
+use crate::held::blocks::{self, BlockSet};
+use crate::held::file_state::FileState;
+use crate::held::meta::Meta;
+use crate::held::told::{Moment, Told};
+use crate::rules::way::Way;
+use crate::upstream::fill::Fill;
 
 /// Blocks that are here already are fetched once more, up to so many bytes in a row, rather than the source
 /// being asked a second time: about what arrives while a request is on its way.
@@ -288,5 +290,16 @@ impl Generation {
         let fields: usize =
             meta.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum();
         u32::try_from(fields + self.key.path().len() + 512).unwrap_or(u32::MAX)
+    }
+
+    /// What is to be told of it now; written anew only where it differs from what was told last.
+    pub(crate) fn told(&self, tier: &str, meta: &Meta, way: Way, now: SystemTime) -> Told {
+        let (age, lifetime) = (meta.terms.age(now).as_secs(), meta.terms.lifetime.as_secs());
+        let of = Moment { age, lifetime, way, length: self.length() };
+        let mut last = self.told.lock();
+        match &*last {
+            Some(told) if told.of == of => told.clone(),
+            _ => last.insert(Told::new(tier, &self.key, of)).clone(),
+        }
     }
 }

@@ -9,11 +9,12 @@ use futures_util::StreamExt;
 use futures_util::future::poll_immediate;
 use tokio::time::timeout;
 
-use crate::fill::Fill;
-use crate::generation::Generation;
-use crate::source::SourceBody;
-use crate::store::Store;
-use crate::{Failure, blocks};
+use crate::Failure;
+use crate::held::blocks;
+use crate::held::generation::Generation;
+use crate::held::store::Store;
+use crate::upstream::fill::Fill;
+use crate::upstream::source::SourceBody;
 
 /// Followers are told of new bytes at least this often while the source has more ready, bytes.
 const GATHER: u64 = 128 << 10;

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
+use crate::Failure;
+use crate::held::blocks;
 use crate::memory::{Memory, Room};
-use crate::{Failure, blocks};
 
 /// How far a fill is.
 #[derive(Clone, Debug)]

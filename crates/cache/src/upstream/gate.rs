@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::{Failure, jitter};
+use crate::Failure;
+use crate::upstream::jitter;
 
 /// More services than a node can have share one lane.
 const MAX_LANES: usize = 4096;

@@ -12,7 +12,7 @@ use http::HeaderName;
 use parking_lot::Mutex;
 
 use crate::Key;
-use crate::generation::Generation;
+use crate::held::generation::Generation;
 
 /// How long an uncacheable answer makes followers go their own way instead of queueing (hit-for-miss).
 const PASS_FOR: Duration = Duration::from_secs(5);

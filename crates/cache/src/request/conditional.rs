@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use http::HeaderMap;
 use http::header::{DATE, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE};
 
-use crate::meta::Meta;
+use crate::held::meta::Meta;
 
 /// Whether the viewer's copy is still right: a 304 is to be sent. `If-None-Match` wins over
 /// `If-Modified-Since` (§13.2.2).
@@ -73,7 +73,8 @@ mod tests {
 
     fn meta(etag: &str) -> Meta {
         let fields = headers(&[("etag", etag), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")]);
-        let policy = crate::freshness::Policy { web: true, authorized: false, negative: Duration::ZERO };
+        let policy =
+            crate::rules::freshness::Policy { web: true, authorized: false, negative: Duration::ZERO };
         Meta::of(StatusCode::OK, &fields, SystemTime::now(), policy).unwrap()
     }
 

@@ -11,13 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::blocks;
-use crate::crowd::{Crowd, Turn};
-use crate::fill::Attached;
-use crate::generation::{GAP, Generation};
-use crate::source::SourceBody;
-use crate::store::Store;
-use crate::{Failure, jitter};
+use crate::Failure;
+use crate::held::blocks;
+use crate::held::generation::{GAP, Generation};
+use crate::held::store::Store;
+use crate::reply::crowd::{Crowd, Turn};
+use crate::upstream::fill::Attached;
+use crate::upstream::jitter;
+use crate::upstream::source::SourceBody;
 
 /// What one of many who waited together gets before the others have had something, bytes.
 const FIRST: usize = 16 << 10;

@@ -11,20 +11,23 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::clock::Moment;
-use crate::crowd::Crowd;
-use crate::fill::{Attached, Fill};
-use crate::freshness::Policy;
-use crate::gate::Permit;
-use crate::generation::Generation;
-use crate::meta::Meta;
-use crate::pull::pull;
-use crate::range;
-use crate::source::{Fetched, Source, SourceBody, SourceError, SourceFault, Validators, Want};
+use crate::held::blocks;
+use crate::held::generation::Generation;
+use crate::held::meta::Meta;
+use crate::held::store::Stamp;
+use crate::reply::crowd::Crowd;
+use crate::request::range;
+use crate::rules::clock::Moment;
+use crate::rules::freshness::Policy;
+use crate::rules::way;
 use crate::stats::count;
-use crate::store::Stamp;
 use crate::tier::Tier;
-use crate::{Failure, Key, blocks, jitter, way};
+use crate::upstream::fill::{Attached, Fill};
+use crate::upstream::gate::Permit;
+use crate::upstream::jitter;
+use crate::upstream::pull::pull;
+use crate::upstream::source::{Fetched, Source, SourceBody, SourceError, SourceFault, Validators, Want};
+use crate::{Failure, Key};
 
 /// Before the second try after a connection that failed at once, with a little chance on top, which keeps a
 /// fleet from trying in step.

@@ -10,13 +10,15 @@ use http::HeaderMap;
 use kromka_config::CacheConfig;
 
 use crate::disk::{AtHand, Disks};
-use crate::fences::{Fences, Purge, Required};
-use crate::generation::Generation;
+use crate::held::blocks;
+use crate::held::fences::{Fences, Purge, Required};
+use crate::held::generation::Generation;
+use crate::held::meta::Meta;
+use crate::held::records::{Record, Records};
 use crate::memory::Memory;
-use crate::meta::Meta;
-use crate::records::{Record, Records};
+use crate::request::vary;
 use crate::stats::{Counters, Stats, count};
-use crate::{CacheError, Key, blocks, vary};
+use crate::{CacheError, Key};
 
 /// The part of the memory budget that records of objects may take.
 const RECORDS_SHARE: u64 = 16;
@@ -63,7 +65,7 @@ pub(crate) struct Stamp {
 /// What is stored under a name, judged at a time.
 pub(crate) enum Found {
     /// May be answered, in the given state.
-    Current(Arc<Generation>, crate::freshness::State),
+    Current(Arc<Generation>, crate::rules::freshness::State),
     /// It is too old, and to be revalidated first.
     Stale(Arc<Generation>),
     /// A soft purge wants it to be revalidated first, however fresh it is.
@@ -144,7 +146,7 @@ impl Store {
             return Found::Doubtful(generation);
         }
         match generation.meta().terms.state(now) {
-            crate::freshness::State::Stale => Found::Stale(generation),
+            crate::rules::freshness::State::Stale => Found::Stale(generation),
             state => Found::Current(generation, state),
         }
     }
