@@ -3,7 +3,8 @@
 //! Two scenes, each beside nginx with its cache lock, Varnish and Traffic Server. "At once": all ask while the
 //! source still thinks, and wait for its first byte; they read on when everybody has one. "Arriving": they come
 //! one after the other while the source sends slowly. A viewer is late by the time between when its first byte
-//! could have come (the leader has one, and the viewer has asked) and when it did.
+//! could have come (the leader has one, and the viewer has asked) and when it did. A server that serves the leader
+//! last has nobody late; so it is also told how long after anybody's first byte a viewer got one ("behind").
 
 use std::time::Duration;
 
@@ -28,7 +29,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const WHAT: &str = "Many viewers of one cold segment at one server, connected before they ask; the cache fills \
     from a source that counts. Server on one core, viewers and source on the other. Times in milliseconds, \
-    medians of the rounds; late = first byte after both the leader's and the own request.";
+    medians of the rounds; late = first byte after both the leader's and the own request; behind = after both \
+    anybody's and the own request.";
 
 /// Many viewers of one cold segment: requests upstream, and times to first byte.
 #[derive(Parser)]
@@ -82,6 +84,8 @@ struct Burst {
     /// How late a follower's first byte was.
     late_p50: f64,
     late_p99: f64,
+    /// How long after anybody's first byte a viewer's came, the leader among them.
+    behind_p99: f64,
     /// From the first request to the last byte of all viewers.
     whole: f64,
     /// CPU time of the server, in seconds.
@@ -137,7 +141,12 @@ fn main() -> Result<()> {
                 let burst = runtime
                     .block_on(burst(&scene, *peer, round, &source, &args))
                     .with_context(|| name.clone())?;
-                eprintln!("{name}: {} upstream, late p99 {} ms", burst.upstream, number(burst.late_p99));
+                eprintln!(
+                    "{name}: {} upstream, late p99 {} ms, behind p99 {} ms",
+                    burst.upstream,
+                    number(burst.late_p99),
+                    number(burst.behind_p99)
+                );
                 bursts.push(burst);
             }
         }
@@ -202,6 +211,8 @@ async fn burst(scene: &Scene, peer: &dyn Peer, round: u32, source: &Source, args
     let firsts: Vec<f64> = followers.iter().map(since).collect();
     let late: Vec<f64> =
         followers.iter().map(|sight| ms(sight.first - leader.first.max(sight.asked))).collect();
+    let earliest = sights.iter().map(|sight| sight.first).min().context("no viewers")?;
+    let behind: Vec<f64> = sights.iter().map(|sight| ms(sight.first - earliest.max(sight.asked))).collect();
     let at = |values: &[f64], share| quantile(values, share).context("no followers");
     let begun = sights.iter().map(|sight| sight.asked).min().context("no viewers")?;
     let ended = sights.iter().map(|sight| sight.last).max().context("no viewers")?;
@@ -214,6 +225,7 @@ async fn burst(scene: &Scene, peer: &dyn Peer, round: u32, source: &Source, args
         first_p99: at(&firsts, 0.99)?,
         late_p50: at(&late, 0.5)?,
         late_p99: at(&late, 0.99)?,
+        behind_p99: at(&behind, 0.99)?,
         whole: ms(ended - begun),
         cpu_s: used.as_secs_f64(),
     })
@@ -233,6 +245,7 @@ fn table(bursts: &[Burst]) -> String {
         "first p99",
         "late p50",
         "late p99",
+        "behind p99",
         "whole",
         "CPU s",
     ];
@@ -260,6 +273,7 @@ fn table(bursts: &[Burst]) -> String {
             middle(|run| run.first_p99),
             middle(|run| run.late_p50),
             middle(|run| run.late_p99),
+            middle(|run| run.behind_p99),
             middle(|run| run.whole),
             middle(|run| run.cpu_s),
         ]);
