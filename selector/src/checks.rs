@@ -81,8 +81,8 @@ impl Checker {
             tokio::select! {
                 () = tokio::time::sleep(TICK) => {}
                 Some(ended) = running.next() => {
-                    let (id, check): (Arc<str>, Check) = ended;
-                    app.roster.checked(&id, check);
+                    let (id, check, began): (Arc<str>, Check, Instant) = ended;
+                    app.roster.checked(&id, check, began.elapsed());
                     app.metrics.checked(check);
                     continue;
                 }
@@ -113,14 +113,14 @@ impl Checker {
         }
     }
 
-    async fn check(&self, id: Arc<str>, url: String) -> (Arc<str>, Check) {
+    async fn check(&self, id: Arc<str>, url: String) -> (Arc<str>, Check, Instant) {
         let began = Instant::now();
         let whole = tokio::time::timeout(*self.config.timeout, self.fetch(url)).await;
         let check = match whole {
             Ok(true) => Check::Passed { ms: began.elapsed().as_secs_f64() * 1000.0 },
             _ => Check::Failed,
         };
-        (id, check)
+        (id, check, began)
     }
 
     async fn fetch(&self, url: String) -> bool {

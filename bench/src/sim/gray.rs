@@ -142,8 +142,8 @@ pub fn watch(world: &World, seed: u64, hours: u64) -> Watch {
 struct Edge {
     next_report_ms: u64,
     next_check_ms: u64,
-    /// When checks end, and how.
-    checks: Vec<(u64, Check)>,
+    /// When checks end, when they began, and how they end.
+    checks: Vec<(u64, u64, Check)>,
     heard_ms: u64,
     load: f64,
     /// Answered and failed since the last heartbeat.
@@ -250,8 +250,8 @@ impl<'w> Fleet<'w> {
             self.serve(node, now_ms, passed_s);
             self.check(node, now_ms);
             let edge = &mut self.edges[node];
-            for (_, check) in edge.checks.extract_if(.., |(at_ms, _)| *at_ms <= now_ms) {
-                self.outliers.check(&self.members[node].id, check, now_ms);
+            for (_, began_ms, check) in edge.checks.extract_if(.., |(at_ms, ..)| *at_ms <= now_ms) {
+                self.outliers.check(&self.members[node].id, check, began_ms, now_ms);
                 failed |= check == Check::Failed;
             }
             self.members[node].live = now_ms - edge.heard_ms <= SUSPECT_MS;
@@ -349,7 +349,7 @@ impl<'w> Fleet<'w> {
             () if failing => (ms as u64, Check::Failed),
             () => (ms as u64, Check::Passed { ms }),
         };
-        self.edges[node].checks.push((now_ms + ends_ms, check));
+        self.edges[node].checks.push((now_ms + ends_ms, now_ms, check));
     }
 }
 

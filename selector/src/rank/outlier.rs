@@ -49,8 +49,10 @@ const WORSE: f64 = 3.0;
 /// How long checks must fail without one that passes, in milliseconds, before an edge counts as failing: a blip of the
 /// path is no fault of the edge;
 const FAILING_MS: u64 = 2_000;
-/// with so many failures meanwhile;
+/// with so many failures meanwhile, one after the other,
 const FAILING_LEAST: usize = 3;
+/// and so many that what fails everywhere would explain them this rarely;
+const CHANCE: f64 = 1e-7;
 /// or how many times they must begin to fail anew,
 const RELAPSES: usize = 4;
 /// over at least this time in milliseconds.
@@ -247,10 +249,11 @@ impl Outliers {
         }
     }
 
-    /// A check has ended. Checks of an edge that is not live tell nothing new, and nothing of what it will be worth.
-    pub fn check(&mut self, edge: &str, check: Check, now_ms: u64) {
+    /// A check that began at `began_ms` has ended. Checks of an edge that is not live tell nothing new, and nothing of
+    /// what it will be worth.
+    pub fn check(&mut self, edge: &str, check: Check, began_ms: u64, now_ms: u64) {
         if let Some(watched) = self.edges.get_mut(edge).filter(|watched| watched.live) {
-            watched.evidence.check(check, now_ms);
+            watched.evidence.check(check, began_ms, now_ms);
         }
     }
 
@@ -407,6 +410,8 @@ struct Peers {
     load: f64,
     /// Shares of failures, ascending, of those with enough answers.
     shares: Vec<f64>,
+    /// The same of the last seconds only, in which a source may have begun to fail.
+    recent: Vec<f64>,
     /// Service times in milliseconds, ascending.
     service: Vec<f64>,
 }
@@ -427,6 +432,7 @@ impl Peers {
             shares: sorted(
                 looks().filter_map(|look| look.evidence.share(SAMPLES)).map(|(share, _)| share).collect(),
             ),
+            recent: sorted(looks().filter_map(|look| look.evidence.recent_share()).collect()),
             service: sorted(looks().filter_map(|look| look.evidence.service_ms(SERVED)).collect()),
         }
     }
@@ -462,15 +468,27 @@ impl Peers {
 
     fn checks(&self, look: &Look<'_>) -> Option<Charge> {
         let spells = look.evidence.spells();
-        let failing = spells.longest_ms >= FAILING_MS && spells.failed >= FAILING_LEAST;
+        let usual = self.usual_share(look);
+        // Where a fifth of all answers fails, four in a row are nothing.
+        let explained = CHANCE.ln() / usual.min(0.99).ln();
+        let failing = spells.longest_ms >= FAILING_MS
+            && spells.in_a_row >= FAILING_LEAST
+            && spells.in_a_row as f64 >= explained;
         let relapsing = spells.count >= RELAPSES && spells.span_ms >= RELAPSING_MS;
         // Where half of the others fail as well, it is this selector that cannot see, or the source.
         let others = self.failing - usize::from(spells.failed > 0);
         let blind = others > 0 && others * 2 >= self.live - 1;
-        let source = self.shares.get(self.shares.len() / 2).is_some_and(|usual| *usual > SOURCE_FAILS);
-        (failing || relapsing && !source).then_some(())?;
+        (failing || relapsing && usual <= SOURCE_FAILS).then_some(())?;
         let failed = spells.failed as u32;
         (!blind).then_some(Charge { why: Why::Checks { failed }, weight: f64::from(failed) / 3.0 })
+    }
+
+    /// The share of failures of the edge's usual peer, within the window or lately, whichever is worse.
+    fn usual_share(&self, look: &Look<'_>) -> f64 {
+        let own = look.evidence.share(SAMPLES).map_or(f64::NAN, |(share, _)| share);
+        let recently = look.evidence.recent_share().unwrap_or(f64::NAN);
+        let usual = [median_without(&self.shares, own), median_without(&self.recent, recently)];
+        usual.into_iter().flatten().fold(0.0, f64::max)
     }
 
     fn slow(&self, look: &Look<'_>) -> Option<Charge> {

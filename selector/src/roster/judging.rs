@@ -1,7 +1,7 @@
 //! The roster's judgement: what checks, players and edges themselves tell becomes edges that are held back for a
 //! while, or a selector that says of itself that it hears too little.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use kromka_control::{CellRtt, Heartbeat, NodeRole, NodeState};
 
@@ -72,11 +72,12 @@ impl Roster {
             .collect()
     }
 
-    /// A check of an edge has ended.
-    pub(crate) fn checked(&self, edge: &str, check: Check) {
+    /// A check of an edge has ended, after it `took` so long.
+    pub(crate) fn checked(&self, edge: &str, check: Check, took: Duration) {
         let now_ms = self.now_ms();
         let mut nodes = self.nodes.lock();
-        nodes.outliers.check(edge, check, now_ms);
+        let began_ms = now_ms.saturating_sub(took.as_millis() as u64);
+        nodes.outliers.check(edge, check, began_ms, now_ms);
         if check == Check::Failed {
             self.judge(&mut nodes, now_ms);
         }

@@ -12,6 +12,10 @@ const WINDOW_MS: u64 = 10_000;
 const STEPS: usize = 12;
 /// Length of a step, in milliseconds.
 const STEP_MS: u64 = 1_000;
+/// The last steps, which show what has just begun,
+const RECENT_STEPS: u64 = 3;
+/// and the answers in them that it takes.
+const RECENT_LEAST: u64 = 20;
 /// Networks whose failures are told apart; what comes from more of them counts as from these.
 const NETWORKS_MAX: usize = 32;
 /// Failures of one network that count: a single broken network must not look like a broken edge.
@@ -32,8 +36,8 @@ pub(super) struct Evidence {
     answers: [Step; STEPS],
     /// Failures that clients report, by network.
     networks: Vec<Network>,
-    /// Of the last checks.
-    checks: VecDeque<(u64, Check)>,
+    /// The last checks, in the order in which they began: one that times out ends after others that began later.
+    checks: VecDeque<Checked>,
     /// Milliseconds that checks and clients found the edge to take, without the way.
     served: VecDeque<(u64, f64)>,
     /// The best time of a check so far: the way there and back, and hardly more.
@@ -43,6 +47,13 @@ pub(super) struct Evidence {
     /// Until when what was measured may stem from a time of known overload.
     busy_until_ms: u64,
     was_busy: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Checked {
+    began_ms: u64,
+    ended_ms: u64,
+    check: Check,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,8 +77,10 @@ pub(super) struct Spells {
     pub(super) count: usize,
     /// How many checks failed in all.
     pub(super) failed: usize,
-    /// The longest spell, in milliseconds from its first failure to its last.
+    /// The longest spell, in milliseconds from the beginning of its first failure to that of its last,
     pub(super) longest_ms: u64,
+    /// and how many failed in it.
+    pub(super) in_a_row: usize,
     /// From the first failure of all to the last.
     pub(super) span_ms: u64,
 }
@@ -97,7 +110,7 @@ impl Evidence {
         self.count(requests.max(failures), failures, now_ms);
     }
 
-    pub(super) fn check(&mut self, check: Check, now_ms: u64) {
+    pub(super) fn check(&mut self, check: Check, began_ms: u64, now_ms: u64) {
         if let Check::Passed { ms } = check
             && ms.is_finite()
         {
@@ -106,7 +119,11 @@ impl Evidence {
             self.serve(ms - self.best_ms, now_ms);
         }
         if self.reached {
-            push(&mut self.checks, (now_ms, check), CHECKS);
+            if self.checks.len() >= CHECKS {
+                self.checks.pop_front();
+            }
+            let place = self.checks.partition_point(|other| other.began_ms <= began_ms);
+            self.checks.insert(place, Checked { began_ms, ended_ms: now_ms, check });
         }
     }
 
@@ -136,7 +153,7 @@ impl Evidence {
         self.was_busy = self.busy_until_ms > now_ms;
         let recent = |at: u64| now_ms.saturating_sub(at) <= WINDOW_MS;
         self.networks.retain(|network| recent(network.last_ms));
-        self.checks.retain(|(at, _)| recent(*at));
+        self.checks.retain(|checked| recent(checked.ended_ms));
         self.served.retain(|(at, _)| recent(*at));
         let oldest = (now_ms / STEP_MS).saturating_sub(STEPS as u64 - 1);
         for step in self.answers.iter_mut().filter(|step| step.number < oldest) {
@@ -157,21 +174,34 @@ impl Evidence {
         (answers >= least).then(|| (failures as f64 / answers as f64, answers))
     }
 
+    /// The share of failures of the last seconds, if there are answers enough.
+    pub(super) fn recent_share(&self) -> Option<f64> {
+        let newest = self.answers.iter().map(|step| step.number).max()?;
+        let recent = || self.answers.iter().filter(|step| step.number + RECENT_STEPS > newest);
+        let answers: u64 = recent().map(|step| step.answers).sum();
+        let failures: u64 = recent().map(|step| step.failures).sum();
+        (answers >= RECENT_LEAST).then(|| failures as f64 / answers as f64)
+    }
+
     /// How checks failed.
     pub(super) fn spells(&self) -> Spells {
         let mut spells = Spells::default();
-        let (mut began, mut first) = (None, None);
-        for (at, check) in &self.checks {
+        let (mut spell, mut in_a_row, mut first) = (None, 0, None);
+        for Checked { began_ms: at, check, .. } in self.checks.iter().copied() {
             match check {
-                Check::Passed { .. } => began = None,
+                Check::Passed { .. } => spell = None,
                 Check::Failed => {
                     spells.failed += 1;
-                    if began.is_none() {
+                    if spell.is_none() {
                         spells.count += 1;
+                        in_a_row = 0;
                     }
-                    let began = *began.get_or_insert(*at);
-                    spells.longest_ms = spells.longest_ms.max(at - began);
-                    spells.span_ms = at - *first.get_or_insert(*at);
+                    in_a_row += 1;
+                    let lasts_ms = at - *spell.get_or_insert(at);
+                    if lasts_ms >= spells.longest_ms {
+                        (spells.longest_ms, spells.in_a_row) = (lasts_ms, in_a_row);
+                    }
+                    spells.span_ms = at - *first.get_or_insert(at);
                 }
             }
         }
@@ -190,10 +220,9 @@ impl Evidence {
     }
 
     pub(super) fn suspicious(&self, now_ms: u64) -> bool {
-        let fresh = self
-            .checks
-            .iter()
-            .any(|(at, check)| *check == Check::Failed && now_ms.saturating_sub(*at) <= SUSPICION_MS);
+        let fresh = self.checks.iter().any(|checked| {
+            checked.check == Check::Failed && now_ms.saturating_sub(checked.ended_ms) <= SUSPICION_MS
+        });
         fresh || self.served.back().is_some_and(|(_, ms)| *ms > 5.0 * super::SERVICE_FLOOR_MS)
     }
 

@@ -89,7 +89,12 @@ fn what_all_show_is_not_the_edges_fault() {
         for n in 0..4u64 {
             let id = format!("e{n}");
             outliers.report(&id, 100, 30, now);
-            outliers.check(&id, if now < 2_000 { Check::Passed { ms: 5.0 } } else { Check::Failed }, now);
+            outliers.check(
+                &id,
+                if now < 2_000 { Check::Passed { ms: 5.0 } } else { Check::Failed },
+                now,
+                now,
+            );
             outliers.client(&id, cell(now / 500 + n), Seen::Failed, now);
         }
         assert_eq!(outliers.judge(&fleet, now), []);
@@ -119,18 +124,64 @@ fn checks_condemn_when_failures_last_and_the_edge_was_reached_before() {
     let fleet = fleet(3);
     let mut outliers = known(&fleet);
     for now in [1_000, 2_000, 3_000, 4_000] {
-        outliers.check("e0", Check::Failed, now);
+        outliers.check("e0", Check::Failed, now, now);
         assert_eq!(outliers.judge(&fleet, now), [], "never reached from here: no fault of the edge");
     }
-    outliers.check("e0", Check::Passed { ms: 3.0 }, 5_000);
-    outliers.check("e0", Check::Failed, 6_000);
+    outliers.check("e0", Check::Passed { ms: 3.0 }, 5_000, 5_000);
+    outliers.check("e0", Check::Failed, 6_000, 6_000);
     assert!(outliers.suspicious("e0", 6_100) && !outliers.suspicious("e1", 6_100));
     for now in [6_300, 6_600, 6_900] {
-        outliers.check("e0", Check::Failed, now);
+        outliers.check("e0", Check::Failed, now, now);
         assert_eq!(outliers.judge(&fleet, now), [], "a blip");
     }
-    outliers.check("e0", Check::Failed, 8_000);
+    outliers.check("e0", Check::Failed, 8_000, 8_000);
     assert_eq!(ejected(&outliers.judge(&fleet, 8_000)), [("e0", "checks")]);
+}
+
+#[test]
+fn timeouts_that_end_among_later_checks_are_one_spell() {
+    let fleet = fleet(3);
+    let mut outliers = known(&fleet);
+    // The path is gone for a second: two checks time out while those that began after them pass.
+    let checks = [
+        (500, 510, true),
+        (1_500, 3_500, false),
+        (2_000, 4_000, false),
+        (3_000, 3_200, true),
+        (3_600, 3_700, true),
+        (3_800, 4_300, true),
+        (4_500, 4_600, false),
+        (4_700, 4_800, true),
+        (9_000, 9_100, false),
+    ];
+    let mut ends = checks.map(|(began, ended, passed)| (ended, began, passed));
+    ends.sort_unstable();
+    for (ended, began, passed) in ends {
+        outliers.check("e0", if passed { Check::Passed { ms: 10.0 } } else { Check::Failed }, began, ended);
+        assert_eq!(outliers.judge(&fleet, ended), [], "at {ended} ms");
+    }
+}
+
+#[test]
+fn a_row_of_failures_is_measured_by_what_the_source_fails() {
+    let fleet = fleet(5);
+    // The source fails a fifth of all answers, and has just begun to: four in a row are chance, a dozen are not.
+    for (failed, condemned) in [(4, false), (12, true)] {
+        let mut outliers = known(&fleet);
+        for n in 0..5 {
+            let id = format!("e{n}");
+            for now in (0..10_000).step_by(500) {
+                outliers.report(&id, 100, if now < 8_000 { 0 } else { 20 }, now);
+            }
+            outliers.check(&id, Check::Passed { ms: 10.0 }, 7_000, 7_010);
+        }
+        for n in 0..failed {
+            let now = 8_000 + n * 700;
+            outliers.check("e0", Check::Failed, now, now);
+        }
+        let found = ejected(&outliers.judge(&fleet, 8_000 + failed * 700)) == [("e0", "checks")];
+        assert_eq!(found, condemned, "{failed} in a row");
+    }
 }
 
 #[test]
@@ -144,7 +195,7 @@ fn slowness_condemns_the_idle_and_the_liar_and_leaves_overload_to_its_price() {
         for now in (1_000..6_000).step_by(500) {
             for id in ["e0", "e1", "e2"] {
                 let slow = if id == "e0" && now > 3_000 { ms } else { 0.0 };
-                outliers.check(id, Check::Passed { ms: 20.0 + slow }, now);
+                outliers.check(id, Check::Passed { ms: 20.0 + slow }, now, now);
             }
         }
         let changes = outliers.judge(&fleet, 6_000);
@@ -163,7 +214,7 @@ fn a_restart_condemns_nobody() {
         fleet[0].live = !(6_250..9_000).contains(&now);
         for (n, id) in ["e0", "e1", "e2"].into_iter().enumerate() {
             let check = if away && n == 0 { Check::Failed } else { Check::Passed { ms: 5.0 } };
-            outliers.check(id, check, now);
+            outliers.check(id, check, now, now);
         }
         assert_eq!(outliers.judge(&fleet, now), [], "at {now} ms");
     }
@@ -176,12 +227,12 @@ fn a_long_way_that_varies_is_no_slow_edge() {
     let mut dice = Dice(7);
     for now in (0..120_000u64).step_by(500) {
         for (id, way) in [("e0", 600.0), ("e1", 20.0), ("e2", 30.0)] {
-            outliers.check(id, Check::Passed { ms: way * (1.0 + 0.1 * dice.roll()) }, now);
+            outliers.check(id, Check::Passed { ms: way * (1.0 + 0.1 * dice.roll()) }, now, now);
         }
         assert_eq!(outliers.judge(&fleet, now), [], "at {now} ms");
     }
     for now in (120_000..125_000u64).step_by(500) {
-        outliers.check("e0", Check::Passed { ms: 600.0 + 200.0 }, now);
+        outliers.check("e0", Check::Passed { ms: 600.0 + 200.0 }, now, now);
     }
     assert_eq!(
         ejected(&outliers.judge(&fleet, 125_000)),
@@ -216,10 +267,10 @@ fn it_is_held_longer_each_time_returns_alone_and_is_forgiven() {
 fn what_still_fails_its_checks_stays_away() {
     let fleet = fleet(3);
     let mut outliers = known(&fleet);
-    outliers.check("e0", Check::Passed { ms: 3.0 }, 500);
+    outliers.check("e0", Check::Passed { ms: 3.0 }, 500, 500);
     let mut returned = 0;
     for now in (1_000..300_000).step_by(500) {
-        outliers.check("e0", Check::Failed, now);
+        outliers.check("e0", Check::Failed, now, now);
         returned += outliers.judge(&fleet, now).iter().filter(|c| matches!(c, Change::Returned(_))).count();
     }
     assert_eq!(returned, 0);
@@ -270,7 +321,7 @@ proptest! {
                     0 => outliers.client(&id, cell((dice.roll() * 100.0) as u64), Seen::Failed, now),
                     1 => outliers.client(&id, cell(1), Seen::Served { ms: dice.roll() * 1e4 - 10.0 }, now),
                     2 => outliers.report(&id, (dice.roll() * 100.0) as u64, (dice.roll() * 120.0) as u64, now),
-                    _ => outliers.check(&id, [Check::Failed, Check::Passed { ms: dice.roll() * 1e3 }][usize::from(dice.chance(0.5))], now),
+                    _ => outliers.check(&id, [Check::Failed, Check::Passed { ms: dice.roll() * 1e3 }][usize::from(dice.chance(0.5))], now, now),
                 }
             }
             let before: BTreeMap<_, _> = fleet.iter().map(|member| (member.id.clone(), outliers.held(&member.id))).collect();
@@ -364,7 +415,7 @@ impl World {
                     true => Check::Failed,
                     false => Check::Passed { ms: 20.0 + if gray { 10.0 * (5.0 + queue) } else { queue } },
                 };
-                self.outliers.check(&id, check, now);
+                self.outliers.check(&id, check, now, now);
             }
         }
         self.outliers.judge(&self.fleet, now)
