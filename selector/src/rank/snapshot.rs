@@ -320,7 +320,7 @@ impl Snapshot {
                 let site = settings.sites.get(&*edge.site).unwrap_or(&usual);
                 let mut column = self.distances.column(&edge.site);
                 let trusted = site.position.filter(super::Position::trusted);
-                column.vector = column.vector.or(trusted.map(|position| position.vector()));
+                column.vector = column.vector.or_else(|| trusted.map(|position| position.vector()));
                 self.sites.push(Site {
                     first: place as u32,
                     after: place as u32,
