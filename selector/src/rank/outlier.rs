@@ -49,8 +49,8 @@ const WORSE: f64 = 3.0;
 /// How long checks must fail without one that passes, in milliseconds, before an edge counts as failing: a blip of the
 /// path is no fault of the edge;
 const FAILING_MS: u64 = 2_000;
-/// with so many failures meanwhile, one after the other,
-const FAILING_LEAST: usize = 3;
+/// with so many failures meanwhile, one after the other: a blip takes two checks with it, and chance a third,
+const FAILING_LEAST: usize = 4;
 /// and so many that what fails everywhere would explain them this rarely;
 const CHANCE: f64 = 1e-7;
 /// or how many times they must begin to fail anew,

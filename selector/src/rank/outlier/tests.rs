@@ -163,6 +163,21 @@ fn timeouts_that_end_among_later_checks_are_one_spell() {
 }
 
 #[test]
+fn a_blip_and_a_chance_failure_in_a_row_are_no_reason() {
+    let fleet = fleet(3);
+    for (failed, condemned) in [(3, false), (4, true)] {
+        let mut outliers = known(&fleet);
+        outliers.check("e0", Check::Passed { ms: 10.0 }, 500, 510);
+        for (began, ended) in
+            [(1_500, 3_500), (2_500, 4_500), (3_500, 3_510), (3_700, 3_710)].into_iter().take(failed)
+        {
+            outliers.check("e0", Check::Failed, began, ended);
+        }
+        assert_eq!(ejected(&outliers.judge(&fleet, 4_600)) == [("e0", "checks")], condemned, "{failed}");
+    }
+}
+
+#[test]
 fn a_row_of_failures_is_measured_by_what_the_source_fails() {
     let fleet = fleet(5);
     // The source fails a fifth of all answers, and has just begun to: four in a row are chance, a dozen are not.
