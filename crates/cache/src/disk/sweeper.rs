@@ -126,6 +126,11 @@ impl Sweeper {
             let out = self.shared.out.load(Ordering::Acquire);
             // What was given up is gone before the end; a disk that is out may never answer.
             if state.stop && (out || state.queue.is_empty()) {
+                drop(state);
+                // Which objects were used is known now; the next start would take the oldest.
+                if self.is_tight() {
+                    self.evict_to(self.shared.budget.low());
+                }
                 return false;
             }
             (std::mem::take(&mut state.queue), std::mem::take(&mut state.squeeze))
