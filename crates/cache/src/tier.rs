@@ -383,8 +383,10 @@ impl<S: Source> Tier<S> {
             Some(fetched) => fetched,
             None => {
                 let _permit = self.gate.enter(ask.key.service(), true).await?;
-                let range = match range::wanted(ask.headers).as_deref() {
-                    Some([Spec::From(first, Some(last))]) if !ask.web => Some(*first..last.saturating_add(1)),
+                // A range is GET's (RFC 9110 §14.2); that of web content goes as it came.
+                let ranges = !ask.web && *ask.method != Method::HEAD;
+                let range = match range::wanted(ask.headers).filter(|_| ranges).as_deref() {
+                    Some([Spec::From(first, Some(last))]) => Some(*first..last.saturating_add(1)),
                     _ => None,
                 };
                 let want = Want {

@@ -259,8 +259,12 @@ impl Store {
     }
 
     /// How many bytes a fill may keep at hand: its share of what all fills together may, which is a part of the
-    /// memory's budget.
-    pub(crate) fn window(&self) -> u64 {
+    /// memory's budget. What is of unknown length cannot be asked for again from where a reader lost it, so it
+    /// keeps as much as any fill may.
+    pub(crate) fn window(&self, measured: bool) -> u64 {
+        if !measured {
+            return self.limits.read_ahead;
+        }
         let fills = self.fills.load(Ordering::Relaxed).max(1);
         let share = self.limits.memory / WINDOWS_SHARE / fills;
         share.clamp(2 * self.limits.block, self.limits.read_ahead)

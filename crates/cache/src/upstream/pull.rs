@@ -38,14 +38,15 @@ pub(crate) async fn pull(
         blocks::bytes_of(last, generation.block, length).end
     });
     let mut durable = store.disk.is_some();
-    let gather = GATHER.min(store.window() / 2);
+    let window = || store.window(end.is_some());
+    let gather = GATHER.min(window() / 2);
     let mut untold = 0;
     let mut at_hand = None;
     loop {
         if end == Some(fill.received()) {
             return Ok(());
         }
-        wait_for_readers(store, fill, durable).await;
+        wait_for_readers(fill, durable, &window).await;
         if fill.readers() == 0 {
             // Of an unknown length, as much again as there is already.
             let left = end.map_or(fill.received(), |end| end - fill.received());
@@ -85,7 +86,7 @@ pub(crate) async fn pull(
         for (block, bytes) in fill.push(&store.memory, chunk, generation.length()) {
             durable = put(store, generation, block, bytes, durable, keep).await;
         }
-        fill.shrink(store.window());
+        fill.shrink(window());
         // What the source has ready is taken first, so that thousands of followers are not woken for
         // every packet; as soon as it has nothing ready they are told.
         at_hand = if untold < gather { poll_immediate(body.next()).await } else { None };
@@ -97,8 +98,8 @@ pub(crate) async fn pull(
 }
 
 /// Without a disk to catch what readers have not taken, the fill keeps pace with the fastest of them.
-async fn wait_for_readers(store: &Store, fill: &Fill, durable: bool) {
-    while !durable && fill.readers() > 0 && fill.is_ahead(store.window()) {
+async fn wait_for_readers(fill: &Fill, durable: bool, window: &impl Fn() -> u64) {
+    while !durable && fill.readers() > 0 && fill.is_ahead(window()) {
         fill.tell();
         fill.reader_moved().await;
     }
