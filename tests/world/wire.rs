@@ -20,6 +20,27 @@ impl Answer {
         fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value.trim())
     }
 
+    /// The body without its frames, as a viewer takes it who has to believe what it is told; none where the frames or
+    /// the stated length tell that something is missing.
+    pub(crate) fn whole(&self) -> Option<Vec<u8>> {
+        if self.header("transfer-encoding") != "chunked" {
+            // Where nothing tells a length, the end of the connection is the end.
+            let stated = self.header("content-length").parse().unwrap_or(self.body.len());
+            return (self.body.len() == stated).then(|| self.body.clone());
+        }
+        let (mut all, mut rest) = (Vec::new(), &self.body[..]);
+        loop {
+            let end = rest.windows(2).position(|two| two == b"\r\n")?;
+            let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).ok()?, 16).ok()?;
+            rest = &rest[end + 2..];
+            if size == 0 {
+                return rest.ends_with(b"\r\n").then_some(all);
+            }
+            all.extend_from_slice(rest.get(..size)?);
+            rest = rest.get(size..)?.strip_prefix(b"\r\n")?;
+        }
+    }
+
     /// The last part of a problem's type.
     #[track_caller]
     pub(crate) fn slug(&self) -> String {
