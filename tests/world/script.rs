@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -69,6 +70,7 @@ struct Stage {
     says: Mutex<BTreeMap<String, Vec<Said>>>,
     heard: Mutex<Vec<Heard>>,
     connections: AtomicUsize,
+    body_bytes: AtomicUsize,
 }
 
 impl Script {
@@ -107,6 +109,11 @@ impl Script {
     pub(crate) fn connections(&self) -> usize {
         self.stage.connections.load(Ordering::Relaxed)
     }
+
+    /// How many bytes of bodies have come, those of requests that have not ended included.
+    pub(crate) fn body_bytes(&self) -> usize {
+        self.stage.body_bytes.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Script {
@@ -120,7 +127,7 @@ impl Stage {
         stream.set_nodelay(true)?;
         let (read, mut write) = stream.into_split();
         let mut read = BufReader::new(read);
-        while let Some(heard) = hear(&mut read).await? {
+        while let Some(heard) = hear(&mut read, &self.body_bytes).await? {
             let path = heard.target.split('?').next().unwrap_or_default().to_owned();
             let said = {
                 let mut all = self.heard.lock().unwrap();
@@ -140,8 +147,8 @@ impl Stage {
     }
 }
 
-/// One request, its body included; none at the end of the connection.
-async fn hear(read: &mut BufReader<tokio::net::tcp::OwnedReadHalf>) -> std::io::Result<Option<Heard>> {
+/// One request, its body included; none at the end of the connection. What arrives of bodies is counted in `come`.
+async fn hear(read: &mut BufReader<OwnedReadHalf>, come: &AtomicUsize) -> std::io::Result<Option<Heard>> {
     let mut line = String::new();
     if read.read_line(&mut line).await? == 0 {
         return Ok(None);
@@ -157,21 +164,41 @@ async fn hear(read: &mut BufReader<tokio::net::tcp::OwnedReadHalf>) -> std::io::
         heard.fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
     if let Some(length) = heard.field("content-length") {
-        let mut body = vec![0; length.parse().unwrap_or(0)];
-        read.read_exact(&mut body).await?;
-        heard.body = body;
+        let length = length.parse().unwrap_or(0);
+        take(read, length, &mut heard.body, come).await?;
     } else if heard.field("transfer-encoding").is_some() {
         loop {
             let mut size = String::new();
             read.read_line(&mut size).await?;
-            let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
-            let mut chunk = vec![0; size + 2];
-            read.read_exact(&mut chunk).await?;
+            let size = usize::from_str_radix(size.trim(), 16).map_err(std::io::Error::other)?;
+            take(read, size, &mut heard.body, come).await?;
+            let mut end = [0; 2];
+            read.read_exact(&mut end).await?;
             if size == 0 {
                 break;
             }
-            heard.body.extend_from_slice(&chunk[..size]);
         }
     }
     Ok(Some(heard))
+}
+
+/// So many bytes of a body, counted as they come.
+async fn take(
+    read: &mut BufReader<OwnedReadHalf>,
+    mut missing: usize,
+    body: &mut Vec<u8>,
+    come: &AtomicUsize,
+) -> std::io::Result<()> {
+    while missing > 0 {
+        let there = read.fill_buf().await?;
+        let taken = there.len().min(missing);
+        if taken == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        body.extend_from_slice(&there[..taken]);
+        read.consume(taken);
+        come.fetch_add(taken, Ordering::Relaxed);
+        missing -= taken;
+    }
+    Ok(())
 }
