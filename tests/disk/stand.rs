@@ -1,11 +1,12 @@
 //! An edge with two disks before a shield, and what lies on which disk.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
 use crate::world::fleet::Plan;
-use crate::world::{Fleet, Got, Source, Viewer, media, until};
+use crate::world::{Fleet, Got, Source, Viewer, media, until, within};
 
 /// Two blocks, and no object for a pack.
 pub(super) const LENGTH: usize = 300_000;
@@ -15,7 +16,7 @@ pub(super) struct Stand {
     pub(super) fleet: Fleet,
     source: Source,
     disks: [PathBuf; 2],
-    made: u64,
+    made: Cell<u64>,
     _second: TempDir,
 }
 
@@ -24,6 +25,15 @@ pub(super) struct Disk {
     pub(super) up: bool,
     pub(super) objects: u64,
     pub(super) outs: u64,
+}
+
+/// How a disk that is taken out shows why.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Shown {
+    /// By errors that are counted.
+    Errors,
+    /// By these words: a call that does not end is no error.
+    Words(&'static str),
 }
 
 /// Something published, and where the edge keeps it.
@@ -41,15 +51,16 @@ impl Stand {
         let disk = format!("\n[[cache.disk]]\npath = {:?}\nsize = \"1GiB\"", second.path().join("cache"));
         let fleet = Plan::web(&source.url).with("edge", "cache.disk", &disk).start().await;
         let disks = [fleet.edges[0].folder().join("cache"), second.path().join("cache")];
-        Stand { fleet, source, disks, made: 0, _second: second }
+        Stand { fleet, source, disks, made: Cell::new(0), _second: second }
     }
 
     /// Publishes something new; its path.
-    pub(super) fn publish(&mut self) -> (String, u64) {
-        self.made += 1;
-        let path = format!("/stream/{}.ts", self.made);
-        self.source.put(&path, media::noise(self.made, LENGTH));
-        (path, self.made)
+    pub(super) fn publish(&self) -> (String, u64) {
+        let seed = self.made.get() + 1;
+        self.made.set(seed);
+        let path = format!("/stream/{seed}.ts");
+        self.source.put(&path, media::noise(seed, LENGTH));
+        (path, seed)
     }
 
     /// Has so many things come and be written down, then starts the edge anew, so that none is in memory.
@@ -109,24 +120,32 @@ impl Stand {
         until("the disk works again and is in", || async { self.disk(0).await.up.then_some(()) }).await;
     }
 
+    /// Bytes that memory has room for before anything has to go: a sixteenth is for what comes and goes.
+    pub(super) async fn memory(&self) -> u64 {
+        let edge = &self.fleet.edges[0];
+        let limit = edge.metric("kromka_cache_memory_limit_bytes").await * 15.0 / 16.0;
+        (limit - edge.metric("kromka_cache_memory_bytes").await).max(0.0) as u64
+    }
+
     /// Waits until the first disk has been taken out so often, while the other stays in, and that is told.
-    pub(super) async fn goes_out(&mut self, times: u64) {
+    pub(super) async fn goes_out(&mut self, times: u64, shown: Shown) {
         until("the disk is out", || async { (self.disk(0).await.outs == times).then_some(()) }).await;
         assert_eq!(self.disk(1).await.outs, 0, "the other has nothing to do with it");
         let edge = &mut self.fleet.edges[0];
         assert_eq!(edge.metric("kromka_cache_disk_outs_total").await, times as f64);
-        assert!(
-            edge.metric("kromka_cache_disk_errors_total").await > 0.0
-                || edge.process().said().contains("takes longer")
-        );
+        let errors = edge.metric("kromka_cache_disk_errors_total").await;
         let said = edge.process().said();
-        let told = said.lines().filter(|line| line.contains("cache disk taken out")).count();
-        assert_eq!(told as u64, times, "{said}");
+        let told: Vec<&str> = said.lines().filter(|line| line.contains("cache disk taken out")).collect();
+        assert_eq!(told.len() as u64, times, "{said}");
+        match shown {
+            Shown::Errors => assert!(errors > 0.0, "{said}"),
+            Shown::Words(words) => assert!(told.iter().all(|line| line.contains(words)), "{told:#?}"),
+        }
     }
 }
 
 async fn asked(url: &str, seed: u64) -> Got {
-    let got = Viewer::new().get(url).await;
+    let got = within(url, Viewer::new().get(url)).await;
     assert_eq!(got.status, 200, "{url}");
     assert!(got.bytes() == media::noise(seed, LENGTH), "{url}: other bytes");
     got

@@ -12,6 +12,8 @@ use super::patience::until;
 /// The fault, until it is dropped.
 pub(crate) struct Fault {
     strace: Child,
+    /// Where the system tells of the thread whose calls are hindered, if it is one.
+    thread: Option<PathBuf>,
     folder: TempDir,
 }
 
@@ -24,7 +26,7 @@ impl Fault {
         for file in files {
             command.arg("-P").arg(file);
         }
-        Fault::begin(command, calls, what).await
+        Fault::begin(command, None, calls, what).await
     }
 
     /// Where the thread of this name makes one of `calls`, on whatever.
@@ -33,13 +35,13 @@ impl Fault {
         let named =
             |path: PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|it| it.trim() == thread);
         let found = threads.into_iter().find(|entry| named(entry.path()));
-        let found = found.unwrap_or_else(|| panic!("no thread {thread}")).file_name();
+        let found = found.unwrap_or_else(|| panic!("no thread {thread}"));
         let mut command = Command::new("strace");
-        command.arg("-p").arg(found);
-        Fault::begin(command, calls, what).await
+        command.arg("-p").arg(found.file_name());
+        Fault::begin(command, Some(found.path()), calls, what).await
     }
 
-    async fn begin(mut command: Command, calls: &str, what: &str) -> Fault {
+    async fn begin(mut command: Command, thread: Option<PathBuf>, calls: &str, what: &str) -> Fault {
         let folder = tempfile::Builder::new().prefix("kromka-").tempdir().unwrap();
         let said = folder.path().join("said");
         command.args(["-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:{what}")]);
@@ -54,7 +56,16 @@ impl Fault {
             said.contains("attached").then_some(())
         })
         .await;
-        Fault { strace, folder }
+        Fault { strace, thread, folder }
+    }
+
+    /// The call in which the one thread is held right now, as the system writes it: its number, arguments, stack.
+    pub(crate) fn held(&self) -> Option<String> {
+        let thread = self.thread.as_ref()?;
+        let stat = std::fs::read_to_string(thread.join("stat")).ok()?;
+        // Stopped by its tracer (proc(5)), which stops it for a moment in other calls, too.
+        let (_, state) = stat.rsplit_once(") ")?;
+        state.starts_with('t').then(|| std::fs::read_to_string(thread.join("syscall")).ok())?
     }
 
     /// How many calls it has hindered so far; one that waits counts when it has waited.
