@@ -30,8 +30,9 @@ const JSON_LIMIT: usize = 8 << 20;
 const PROBLEM_LIMIT: usize = 64 << 10;
 /// Idle connections kept for each host: as many fills as usually run at once.
 const POOL_PER_HOST: usize = 64;
-/// Idle connections are dropped before the other end's `idle_timeout` (75 s) does it: a request sent into a
-/// closing connection would fail for nothing.
+/// Idle connections are dropped before a node of ours does it (`limits.idle_timeout`, 75 s): a request sent into
+/// a closing connection fails for nothing. Other servers close after 2 s to minutes, and no number suits all: what
+/// may be asked twice is asked again, and what may not gets a connection of its own.
 const POOL_IDLE: Duration = Duration::from_secs(55);
 /// What one HTTP/2 stream may have on its way to us: at 100 ms of round trip 4 MiB still make 330 Mbit/s.
 const H2_STREAM_WINDOW: u32 = 4 << 20;
@@ -72,6 +73,8 @@ impl Default for ClientOptions {
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: reqwest::Client,
+    /// Keeps no connection.
+    fresh: reqwest::Client,
     first_byte: Duration,
     connect: Duration,
     stall: Duration,
@@ -89,7 +92,7 @@ impl Client {
                 return Err(NetError::Client("the extra roots hold no PEM certificate".to_owned()));
             }
         }
-        let builder = || {
+        let builder = |kept| {
             reqwest::Client::builder()
                 .user_agent(&options.user_agent)
                 .no_proxy()
@@ -97,25 +100,28 @@ impl Client {
                 .referer(false)
                 .connect_timeout(options.connect)
                 .pool_idle_timeout(POOL_IDLE)
-                .pool_max_idle_per_host(POOL_PER_HOST)
+                .pool_max_idle_per_host(kept)
                 .tcp_nodelay(true)
                 .tcp_keepalive(Duration::from_secs(30))
                 .tcp_user_timeout(options.stall)
                 .http2_initial_stream_window_size(H2_STREAM_WINDOW)
                 .http2_initial_connection_window_size(H2_CONNECTION_WINDOW)
         };
-        let inner = match builder().tls_certs_merge(roots.clone()).build() {
-            Ok(client) => client,
+        let (inner, fresh) = match builder(POOL_PER_HOST).tls_certs_merge(roots.clone()).build() {
+            Ok(client) => (client, builder(0).tls_certs_merge(roots).build()),
             // A container without ca-certificates must still speak plain HTTP to its shield.
             Err(error) => {
                 tracing::warn!(
                     "no certificates of the system ({}): https works only with the given roots; install ca-certificates",
                     chain(error)
                 );
-                builder().tls_certs_only(roots).build().map_err(|error| NetError::Client(chain(error)))?
+                let only = |kept| builder(kept).tls_certs_only(roots.clone()).build();
+                (only(POOL_PER_HOST).map_err(|error| NetError::Client(chain(error)))?, only(0))
             }
         };
-        Ok(Self { inner, first_byte: options.first_byte, connect: options.connect, stall: options.stall })
+        let fresh = fresh.map_err(|error| NetError::Client(chain(error)))?;
+        let ClientOptions { first_byte, connect, stall, .. } = options;
+        Ok(Self { inner, fresh, first_byte, connect, stall })
     }
 
     /// Sends a request to an absolute `http` or `https` URI and waits for the header of the answer.
@@ -131,23 +137,27 @@ impl Client {
         request: Request<Bytes>,
         first_byte: Duration,
     ) -> Result<Response<ClientBody>, ClientError> {
-        self.execute(request, first_byte, &AtomicU64::new(0)).await
+        self.execute(&self.inner, request, first_byte, &AtomicU64::new(0)).await
     }
 
     /// As [`send`](Self::send) with a body that is sent while it arrives; the wait for the answer's header
     /// begins anew while the body moves, so that an upload may take as long as it takes.
+    ///
+    /// Over a connection of its own: nobody may repeat what has been sent into one that its server was just
+    /// closing (RFC 9110 §9.2.2), and a body that was read is gone.
     pub async fn send_body<B>(&self, request: Request<B>) -> Result<Response<ClientBody>, ClientError>
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + Sync + 'static,
     {
         let moved = Arc::new(AtomicU64::new(0));
         let request = request.map(|body| reqwest::Body::wrap(Moving { body, moved: Arc::clone(&moved) }));
-        self.execute(request, self.first_byte, &moved).await
+        self.execute(&self.fresh, request, self.first_byte, &moved).await
     }
 
     /// `moved` counts the pieces of the request's body that have left.
     async fn execute<B: Into<reqwest::Body>>(
         &self,
+        client: &reqwest::Client,
         request: Request<B>,
         first_byte: Duration,
         moved: &AtomicU64,
@@ -158,7 +168,7 @@ impl Client {
         };
         let request =
             reqwest::Request::try_from(request).map_err(|error| ClientError::Request(chain(error)))?;
-        let mut answer = std::pin::pin!(self.inner.execute(request));
+        let mut answer = std::pin::pin!(client.execute(request));
         let answer = loop {
             let before = moved.load(Ordering::Relaxed);
             match timeout(first_byte, &mut answer).await {

@@ -161,3 +161,36 @@ async fn a_request_that_cannot_be_sent_says_so() {
     let wrong = ClientOptions { extra_root_pem: Some("nothing".to_owned()), ..ClientOptions::default() };
     assert!(matches!(Client::new(wrong), Err(NetError::Client(_))));
 }
+
+#[tokio::test]
+async fn what_may_not_be_repeated_is_sent_into_a_connection_of_its_own() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let accepted = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&accepted);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                while let Ok(byte) = stream.read_u8().await {
+                    request.push(byte);
+                    if request.ends_with(b"\r\n\r\n") {
+                        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let client = patient();
+    for _ in 0..3 {
+        let (_, mut body) = soon(client.send(get(&url))).await.unwrap().into_parts();
+        soon(body.whole(10)).await.unwrap();
+    }
+    assert_eq!(accepted.load(Ordering::Relaxed), 1, "what may be repeated shares one");
+    for sent in 1..=3 {
+        let request = Request::post(&url).body(http_body_util::Empty::<Bytes>::new()).unwrap();
+        soon(client.send_body(request)).await.unwrap();
+        assert_eq!(accepted.load(Ordering::Relaxed), 1 + sent);
+    }
+}
