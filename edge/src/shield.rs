@@ -163,9 +163,6 @@ impl Inner {
     /// The shields in the order in which this object asks them.
     fn order(&self, key: &Key) -> Vec<&Server> {
         let now = Instant::now();
-        // What is only announced is held where its playlist came from: others know nothing of it.
-        let announced = self.announced(key);
-        let key = announced.as_ref().map_or(key, Place::playlist);
         let rank = |shield: &&Server| {
             (
                 shield.is_away(now),
@@ -211,12 +208,12 @@ impl Inner {
         place.filter(|place| place.listed == Listed::Hint)
     }
 
-    /// What the first shield says that can be reached. One that lacks what its own playlist names lags: then
-    /// the next one is asked, too.
-    async fn first(&self, want: &Want) -> Result<Fetched, SourceError> {
+    /// What the first shield says that can be reached, of those that `owner` asks. One that lacks what its own
+    /// playlist names lags: then the next one is asked, too.
+    async fn first(&self, want: &Want, owner: &Key) -> Result<Fetched, SourceError> {
         let mut last = SourceError::new(SourceFault::Unreachable, "no shield is configured");
         let mut lacking: Option<Fetched> = None;
-        for shield in self.order(&want.key) {
+        for shield in self.order(owner) {
             match self.ask(shield, want).await {
                 Err(error) if error.kind == SourceFault::Unreachable => {
                     tracing::warn!(shield = %shield.url, %error, "shield unreachable");
@@ -240,7 +237,7 @@ impl Inner {
 
     /// What the sibling that owns an object says; none where a shield is to be asked.
     async fn beside(&self, want: &Want) -> Option<Fetched> {
-        if self.plain || self.announced(&want.key).is_some() {
+        if self.plain {
             return None;
         }
         let owner = self.siblings.owner(&want.key)?;
@@ -366,20 +363,23 @@ impl Source for Shields {
             want.pin = None;
             want.head = false;
         }
-        if !guarded && let Some(fetched) = self.0.beside(&want).await {
+        // What is only announced is held where its playlist came from: others know nothing of it.
+        let announced = self.0.announced(&want.key);
+        if !guarded
+            && announced.is_none()
+            && let Some(fetched) = self.0.beside(&want).await
+        {
             return Ok(fetched);
         }
         // A shield knows the names of parts; a server of content knows ranges.
         let part = if self.0.plain { parts::wish(&want) } else { None };
         let begun = Instant::now();
-        let mut answer = self.0.first(part.as_ref().unwrap_or(&want)).await;
+        let wish = part.as_ref().unwrap_or(&want);
+        let owner = announced.as_ref().map_or(&wish.key, Place::playlist);
+        let mut answer = self.0.first(wish, owner).await;
         self.0.meters.count(want.key.service(), begun, kromka_cache::outcome(&answer));
         if let (Ok(fetched), Some(rules)) = (&mut answer, self.0.tags.get(want.key.service())) {
-            for tag in rules.iter().flat_map(|rule| rule.tags(want.key.path())) {
-                if let Ok(tag) = HeaderValue::try_from(tag) {
-                    fetched.headers.append("cache-tag", tag);
-                }
-            }
+            fetched.tag(rules, want.key.path());
         }
         if let Some(part) = part {
             return parts::granted(&part, answer?);

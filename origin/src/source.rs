@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use kromka_cache::{Fetched, Key, Source, SourceError, Want};
 use kromka_config::{LifetimesConfig, OriginConfig, SourceConfig, TagRule};
 use kromka_hls::{Kind, Wanted};
@@ -192,11 +192,7 @@ impl Inner {
         };
         self.meters.count(want.key.service(), begun, kromka_cache::outcome(&fetched));
         let mut fetched = fetched?;
-        for tag in service.tags.iter().flat_map(|rule| rule.tags(path)) {
-            if let Ok(tag) = HeaderValue::try_from(tag) {
-                fetched.headers.append("cache-tag", tag);
-            }
-        }
+        fetched.tag(&service.tags, path);
         Ok(fetched)
     }
 }
