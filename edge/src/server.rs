@@ -1,8 +1,8 @@
 //! One server that an edge fills from, a shield or a sibling, and whether it is away.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// How long a server that could not be reached is asked last: long enough not to pay the connect timeout at
 /// every miss, short enough to notice a restart.
@@ -11,38 +11,24 @@ const PASSED_OVER: Duration = Duration::from_secs(1);
 pub(crate) struct Server {
     /// Without the slash at its end.
     pub(crate) url: String,
-    /// When it could first not be reached; what `away_until` counts from.
-    first: OnceLock<Instant>,
-    /// Milliseconds since `first` until which it is asked last.
-    away_until: AtomicU64,
+    /// Until when it is asked last.
+    away_until: Mutex<Option<Instant>>,
 }
 
 impl Server {
     pub(crate) fn new(url: &str) -> Server {
-        Server {
-            url: url.trim_end_matches('/').to_owned(),
-            first: OnceLock::new(),
-            away_until: AtomicU64::new(0),
-        }
+        Server { url: url.trim_end_matches('/').to_owned(), away_until: Mutex::default() }
     }
 
     /// Whether it could not be reached a moment ago.
     pub(crate) fn is_away(&self, now: Instant) -> bool {
-        self.first.get().is_some_and(|first| {
-            millis(now.saturating_duration_since(*first)) < self.away_until.load(Ordering::Relaxed)
-        })
+        self.away_until.lock().is_some_and(|until| now < until)
     }
 
     /// It could not be reached: others are asked before it for a moment.
     pub(crate) fn pass_over(&self, now: Instant) {
-        let first = *self.first.get_or_init(|| now);
-        let until = now.saturating_duration_since(first) + PASSED_OVER;
-        self.away_until.store(millis(until), Ordering::Relaxed);
+        *self.away_until.lock() = Some(now + PASSED_OVER);
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
