@@ -87,17 +87,22 @@ impl<S: Source> Tier<S> {
     }
 
     /// Takes an object, or some bytes of it, in before anybody asks. What is here is not fetched again;
-    /// nothing is counted as a request, and nothing waits for the disk. Returns the bytes that were not here.
+    /// nothing is counted as a request, and nothing waits for the disk. Returns the bytes that were not here;
+    /// `None` if there is no such object to be had: no 200, or one that is not to be stored.
     ///
     /// # Errors
     /// The source failed; what had arrived stays.
-    pub async fn ahead(self: &Arc<Self>, key: Key, range: Option<Range<u64>>) -> Result<u64, Failure> {
+    pub async fn ahead(
+        self: &Arc<Self>,
+        key: Key,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<u64>, Failure> {
         let headers = HeaderMap::new();
         let now = self.now();
         let ask = Ask { key, method: &Method::GET, headers: &headers, web: false, fence: 0, now };
         let (generation, mut following, new) = match self.store.find(&ask.key, 0, now).await {
             Found::Current(generation, _) => (generation, None, false),
-            Found::Nothing if self.store.passes(&ask.key) => return Ok(0),
+            Found::Nothing if self.store.passes(&ask.key) => return Ok(None),
             found => {
                 let known = match found {
                     Found::Stale(generation) | Found::Doubtful(generation) => Known::Stale(generation),
@@ -114,13 +119,13 @@ impl<S: Source> Tier<S> {
                 };
                 match self.open_one(&ask, hint, &known).0.wait().await {
                     Outcome::Ready(ready) => (ready.generation, ready.following, !ready.revalidated),
-                    Outcome::Unstored | Outcome::Elsewhere | Outcome::Bare => return Ok(0),
+                    Outcome::Unstored | Outcome::Elsewhere | Outcome::Bare => return Ok(None),
                     Outcome::Failed(failure) => return Err(failure),
                 }
             }
         };
         let Some(length) = generation.length().filter(|_| generation.meta().status == StatusCode::OK) else {
-            return Ok(0);
+            return Ok(None);
         };
         let range = range.map_or(0..length, |range| range.start.min(length)..range.end.min(length));
         let filler: Arc<dyn Filler> = self.clone();
@@ -139,6 +144,6 @@ impl<S: Source> Tier<S> {
             }
             following = reader.into_following();
         }
-        Ok(fetched)
+        Ok(Some(fetched))
     }
 }

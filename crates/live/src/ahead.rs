@@ -187,7 +187,9 @@ impl Live {
         tokio::spawn(async move {
             let _way = way;
             match tier.ahead(key.clone(), None).await {
-                Ok(bytes) if bytes > 0 => {
+                // All of it was here already: a player that asks for announced parts itself was quicker.
+                Ok(Some(0)) => {}
+                Ok(Some(bytes)) => {
                     count(&live.counters.ahead);
                     live.counters.ahead_bytes.fetch_add(bytes, Ordering::Relaxed);
                 }
@@ -242,9 +244,9 @@ impl Live {
                     continue;
                 }
                 match tier.ahead(key.clone(), range).await {
-                    // It was here, and owes nothing to us.
-                    Ok(0) => _ = live.ahead.unmark(&key),
-                    Ok(bytes) => {
+                    // It was here, and owes nothing to us; or it is not to be had.
+                    Ok(Some(0) | None) => _ = live.ahead.unmark(&key),
+                    Ok(Some(bytes)) => {
                         count(&live.counters.ahead);
                         live.counters.ahead_bytes.fetch_add(bytes, Ordering::Relaxed);
                     }
