@@ -14,7 +14,7 @@ use std::time::Instant;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_LOCATION, EXPECT, HOST, LOCATION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use kromka_cache::{Ask, Key, Verdict};
+use kromka_cache::{Ask, Key, SourceFault, Verdict};
 use kromka_net::{Counted, Incoming, Peer};
 
 use crate::Content;
@@ -110,15 +110,21 @@ impl Edge {
             Err(_) if too_large.load(Ordering::Relaxed) => return Err(Denied::Upload { limit }),
             // The viewer's fault, not the server's.
             Err(_) if broken.load(Ordering::Relaxed) => return Err(Denied::BrokenUpload),
-            Err(error) => return Err(Denied::Tier(error.into())),
+            Err(error) => {
+                // Where it was reached, nobody knows what the server did with it.
+                if !safe && error.kind != SourceFault::Unreachable {
+                    self.tier.undo(&key(service, &uri, site)).await;
+                }
+                return Err(Denied::Tier(error.into()));
+            }
         };
         // An error changed nothing; a redirect may well have (RFC 9111 section 4.4).
         if !safe && (fetched.status.is_success() || fetched.status.is_redirection()) {
-            self.tier.invalidate(&key(service, &uri, site));
+            self.tier.undo(&key(service, &uri, site)).await;
             for name in [LOCATION, CONTENT_LOCATION] {
                 if let Some(other) = fetched.headers.get(&name).and_then(|value| same_site(value, &uri, site))
                 {
-                    self.tier.invalidate(&key(service, &other, site));
+                    self.tier.undo(&key(service, &other, site)).await;
                 }
             }
         }

@@ -30,6 +30,9 @@ const RESERVE_SHARE: u64 = 16;
 /// once has hardly pushed anything out. To offer every block costs more than to read it out of the system's cache.
 const OFFERED: u32 = 8;
 
+/// Idle buffers of the pool are no more than a processor's cache holds, bytes: what they take, fills have not.
+const IDLE: u64 = 4 << 20;
+
 /// Free space up to this much keeps its pages: to fetch them anew costs more than to copy a block into them.
 const WARM_MIN: u64 = 64 << 20;
 
@@ -68,7 +71,7 @@ impl Memory {
         Self {
             blocks,
             arena,
-            pool: Pool::new(slot, reserve / 2),
+            pool: Pool::new(slot, IDLE.min(reserve / 8)),
             low: (budget - reserve).saturating_sub(block),
             high: budget - reserve / 2,
             limit: budget,
@@ -89,13 +92,17 @@ impl Memory {
         self.arena.room(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
-    /// Whether a block that is about to be read from disk should be offered to be kept.
-    pub(crate) fn invites(&self) -> bool {
-        self.bytes() <= self.low || {
-            // Multiplied, so that no rhythm of requests meets the same blocks every time.
-            let turn = self.passed.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b1);
-            turn >> (u32::BITS - OFFERED.trailing_zeros()) == 0
-        }
+    /// Whether another block fits in without pushing one out.
+    pub(crate) fn has_room(&self) -> bool {
+        self.bytes() <= self.low
+    }
+
+    /// Whether a block that is about to be read from disk should be offered though memory is full: one in
+    /// [`OFFERED`] is.
+    pub(crate) fn draws(&self) -> bool {
+        // Multiplied, so that no rhythm of requests meets the same blocks every time.
+        let turn = self.passed.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b1);
+        turn >> (u32::BITS - OFFERED.trailing_zeros()) == 0
     }
 
     /// Has `read` fill memory that is not kept, with at most `length` bytes; it may get less.

@@ -202,13 +202,28 @@ impl<S: Source> Tier<S> {
             || ask.web && failure.is_silence() && terms.usable_disconnected(ask.now, bound)
     }
 
-    /// Forgets an object, all its representations included, because an unsafe request changed it
-    /// (RFC 9111 §4.4).
+    /// Forgets an object, all its representations included.
     pub fn invalidate(&self, key: &Key) {
+        self.forget(key);
+    }
+
+    /// As [`invalidate`](Self::invalidate), because an unsafe request changed it (RFC 9111 §4.4): returns when
+    /// no restart brings back what the request undid. A disk that does not answer is waited for at most until it
+    /// is taken out.
+    pub async fn undo(&self, key: &Key) {
+        if self.forget(key)
+            && let Some(disk) = &self.store.disk
+        {
+            disk.flush().await;
+        }
+    }
+
+    /// Returns whether the disk has still to write that down.
+    fn forget(&self, key: &Key) -> bool {
         for opening in self.openings.lock().values().filter(|opening| opening.key.base() == *key) {
             opening.revoke();
         }
-        self.store.invalidate(key);
+        self.store.invalidate(key)
     }
 
     /// Raises the fences that `purge` names and makes that durable.
@@ -535,7 +550,7 @@ impl<S: Source> Drop for Lead<'_, S> {
         self.fill.end(std::mem::replace(&mut self.how, Ok(())));
         self.generation.remove(&self.fill);
         // Who follows it may dawdle for long.
-        self.fill.let_go(|block| self.tier.store.on_its_disk(&self.generation, block));
+        self.fill.let_go(|block| self.tier.store.stays(&self.generation, block));
         self.tier.store.fills.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -305,8 +305,8 @@ impl Disk {
         self.shared.forget(name, id);
     }
 
-    /// Has the writer note which request fields choose among an object's representations. It is no less
-    /// lasting than what is stored meanwhile, since the same thread writes both.
+    /// Has the writer note which request fields choose among an object's representations, before it stores what
+    /// comes later; [`flush`](Self::flush) returns when that is written.
     pub(super) fn note(&self, base: u128, varies: Varies) {
         self.shared.notes.lock().insert(base, varies);
         // If its queue is full it comes by anyway.

@@ -173,9 +173,7 @@ impl Writer {
         if !finished {
             self.shared.journal.append_block(generation.id, block, sum)?;
         }
-        if generation.is_complete_on_disk() {
-            self.finish(generation)?;
-        }
+        self.finish_if_complete(generation)?;
         Ok(true)
     }
 
@@ -196,8 +194,12 @@ impl Writer {
         Err(ErrorKind::NotFound.into())
     }
 
-    /// Every block is here: the file gets its trailer and the index forgets the rest.
-    fn finish(&self, generation: &Arc<Generation>) -> Result<()> {
+    /// Once every block is here, the file gets its trailer and the index forgets the rest; `false` if one is
+    /// missing, or room for that.
+    fn finish_if_complete(&self, generation: &Arc<Generation>) -> Result<bool> {
+        if !generation.is_complete_on_disk() {
+            return Ok(false);
+        }
         let (name, length) = (generation.key.hash(), generation.length().unwrap_or(0));
         let trailer = trailer::encoded(generation)?;
         let finished = Finished::file(generation.id, length + trailer.len() as u64);
@@ -206,7 +208,7 @@ impl Writer {
         let (before, now) = (before.map_or(0, |before| before.cost()), held.cost());
         if now > before && !self.reserve(now - before, true) {
             // It stays unfinished, which costs memory and nothing else.
-            return Ok(());
+            return Ok(false);
         }
         trailer::write(&self.shared.path(name, generation.id), length, &trailer)?;
         self.shared.journal.append_finished(name, finished)?;
@@ -214,7 +216,7 @@ impl Writer {
         if before > now {
             self.shared.budget.release(before - now);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Puts a small object into a pack; none if there is no room.
@@ -361,17 +363,23 @@ impl Writer {
                 Place::Packed(spot) => self
                     .shared
                     .record(spot)
-                    .and_then(|record| self.pack(generation, record.body, false).map(drop)),
-                Place::File(_) if generation.is_complete_on_disk() => self.finish(generation),
-                Place::File(_) => Ok(()),
+                    .and_then(|record| self.pack(generation, record.body, false))
+                    .map(|spot| spot.is_some()),
+                // One that has lost a block gets its trailer with the last of them.
+                Place::File(_) => self.finish_if_complete(generation),
             },
-            Some(Held::Unfinished(_)) if generation.is_complete_on_disk() => self.finish(generation),
-            Some(Held::Unfinished(_)) => self.shared.journal.append_header(generation),
-            None => Ok(()),
+            Some(Held::Unfinished(_)) => self.finish_if_complete(generation).and_then(|done| match done {
+                true => Ok(true),
+                false => self.shared.journal.append_header(generation).map(|()| true),
+            }),
+            None => Ok(true),
         };
+        if matches!(written, Ok(true)) {
+            return;
+        }
+        // What the disk says of it is not true any more: a purge may name it by what is only said now.
+        self.shared.forget(name, generation.id);
         if let Err(error) = written {
-            // What the disk says of it is not true any more: a purge may name it by what is only said now.
-            self.shared.forget(name, generation.id);
             self.failed(&error);
         }
     }
@@ -394,8 +402,10 @@ impl Writer {
     /// Puts what is to be remembered of objects with several representations into the ledger.
     fn note(&mut self) {
         let notes = std::mem::take(&mut *self.shared.notes.lock());
-        for varies in notes.values() {
-            if let Err(error) = self.shared.ledger.varies(varies) {
+        for (base, varies) in notes {
+            if let Err(error) = self.shared.ledger.varies(&varies) {
+                // Tried again with the next job, unless there is newer to note.
+                self.shared.notes.lock().entry(base).or_insert(varies);
                 self.failed(&error);
             }
         }
@@ -406,10 +416,12 @@ impl Writer {
         self.note();
         let shared = &self.shared;
         shared.book();
-        if shared.journal.is_long()
-            && let Err(error) = shared.journal.compact(&shared.index)
-        {
-            self.failed(&error);
+        if shared.journal.is_long() {
+            // A line for every object, and all of it made durable: long, and no sign of a disk that hangs.
+            *shared.busy_since.lock() = None;
+            if let Err(error) = shared.journal.compact(&shared.index) {
+                self.failed(&error);
+            }
         }
     }
 }

@@ -122,6 +122,13 @@ impl Generation {
         Some(self.length.load(Ordering::Acquire)).filter(|&length| length != UNKNOWN)
     }
 
+    /// Whether a part of it that was lost can be fetched anew, and be known to be of this version: without a
+    /// length nobody knows where, without a validator nobody knows of what.
+    pub(crate) fn can_be_asked_again(&self) -> bool {
+        let meta = self.meta();
+        self.length().is_some() && (meta.etag().is_some() || meta.last_modified().is_some())
+    }
+
     /// The end of a body of unknown length was reached.
     pub(crate) fn set_length(&self, length: u64) {
         self.length.store(length, Ordering::Release);

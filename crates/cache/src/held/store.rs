@@ -202,8 +202,10 @@ impl Store {
         self.records.vary(&variant, &names).then_some(variant)
     }
 
-    /// Forgets every representation of an object (RFC 9111 §4.4).
-    pub(crate) fn invalidate(&self, base: &Key) {
+    /// Forgets every representation of an object (RFC 9111 §4.4). Returns whether the disk has still to write
+    /// down that it does.
+    pub(crate) fn invalidate(&self, base: &Key) -> bool {
+        let mut noted = false;
         let mut keys = vec![base.clone()];
         if let Some(Record::Varies(_, varies)) = self.records.get(base) {
             keys.extend(varies.variants());
@@ -212,6 +214,7 @@ impl Store {
             varies.floor.store(floor, Ordering::Release);
             if let Some(disk) = &self.disk {
                 disk.record_varies(base, &varies.names, floor);
+                noted = true;
             }
         }
         for key in &keys {
@@ -221,6 +224,7 @@ impl Store {
                 disk.forget_name(key.hash());
             }
         }
+        noted
     }
 
     /// A new version, which nobody finds yet.
@@ -258,11 +262,18 @@ impl Store {
         self.disk.as_ref().is_some_and(on_disk)
     }
 
-    /// How many bytes a fill may keep at hand: its share of what all fills together may, which is a part of the
-    /// memory's budget. What is of unknown length cannot be asked for again from where a reader lost it, so it
-    /// keeps as much as any fill may.
-    pub(crate) fn window(&self, measured: bool) -> u64 {
-        if !measured {
+    /// Whether a reader who comes for a block later will have it: it is on disk, or on its way there and can
+    /// be asked for again if it does not arrive.
+    pub(crate) fn stays(&self, generation: &Generation, block: u32) -> bool {
+        generation.on_disk(block).is_some()
+            || generation.can_be_asked_again() && self.on_its_disk(generation, block)
+    }
+
+    /// How many bytes a fill of `generation` may keep at hand: its share of what all fills together may, which is
+    /// a part of the memory's budget. What cannot be asked for again where a reader lost it keeps as much as any
+    /// fill may.
+    pub(crate) fn window(&self, generation: &Generation) -> u64 {
+        if !generation.can_be_asked_again() {
             return self.limits.read_ahead;
         }
         let fills = self.fills.load(Ordering::Relaxed).max(1);
@@ -284,8 +295,10 @@ impl Store {
     /// Bytes of a block from disk that need no waiting: the first of `wanted`, which begins in the block.
     pub(crate) fn at_hand(&self, generation: &Generation, block: u32, wanted: Range<u64>) -> Option<Bytes> {
         let disk = self.disk.as_ref()?;
-        let keep = self.memory.invites();
+        generation.home()?;
         let start = blocks::start_of(block, generation.block);
+        // A block is offered as a whole, so once for all its pieces: with the first.
+        let keep = self.memory.has_room() || wanted.start == start && self.memory.draws();
         match disk.at_hand(generation, block, &wanted, keep, &self.memory)? {
             AtHand::Part(bytes) => {
                 // Of several parts, the last one counts for the block.
@@ -317,7 +330,7 @@ impl Store {
         let bytes = disk.read(generation, block, end, &self.memory).await?;
         count(&self.counters.disk_blocks);
         count(&self.counters.disk_waits);
-        if self.memory.invites() {
+        if self.memory.has_room() || self.memory.draws() {
             self.keep(generation, block, bytes.clone());
         }
         Some(bytes)

@@ -294,3 +294,19 @@ async fn who_comes_just_as_the_fetch_ends_does_not_fetch_again() {
     assert!(origin.asked() <= 100 + skipped, "{} fetches, {stats:?}", origin.asked());
     tier.close().await;
 }
+
+#[tokio::test]
+async fn who_falls_behind_gets_all_of_what_cannot_be_asked_for_again() {
+    let origin = Origin::new();
+    let body = pattern(1_000_000, 15);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+    // Nothing proves that another answer would be of this version.
+    origin.edit("/a.ts", |thing| thing.etag = None);
+    let mut config = config();
+    config.memory = ByteSize(200_000);
+    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    let slow = get(&tier, "/a.ts").ask().await.unwrap();
+    assert_eq!(get(&tier, "/a.ts").whole().await.body, body);
+    assert_eq!(drain(slow.response).await.unwrap(), body);
+    assert_eq!(origin.asked(), 1);
+}

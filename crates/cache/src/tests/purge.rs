@@ -141,6 +141,42 @@ async fn a_confirmation_may_bring_other_tags_and_they_are_those_that_count() {
 }
 
 #[tokio::test]
+async fn tags_of_a_confirmation_that_the_disk_cannot_take_in_are_not_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::new();
+    origin.put("/a", pattern(100_000, 1), "\"1\"", "max-age=600");
+    origin.edit("/a", |thing| thing.fields.push(("cache-tag", "before".into())));
+    let mut config = config();
+    let disk =
+        kromka_config::DiskConfig { path: folder.path().into(), size: ByteSize(100 << 20), weight: 100 };
+    config.disk = vec![disk];
+    let tier = open(&origin, &config).await;
+    get(&tier, "/a").whole().await;
+    tier.close().await;
+    drop(tier);
+    // A file that has lost a block gets a new header only with that block, which nobody asks for here.
+    let [file] = &super::disk::bodies(folder.path())[..] else { panic!("one file") };
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[50_000] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+    let tier = open(&origin, &config).await;
+    origin.set(Mood::Down);
+    assert!(drain(get(&tier, "/a").ask().await.unwrap().response).await.is_err());
+    origin.set(Mood::Good);
+    origin.edit("/a", |thing| *thing.fields.last_mut().unwrap() = ("cache-tag", "after".into()));
+    let sure = get(&tier, "/a").web().head().with("cache-control", "no-cache").whole().await;
+    assert_eq!(sure.verdict, Verdict::Revalidated);
+    tier.close().await;
+    drop(tier);
+    let tier = open(&origin, &config).await;
+    tier.purge(&purge(7, PurgeMode::Hard, &[], &[], &["after"])).unwrap();
+    let asked = origin.asked();
+    get(&tier, "/a").head().whole().await;
+    assert_eq!(origin.asked(), asked + 1, "the purge named it by its new tag");
+    tier.close().await;
+}
+
+#[tokio::test]
 async fn a_fill_that_began_before_the_purge_is_not_answered_after_it() {
     let origin = Origin::new();
     origin.put("/a.ts", pattern(100_000, 1), "\"1\"", "max-age=600");

@@ -38,7 +38,7 @@ pub(crate) async fn pull(
         blocks::bytes_of(last, generation.block, length).end
     });
     let mut durable = store.disk.is_some();
-    let window = || store.window(end.is_some());
+    let window = || store.window(generation);
     let gather = GATHER.min(window() / 2);
     let mut untold = 0;
     let mut at_hand = None;
