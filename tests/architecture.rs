@@ -2,7 +2,8 @@
 //!
 //! In the order a change meets them: `layout` (what stands where), `files` (names, sizes, first lines),
 //! `crates` (which crate may know which), `doors` (which file may name which foreign package), `pure` (rooms
-//! that do no I/O), `samples` (configs that load), `words` (nothing private to one machine). `tree` reads the
+//! that do no I/O), `samples` (configs that load), `words` (nothing private to one machine), `signposts`
+//! (files that documents name). `tree` reads the
 //! files for all of them. No rule here knows what the code does, only where it stands.
 //!
 //! A rule that is in the way is changed in ARCHITECTURE.md first, and then here, in the same commit.
@@ -14,6 +15,7 @@ mod files;
 mod layout;
 mod pure;
 mod samples;
+mod signposts;
 mod tree;
 mod words;
 
