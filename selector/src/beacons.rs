@@ -11,12 +11,15 @@ mod blame;
 use std::{
     collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use kromka_config::BeaconsConfig;
 use kromka_control::{Beacon, BeaconSample};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::rank::{Cell, outlier::Seen};
 use blame::Blame;
@@ -73,6 +76,10 @@ pub(crate) struct Beacons {
     /// Names of sessions come from outside: where they land must not be foreseeable.
     hasher: RandomState,
     tally: Mutex<Tally>,
+    /// Apart from what is counted: every steering document reads it.
+    blame: RwLock<Blame>,
+    /// Some session blames, or has; until then no document need look.
+    blames: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -82,7 +89,6 @@ struct Tally {
     networks: HashMap<Cell, u32>,
     sessions: HashMap<u64, Session>,
     gathered: HashMap<(Cell, Arc<str>), Vec<f32>>,
-    blame: Blame,
     flushed_ms: u64,
 }
 
@@ -94,7 +100,13 @@ struct Session {
 
 impl Beacons {
     pub(crate) fn new(config: &BeaconsConfig) -> Beacons {
-        Beacons { config: config.clone(), hasher: RandomState::new(), tally: Mutex::default() }
+        Beacons {
+            config: config.clone(),
+            hasher: RandomState::new(),
+            tally: Mutex::default(),
+            blame: RwLock::default(),
+            blames: AtomicBool::new(false),
+        }
     }
 
     /// Whether beacons are taken at all.
@@ -109,7 +121,10 @@ impl Beacons {
 
     /// The edges that a session, by its id, had trouble with in the last five minutes, the latest first.
     pub(crate) fn blamed(&self, session: &str, now_ms: u64) -> Vec<String> {
-        self.tally.lock().blame.of(self.hasher.hash_one(session), now_ms)
+        match self.blames.load(Relaxed) {
+            true => self.blame.read().of(self.hasher.hash_one(session), now_ms),
+            false => Vec::new(),
+        }
     }
 
     /// Lets one more beacon of a network in, before anything about it is looked at.
@@ -136,8 +151,9 @@ impl Beacons {
         Ok(())
     }
 
-    /// Takes a beacon of a session that was vouched for. `site` names the site of an edge, where there is such an edge.
-    /// Answers with what it says of edges, and how many of its entries do not count.
+    /// Takes a beacon of a session that was vouched for. `site` names the site of an edge, where there is such an edge;
+    /// it may wait for another lock, for none is held here meanwhile. Answers with what it says of edges, and how
+    /// many of its entries do not count.
     pub(crate) fn take(
         &self,
         session: &str,
@@ -146,17 +162,19 @@ impl Beacons {
         site: impl Fn(&str) -> Option<Arc<str>>,
         now_ms: u64,
     ) -> (Vec<Told>, u64) {
+        let sites: Vec<_> = beacon.samples.iter().map(|sample| site(&sample.edge)).collect();
+        let known: Vec<bool> = beacon.errors.iter().map(|error| site(&error.edge).is_some()).collect();
+        let name = self.hasher.hash_one(session);
         let mut tally = self.tally.lock();
         tally.turn(now_ms);
-        let name = self.hasher.hash_one(session);
         if tally.sessions.len() >= SESSIONS && !tally.sessions.contains_key(&name) {
             return (Vec::new(), (beacon.samples.len() + beacon.errors.len()) as u64);
         }
-        let Tally { sessions, gathered, blame, .. } = &mut *tally;
+        let Tally { sessions, gathered, .. } = &mut *tally;
         let session = sessions.entry(name).or_default();
         let (mut told, mut left_out) = (Vec::new(), 0);
-        for sample in &beacon.samples {
-            let Some(site) = site(&sample.edge).filter(|site| session.sites.insert(Arc::clone(site))) else {
+        for (sample, site) in beacon.samples.iter().zip(sites) {
+            let Some(site) = site.filter(|site| session.sites.insert(Arc::clone(site))) else {
                 left_out += 1;
                 continue;
             };
@@ -171,16 +189,23 @@ impl Beacons {
                 }
             }
         }
-        for error in &beacon.errors {
+        let mut blamed = Vec::new();
+        for (error, known) in beacon.errors.iter().zip(known) {
             // What is older than the evidence reaches back is no news.
-            let counts = session.errors < ERRORS && error.ago_ms < MINUTE_MS && site(&error.edge).is_some();
+            let counts = session.errors < ERRORS && error.ago_ms < MINUTE_MS && known;
             if !counts {
                 left_out += 1;
                 continue;
             }
             session.errors += 1;
-            blame.add(name, &error.edge, now_ms);
+            blamed.push(error.edge.as_str());
             told.push(Told { edge: error.edge.clone(), seen: Seen::Failed });
+        }
+        drop(tally);
+        if !blamed.is_empty() {
+            let mut blame = self.blame.write();
+            blamed.into_iter().for_each(|edge| blame.add(name, edge, now_ms));
+            self.blames.store(true, Relaxed);
         }
         (told, left_out)
     }
@@ -340,6 +365,19 @@ mod tests {
     fn nobody_explores_where_beacons_are_not_taken() {
         let share = |enabled| Beacons::new(&BeaconsConfig { enabled, ..BeaconsConfig::default() }).explore();
         assert_eq!((share(true), share(false)), (0.015, 0.0));
+    }
+
+    #[test]
+    fn no_lock_is_held_while_sites_are_looked_up_and_what_is_counted_holds_up_no_steering() {
+        let beacons = Beacons::new(&BeaconsConfig::default());
+        let looked_up = |edge: &str| {
+            assert!(beacons.tally.try_lock().is_some() && beacons.blame.try_write().is_some(), "{edge}");
+            site(edge)
+        };
+        let (told, _) = beacons.take("s", cell(1), &beacon(vec![sample("b-1", 9.0)], 1), looked_up, 1_000);
+        assert_eq!(told.len(), 2);
+        let _counting = beacons.tally.lock();
+        assert_eq!(beacons.blamed("s", 1_000), ["a-1"]);
     }
 
     #[test]

@@ -74,7 +74,9 @@ async fn accept(app: &App, peer: Peer, request: Request) -> Result<(), ApiError>
     let beacon: Beacon = parse(&read_up_to(request, BODY_MAX).await?)?;
     beacon.validate().map_err(ApiError::Invalid)?;
     let session = app.keys.session(&beacon.token)?;
-    let site = |edge: &str| app.roster.site_of(edge);
+    let named = beacon.samples.iter().map(|sample| &*sample.edge);
+    let sites = app.roster.sites_of(named.chain(beacon.errors.iter().map(|error| &*error.edge)));
+    let site = |edge: &str| sites.get(edge).cloned();
     let (told, left_out) = app.beacons.take(&session, cell, &beacon, site, now_ms);
     app.metrics.beacon_entries(told.len() as u64, left_out);
     app.roster.told(cell, told);

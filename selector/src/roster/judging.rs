@@ -1,7 +1,7 @@
 //! The roster's judgement: what checks, players and edges themselves tell becomes edges that are held back for a
 //! while, or a selector that says of itself that it hears too little.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use kromka_control::{CellRtt, Heartbeat, NodeRole, NodeState};
 
@@ -101,11 +101,14 @@ impl Roster {
         }
     }
 
-    /// The site of an edge.
-    pub(crate) fn site_of(&self, edge: &str) -> Option<Arc<str>> {
+    /// The sites of those of these names that are edges.
+    pub(crate) fn sites_of<'e>(&self, edges: impl Iterator<Item = &'e str>) -> HashMap<&'e str, Arc<str>> {
         let nodes = self.nodes.lock();
-        let entry = nodes.entries.get(edge).filter(|entry| entry.heartbeat.role == NodeRole::Edge);
-        entry.map(|entry| Arc::from(entry.heartbeat.site.as_str()))
+        let site = |edge: &'e str| {
+            let entry = nodes.entries.get(edge).filter(|entry| entry.heartbeat.role == NodeRole::Edge)?;
+            Some((edge, Arc::clone(&entry.called.site)))
+        };
+        edges.filter_map(site).collect()
     }
 
     /// Edges held back.
