@@ -47,6 +47,16 @@ const RTT_MAX_MS: f64 = 3_000.0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooMany;
 
+/// A session. Backends that sign with secrets of their own name sessions as they like: what a session of one service
+/// tells is nothing to another's of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SessionOf<'a> {
+    /// Its service, by id.
+    pub(crate) service: &'a str,
+    /// Its id.
+    pub(crate) sid: &'a str,
+}
+
 /// What a beacon says of an edge, as far as it counts.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Told {
@@ -119,8 +129,8 @@ impl Beacons {
         if self.config.enabled { self.config.explore } else { 0.0 }
     }
 
-    /// The edges that a session, by its id, had trouble with in the last five minutes, the latest first.
-    pub(crate) fn blamed(&self, session: &str, now_ms: u64) -> Vec<String> {
+    /// The edges that a session had trouble with in the last five minutes, the latest first.
+    pub(crate) fn blamed(&self, session: SessionOf<'_>, now_ms: u64) -> Vec<String> {
         match self.blames.load(Relaxed) {
             true => self.blame.read().of(self.hasher.hash_one(session), now_ms),
             false => Vec::new(),
@@ -156,7 +166,7 @@ impl Beacons {
     /// many of its entries do not count.
     pub(crate) fn take(
         &self,
-        session: &str,
+        session: SessionOf<'_>,
         cell: Cell,
         beacon: &Beacon,
         site: impl Fn(&str) -> Option<Arc<str>>,
@@ -272,6 +282,10 @@ mod tests {
 
     use super::*;
 
+    fn named(sid: &str) -> SessionOf<'_> {
+        SessionOf { service: "default", sid }
+    }
+
     fn cell(n: u32) -> Cell {
         Cell::of(std::net::Ipv4Addr::from((10 << 24) | (n << 8)).into())
     }
@@ -301,14 +315,14 @@ mod tests {
         let beacons = Beacons::new(&BeaconsConfig::default());
         let first =
             beacon(vec![sample("a-1", 10.0), sample("a-2", 11.0), sample("b-1", 20.0), sample("?", 1.0)], 0);
-        let (told, left_out) = beacons.take("s", cell(1), &first, site, 1_000);
+        let (told, left_out) = beacons.take(named("s"), cell(1), &first, site, 1_000);
         assert_eq!((told.len(), left_out), (2, 2));
         assert_eq!(told[0], Told { edge: "a-1".into(), seen: Seen::Served { ms: 2.0 } });
-        let (told, left_out) = beacons.take("s", cell(1), &first, site, 30_000);
+        let (told, left_out) = beacons.take(named("s"), cell(1), &first, site, 30_000);
         assert_eq!((told.len(), left_out), (0, 4), "the same minute");
-        let (told, _) = beacons.take("s", cell(1), &first, site, 61_000);
+        let (told, _) = beacons.take(named("s"), cell(1), &first, site, 61_000);
         assert_eq!(told.len(), 2);
-        let (told, left_out) = beacons.take("s", cell(1), &beacon(vec![], 32), site, 62_000);
+        let (told, left_out) = beacons.take(named("s"), cell(1), &beacon(vec![], 32), site, 62_000);
         assert_eq!((told.len(), left_out), (ERRORS as usize, 26));
     }
 
@@ -318,7 +332,7 @@ mod tests {
         for n in 0..1_000 {
             // A few lie, all as well as they can.
             let ms = if n % 4 == 0 { 1.0 } else { 30.0 + f64::from(n % 7) };
-            beacons.take(&n.to_string(), cell(1), &beacon(vec![sample("a-1", ms)], 0), site, 20_000);
+            beacons.take(named(&n.to_string()), cell(1), &beacon(vec![sample("a-1", ms)], 0), site, 20_000);
         }
         let medians = beacons.medians(20_000);
         assert_eq!(medians.len(), 1);
@@ -340,7 +354,7 @@ mod tests {
         assert!(admitted <= TOTAL as usize && admitted >= NETWORKS, "{admitted}");
         for n in 0..120_000u32 {
             let samples = vec![sample("a-1", 9.0), sample("b-1", 9.0)];
-            beacons.take(&n.to_string(), cell(n), &beacon(samples, 1), site, 2 * MINUTE_MS);
+            beacons.take(named(&n.to_string()), cell(n), &beacon(samples, 1), site, 2 * MINUTE_MS);
         }
         let tally = beacons.tally.lock();
         assert_eq!(
@@ -374,21 +388,24 @@ mod tests {
             assert!(beacons.tally.try_lock().is_some() && beacons.blame.try_write().is_some(), "{edge}");
             site(edge)
         };
-        let (told, _) = beacons.take("s", cell(1), &beacon(vec![sample("b-1", 9.0)], 1), looked_up, 1_000);
+        let (told, _) =
+            beacons.take(named("s"), cell(1), &beacon(vec![sample("b-1", 9.0)], 1), looked_up, 1_000);
         assert_eq!(told.len(), 2);
         let _counting = beacons.tally.lock();
-        assert_eq!(beacons.blamed("s", 1_000), ["a-1"]);
+        assert_eq!(beacons.blamed(named("s"), 1_000), ["a-1"]);
     }
 
     #[test]
     fn who_had_trouble_with_an_edge_blames_it_and_nobody_else_does() {
         let beacons = Beacons::new(&BeaconsConfig::default());
-        beacons.take("s", cell(1), &beacon(vec![], 1), site, 5_000);
-        assert_eq!(beacons.blamed("s", 6_000), ["a-1"]);
-        assert_eq!(beacons.blamed("t", 6_000), [""; 0]);
+        beacons.take(named("s"), cell(1), &beacon(vec![], 1), site, 5_000);
+        assert_eq!(beacons.blamed(named("s"), 6_000), ["a-1"]);
+        assert_eq!(beacons.blamed(named("t"), 6_000), [""; 0]);
+        let elsewhere = SessionOf { service: "music", sid: "s" };
+        assert_eq!(beacons.blamed(elsewhere, 6_000), [""; 0], "of the same name, of another service");
         let unknown = BeaconError { edge: "?".into(), kind: BeaconFault::Stall, ago_ms: 0 };
         let told = Beacon { errors: vec![unknown], ..beacon(vec![], 0) };
-        beacons.take("s", cell(1), &told, site, 6_000);
-        assert_eq!(beacons.blamed("s", 6_000), ["a-1"], "no name that no edge has");
+        beacons.take(named("s"), cell(1), &told, site, 6_000);
+        assert_eq!(beacons.blamed(named("s"), 6_000), ["a-1"], "no name that no edge has");
     }
 }

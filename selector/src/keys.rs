@@ -1,6 +1,6 @@
 //! The key that signs session tokens, and the public keys that nodes verify with.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use kromka_access::{Claims, KeyError, KeySet, Signer, verify};
 use kromka_config::SelectorService;
@@ -68,13 +68,13 @@ impl Keyring {
         })
     }
 
-    /// The session that a token vouches for, now: one of this selector's own, or one that a service's backend signed
-    /// with its secret; any other is refused.
-    pub(crate) fn session(&self, token: &str) -> Result<String, ApiError> {
+    /// What a token says that `client` sends now: one of this selector's own, or one that a service's backend signed
+    /// with its secret; any other is refused, and one that is bound to another address.
+    pub(crate) fn session(&self, token: &str, client: IpAddr) -> Result<Arc<Claims>, ApiError> {
         let now = chrono::Utc::now().timestamp();
-        let session =
-            verify(token, &self.known, now).map_err(|refusal| ApiError::Token(refusal.to_string()))?;
-        Ok(session.claims.sid.clone())
+        let session = verify(token, &self.known, now);
+        let session = session.and_then(|session| session.admits(Some(client)).map(|()| session));
+        session.map(|session| session.claims).map_err(|refusal| ApiError::Token(refusal.to_string()))
     }
 
     /// The JWK Set (RFC 7517) that verifies.

@@ -48,19 +48,25 @@ impl Session {
         if !self.reach.opens(ask.path) {
             return Err(Refusal::Path);
         }
-        if let Some(bound) = &self.claims.cdniip {
-            // A dual-stack socket reports an IPv4 client as ::ffff:a.b.c.d.
-            let client = ask.client.ok_or(Refusal::Address)?;
-            if !bound.contains(&client.to_canonical()) && !bound.contains(&client) {
-                return Err(Refusal::Address);
-            }
-        }
+        self.admits(ask.client)?;
         match self.claims.kst {
             Some(kst) if ask.multivariant && passed(kst, ask.now) => {
                 Err(Refusal::StartDeadline { by_s: ask.now.saturating_sub(kst) })
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether a client at this address may use it, if it is bound to any.
+    ///
+    /// # Errors
+    /// [`Refusal::Address`].
+    pub fn admits(&self, client: Option<IpAddr>) -> Result<(), Refusal> {
+        let Some(bound) = &self.claims.cdniip else { return Ok(()) };
+        // A dual-stack socket reports an IPv4 client as ::ffff:a.b.c.d.
+        let admitted =
+            client.is_some_and(|client| bound.contains(&client.to_canonical()) || bound.contains(&client));
+        if admitted { Ok(()) } else { Err(Refusal::Address) }
     }
 
     /// Whether `path` starts playback: a playlist at the top of what the token opens.

@@ -31,6 +31,7 @@ use super::{Text, json, json::Json};
 use crate::{
     api::content_path,
     app::{App, content_key},
+    beacons::SessionOf,
     error::ApiError,
     metrics::Surface,
     rank::{Kept, Question, Ranking, Stay, keep_ranked},
@@ -208,7 +209,9 @@ pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result
     let client = peer.addr.ip();
     let session = asked.session.as_deref();
     // What this player told of edges comes last for this player, whoever else they serve well.
-    let blamed = session.map(|session| app.beacons.blamed(session, app.roster.now_ms())).unwrap_or_default();
+    let blamed =
+        session.map(|sid| app.beacons.blamed(SessionOf { service: &service.id, sid }, app.roster.now_ms()));
+    let blamed = blamed.unwrap_or_default();
     let question = Question {
         client: Some(client),
         content_key: &key,

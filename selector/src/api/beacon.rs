@@ -21,7 +21,7 @@ use super::{
     body::{parse, read_up_to},
     openapi::ProblemDocument,
 };
-use crate::{app::App, error::ApiError, rank::Cell};
+use crate::{app::App, beacons::SessionOf, error::ApiError, rank::Cell};
 
 /// Largest body in bytes; 32 samples and 32 errors with a token take half of it.
 const BODY_MAX: usize = 16 << 10;
@@ -73,11 +73,12 @@ async fn accept(app: &App, peer: Peer, request: Request) -> Result<(), ApiError>
     })?;
     let beacon: Beacon = parse(&read_up_to(request, BODY_MAX).await?)?;
     beacon.validate().map_err(ApiError::Invalid)?;
-    let session = app.keys.session(&beacon.token)?;
+    let claims = app.keys.session(&beacon.token, client)?;
+    let session = SessionOf { service: &claims.aud, sid: &claims.sid };
     let named = beacon.samples.iter().map(|sample| &*sample.edge);
     let sites = app.roster.sites_of(named.chain(beacon.errors.iter().map(|error| &*error.edge)));
     let site = |edge: &str| sites.get(edge).cloned();
-    let (told, left_out) = app.beacons.take(&session, cell, &beacon, site, now_ms);
+    let (told, left_out) = app.beacons.take(session, cell, &beacon, site, now_ms);
     app.metrics.beacon_entries(told.len() as u64, left_out);
     app.roster.told(cell, told);
     Ok(())

@@ -119,6 +119,50 @@ async fn a_session_that_a_backend_signed_with_its_secret_is_believed_for_its_ser
 }
 
 #[tokio::test]
+async fn what_a_session_of_one_service_tells_is_nothing_to_anothers_of_the_same_name() {
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let secret = NamedSecret { kid: "music-1".into(), secret: Secret::new(SECRET) };
+    config.service[1].secrets = vec![secret];
+    config.service[1].steering = true;
+    let services = [config.service[0].id.clone(), config.service[1].id.clone()];
+    let rig = Rig::with(config, folder).await;
+    rig.up(&["a-1", "b-1"]).await;
+    let claims = |sid: &str| Claims {
+        iss: "backend".into(),
+        sub: "viewer".into(),
+        sid: sid.into(),
+        aud: services[1].clone(),
+        exp: chrono::Utc::now().timestamp() + 600,
+        cdniuc: "path:/".into(),
+        ..Claims::default()
+    };
+    let signer = Signer::hs256("music-1", SECRET.as_bytes()).unwrap();
+    let told = |claims: Claims| {
+        let token = signer.sign(&claims).unwrap();
+        json!({"token": token, "errors": [{"edge": "a-1", "kind": "timeout"}]})
+    };
+    let id =
+        |edge: &str| kromka_hls::steering::pathway_id(edge, &format!("http://{edge}.example:8080/"), None);
+    assert_eq!(tell(&rig, &told(claims("s"))).await.status, 204);
+    for (service, last) in [(&services[1], "a-1"), (&services[0], "b-1")] {
+        let path =
+            format!("/steer/{service}?sid=s&in={},{}&_HLS_pathway={}", id("a-1"), id("b-1"), id("a-1"));
+        let document = rig.send("GET", &path, &[], "").await;
+        let order = document.json["PATHWAY-PRIORITY"].as_array().unwrap().clone();
+        assert_eq!(order.last().unwrap(), &json!(id(last)), "{service}: {document:?}");
+    }
+
+    // A token that is bound to an address tells from nowhere else.
+    for (address, status) in [("127.0.0.1/32", 204), ("192.0.2.7/32", 401)] {
+        let bound = Claims { cdniip: Some(address.parse().unwrap()), ..claims("t") };
+        let reply = tell(&rig, &told(bound)).await;
+        assert_eq!(reply.status, status, "{address}: {reply:?}");
+    }
+}
+
+#[tokio::test]
 async fn who_is_not_vouched_for_or_says_too_much_is_refused_in_words() {
     let rig = exploring().await;
     let (_, token) = session(&rig).await;
