@@ -208,18 +208,12 @@ pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result
     };
     let client = peer.addr.ip();
     let session = asked.session.as_deref();
-    // What this player told of edges comes last for this player, whoever else they serve well.
+    // What this player told of edges moves them behind others for this player, whoever else they serve well.
     let blamed =
         session.map(|sid| app.beacons.blamed(SessionOf { service: &service.id, sid }, app.roster.now_ms()));
     let blamed = blamed.unwrap_or_default();
-    let question = Question {
-        client: Some(client),
-        content_key: &key,
-        session,
-        exclude: &blamed,
-        k: EDGES,
-        ..Question::default()
-    };
+    let question =
+        Question { client: Some(client), content_key: &key, session, k: EDGES, ..Question::default() };
     let lot = match session {
         Some(session) => pace::lot(session),
         None => pace::lot(&client.to_string()),
@@ -230,7 +224,7 @@ pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result
     let render = |ranking: &Ranking<'_>, question: &Question<'_>| {
         let now_ms = question.now_ms;
         let since_ms = now_ms.saturating_sub((second - since) * 1_000);
-        let stay = Stay { edge, since_ms, gained: asked.gained, hot: asked.hot };
+        let stay = Stay { edge, since_ms, gained: asked.gained, hot: asked.hot, blamed: &blamed };
         let kept = keep_ranked(ranking, question, &stay);
         let ways = ways::order(ranking, &asked, kept, &blamed, now_ms);
         if ways.priority.is_empty() {

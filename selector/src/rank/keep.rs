@@ -41,12 +41,21 @@ pub struct Stay<'a> {
     pub gained: bool,
     /// [`Kept::hot`] of the last time.
     pub hot: bool,
+    /// Edges that the session had trouble with, by id: left where there is a sound one to go to, and not gone to
+    /// while there is another of the same standing.
+    pub blamed: &'a [String],
+}
+
+impl Stay<'_> {
+    fn blames(&self, edge: &str) -> bool {
+        self.blamed.iter().any(|id| id == edge)
+    }
 }
 
 /// Why a session moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leave {
-    /// Its edge is not known, dead, or seen to fail.
+    /// Its edge is not known, dead, or seen to fail, by all or by the session itself.
     Lost,
     /// Its edge is draining.
     Draining,
@@ -88,19 +97,26 @@ pub fn keep(snapshot: &Snapshot, question: &Question<'_>, stay: &Stay<'_>) -> Ke
 pub fn keep_ranked(ranking: &Ranking<'_>, question: &Question<'_>, stay: &Stay<'_>) -> Kept {
     let snapshot = ranking.snapshot;
     let moved = |leave| Kept { leave: Some(leave), ..Kept::default() };
-    let Some(best) = ranking.edges.first() else { return Kept::default() };
+    let standing = |place| Standing::of(&snapshot.nodes[place], snapshot.settings(), question.now_ms);
+    let Some(first) = ranking.edges.first() else { return Kept::default() };
+    let as_good = |ranked: &&Ranked<'_>| {
+        !stay.blames(&ranked.edge.id) && standing(ranked.number as usize) == standing(first.number as usize)
+    };
+    let best = ranking.edges.iter().find(as_good).unwrap_or(first);
+    // A sound edge that failed this session once is still better than one that fails all, or wants to go.
+    let sound = !stay.blames(&best.edge.id) && standing(best.number as usize) == Standing::Up;
+    if sound && stay.blames(stay.edge) {
+        return moved(Leave::Lost);
+    }
     if *best.edge.id == *stay.edge {
         return Kept { hot: is_hot(best.utilisation, stay), ..Kept::default() };
     }
     let Some(place) = snapshot.edges().iter().position(|edge| *edge.id == *stay.edge) else {
         return moved(Leave::Lost);
     };
-    if question.exclude.iter().any(|id| id == stay.edge) {
-        return moved(Leave::Lost);
-    }
     let node = &snapshot.nodes[place];
     let mode = Mode::of(snapshot, question.now_ms, &[]);
-    match Standing::of(node, snapshot.settings(), question.now_ms) {
+    match standing(place) {
         Standing::Gone => return moved(Leave::Lost),
         Standing::Silent if !mode.distrusted => return moved(Leave::Lost),
         Standing::Ejected if !mode.panic => return moved(Leave::Lost),
@@ -190,6 +206,32 @@ mod tests {
         assert_eq!(leave(&two, &fresh), Some(Leave::Lost));
         two.edges[1].heard_ms = 0;
         assert_eq!(leave(&two, &fresh), None, "there is nowhere to go");
+    }
+
+    #[test]
+    fn it_leaves_what_failed_it_for_what_is_sound_and_for_nothing_worse() {
+        let mut three = fleet(vec![edge("a1", "a", 0.3), edge("b1", "b", 0.3), edge("c1", "c", 0.3)]);
+        let told = |edges: &[&str]| edges.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let leave = |fleet: &Fleet, blamed: &[String]| {
+            asked(fleet, &Stay { since_ms: NOW, blamed, ..on("a1") }).leave
+        };
+        assert_eq!(leave(&three, &told(&["a1"])), Some(Leave::Lost), "at once");
+        assert_eq!(leave(&three, &told(&["b1"])), None);
+        assert_eq!(leave(&three, &told(&["a1", "b1", "c1"])), None, "it was not the edges");
+        three.edges[1].ejected = true;
+        three.edges[2].draining = true;
+        assert_eq!(leave(&three, &told(&["a1"])), None, "the others fail all, or want to go");
+        three.edges[0].ejected = true;
+        three.edges[1].ejected = false;
+        assert_eq!(leave(&three, &told(&["a1", "b1"])), Some(Leave::Lost), "seen to fail by all");
+    }
+
+    #[test]
+    fn it_is_not_drawn_to_what_failed_it() {
+        let two = priced(fleet(vec![edge("a1", "a", 0.3), edge("b1", "b", 0.3)]), "a", 80.0);
+        let blamed = ["b1".to_owned()];
+        let stay = Stay { gained: true, blamed: &blamed, ..on("a1") };
+        assert_eq!(asked(&two, &stay), Kept::default());
     }
 
     #[test]

@@ -148,6 +148,15 @@ async fn what_a_session_told_of_an_edge_counts_for_its_own_steering_alone() {
     assert_eq!((nodes(&moved)[0], moved.ttl_s > 25), (other.as_str(), true), "{moved:?}");
     // Nobody else is moved by what one viewer says.
     assert_eq!(nodes(&document(&rig, &query("another", edge)).await)[0], edge);
+
+    // Nor is this one sent from an edge that is sound to one that wants to go.
+    for id in ["a-1", "b-1", "c-1"].into_iter().filter(|id| *id != edge) {
+        assert_eq!(rig.post(&format!("/v1/nodes/{id}:drain"), json!({})).await.status, 200);
+    }
+    let left = document(&rig, &query(own, edge)).await;
+    assert_eq!(nodes(&left)[0], edge, "{left:?}");
+    let back = document(&rig, &query(own, "b-1")).await;
+    assert_eq!(nodes(&back)[0], edge, "{back:?}");
 }
 
 #[tokio::test]

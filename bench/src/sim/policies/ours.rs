@@ -301,6 +301,7 @@ impl Policy for Ours<'_> {
             since_ms: self.selectors[selector].clock_ms(again.since_ms),
             gained: again.memory.gained,
             hot: again.memory.hot,
+            blamed: &[],
         };
         let Kept { leave, hot, gains } = rank::keep(snapshot, &question, &stay);
         (again.memory.hot, again.memory.gained) = (hot, gains);

@@ -1,5 +1,5 @@
-//! Pathways in order: those of the ranking, the player's own first while it is good enough; then those in doubt, those
-//! that drain, and last those that this very player had trouble with.
+//! Pathways in order: those of the ranking, the player's own first while it is good enough; then those in doubt and
+//! those that drain. What this very player had trouble with comes behind the others that stand as it does.
 //!
 //! Pure: data and `now` in, an order out.
 
@@ -31,10 +31,22 @@ pub(super) struct Clone<'a> {
 }
 
 /// One edge that can be named to this player.
+#[derive(std::clone::Clone, Copy)]
 struct Way<'a> {
     id: &'a str,
     /// Its place in the ranking.
     at: usize,
+    kind: Option<Kind>,
+    blamed: bool,
+}
+
+/// How an edge stands that is good for something.
+#[derive(std::clone::Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Sound,
+    /// Silent for a while, or seen to fail.
+    Doubted,
+    Draining,
 }
 
 /// Orders the pathways for one player; `kept` says whether it stays where it is, `blamed` which edges it had trouble
@@ -55,7 +67,13 @@ pub(super) fn order<'a>(
             .find(|edge| *edge.pathway == *id)
             .or_else(|| snapshot.edges().iter().find(|edge| *edge.pathway == *id))
     };
-    let standing = |id: &str| edge_of(id).map(|edge| edge.standing(snapshot.settings(), now_ms));
+    let standing = |edge: &Candidate| edge.standing(snapshot.settings(), now_ms);
+    let kind = |edge: &Candidate| match standing(edge) {
+        NodeState::Up if !edge.ejected => Some(Kind::Sound),
+        NodeState::Up | NodeState::Suspect => Some(Kind::Doubted),
+        NodeState::Draining => Some(Kind::Draining),
+        NodeState::Down => None,
+    };
     let is_blamed = |id: &str| node_of(id).is_some_and(|node| blamed.iter().any(|edge| edge == node));
     // Those that were written out come before the player's own, which has the publisher's relative URIs: Shaka makes no
     // URL of a clone out of these.
@@ -79,8 +97,11 @@ pub(super) fn order<'a>(
         });
         if listed || clone.is_some() || current == Some(id) {
             ways.clones.extend(clone);
-            named.push(Way { id, at });
+            named.push(Way { id, at, kind: kind(edge), blamed: is_blamed(id) });
         }
+    }
+    if !blamed.is_empty() {
+        put_blamed_behind(&mut named);
     }
 
     if let Some(place) = named.iter().position(|way| Some(way.id) == current).filter(|_| kept.leave.is_none())
@@ -91,21 +112,17 @@ pub(super) fn order<'a>(
     ways.priority.extend(named.into_iter().map(|way| way.id));
 
     // What the player knows and the ranking does not offer: good for when all else fails, if it is there at all.
-    let mut left: Vec<(NodeState, bool, &'a str)> = Vec::new();
+    let mut left: Vec<(Kind, bool, &'a str)> = Vec::new();
     for id in asked.listed.iter().chain(&asked.current).map(|id| &**id) {
         let new = !ways.priority.contains(&id) && !left.iter().any(|(.., known)| *known == id);
-        if let Some(standing) = new.then(|| standing(id)).flatten() {
-            left.push((standing, is_blamed(id), id));
+        if let Some(kind) = new.then(|| edge_of(id).and_then(kind)).flatten() {
+            left.push((kind, is_blamed(id), id));
         }
     }
-    let usable = [NodeState::Up, NodeState::Suspect, NodeState::Draining];
-    let turns = usable.map(|wanted| (wanted, false)).into_iter().chain(usable.map(|wanted| (wanted, true)));
-    for turn in turns {
-        let fits = left.iter().filter(|(standing, blamed, _)| (*standing, *blamed) == turn);
-        ways.priority.extend(fits.map(|(.., id)| *id));
-    }
+    left.sort_by_key(|(kind, blamed, _)| (*kind, *blamed));
+    ways.priority.extend(left.into_iter().map(|(.., id)| id));
     // What is draining is well: whoever stays until the next look loses nothing.
-    let is_well = |id: &str| matches!(standing(id), Some(NodeState::Up | NodeState::Draining));
+    let is_well = |id: &str| matches!(edge_of(id).map(standing), Some(NodeState::Up | NodeState::Draining));
     ways.troubled =
         kept.leave == Some(Leave::Lost) || current.is_some_and(|id| is_blamed(id) || !is_well(id));
     if ways.priority.is_empty() {
@@ -113,6 +130,17 @@ pub(super) fn order<'a>(
         ways.priority.extend(current);
     }
     ways
+}
+
+/// Of those that stand alike, the blamed come last, in the places that these have among all.
+fn put_blamed_behind(named: &mut [Way<'_>]) {
+    let mut rest = named.to_vec();
+    rest.sort_by_key(|way| way.blamed);
+    for place in named {
+        if let Some(next) = rest.iter().position(|way| way.kind == place.kind) {
+            *place = rest.remove(next);
+        }
+    }
 }
 
 fn address(edge: &Candidate, tls: bool) -> Option<&str> {
