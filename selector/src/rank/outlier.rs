@@ -217,8 +217,10 @@ struct Watched {
     times: u32,
     /// When it last came back, or one time was taken off.
     sound_since_ms: u64,
-    /// It is heard and takes viewers.
+    /// It is heard and takes viewers,
     live: bool,
+    /// and has been since then, in milliseconds of the caller's clock.
+    live_since_ms: u64,
 }
 
 /// A suspicion, with how bad it is: 1 is the bound itself.
@@ -250,9 +252,10 @@ impl Outliers {
     }
 
     /// A check that began at `began_ms` has ended. Checks of an edge that is not live tell nothing new, and nothing of
-    /// what it will be worth.
+    /// what it will be worth; so do those that began before it was.
     pub fn check(&mut self, edge: &str, check: Check, began_ms: u64, now_ms: u64) {
-        if let Some(watched) = self.edges.get_mut(edge).filter(|watched| watched.live) {
+        let counts = |watched: &&mut Watched| watched.live && began_ms >= watched.live_since_ms;
+        if let Some(watched) = self.edges.get_mut(edge).filter(counts) {
             watched.evidence.check(check, began_ms, now_ms);
         }
     }
@@ -330,6 +333,9 @@ impl Outliers {
             // A restart is seen in its silence; the checks that it failed meanwhile are no second reason.
             if watched.live && !member.live {
                 watched.evidence.away();
+            }
+            if member.live && !watched.live {
+                watched.live_since_ms = now_ms;
             }
             watched.live = member.live;
             if member.reported >= BUSY {

@@ -236,6 +236,27 @@ fn a_restart_condemns_nobody() {
 }
 
 #[test]
+fn a_check_that_began_while_the_edge_was_away_tells_nothing_of_what_came_back() {
+    let mut fleet = fleet(3);
+    let mut outliers = known(&fleet);
+    outliers.check("e0", Check::Passed { ms: 5.0 }, 500, 505);
+    fleet[0].live = false;
+    outliers.judge(&fleet, 1_000);
+    fleet[0].live = true;
+    outliers.judge(&fleet, 5_500);
+    // Each is waited for two seconds, and ends when the edge is heard again.
+    for began in (2_600..5_500).step_by(200) {
+        outliers.check("e0", Check::Failed, began, (began + 2_000).max(5_501));
+        assert_eq!(outliers.judge(&fleet, began + 3_000), [], "began at {began} ms");
+    }
+    assert!(!outliers.suspicious("e0", 7_500));
+    for began in (5_500..8_500).step_by(500) {
+        outliers.check("e0", Check::Failed, began, began);
+    }
+    assert_eq!(ejected(&outliers.judge(&fleet, 8_500)), [("e0", "checks")], "what fails now does");
+}
+
+#[test]
 fn a_long_way_that_varies_is_no_slow_edge() {
     let fleet = fleet(3);
     let mut outliers = known(&fleet);
