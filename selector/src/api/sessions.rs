@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use kromka_access::{Claims, Reach};
 use kromka_config::SessionsConfig;
 use kromka_control::{BeaconPlan, BeaconTarget, SessionAnswer, SessionRequest};
-use kromka_hls::{Kind, encode_path, kind, steering::pathway_id};
+use kromka_hls::{Kind, encode_path, kind};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ use crate::{
     app::{App, content_key},
     error::ApiError,
     metrics::Surface,
-    rank::{Question, Ranking, explore},
+    rank::{Question, Ranking, explore, explores},
 };
 
 /// Edges besides the first.
@@ -111,13 +111,20 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
         ..Question::default()
     };
     // Before this session counts as assigned, so that both are told from the same.
-    let measured = targets(app, question.clone());
+    let measured = match explores(&session_id, app.beacons.explore()) {
+        true => targets(app, question.clone()),
+        false => Vec::new(),
+    };
     let render = |ranking: &Ranking<'_>, _: &Question<'_>| {
         let mut urls = ranking.edges.iter().map(|ranked| format!("{}{target}", ranked.edge.url));
         let master_url = urls.next().ok_or(ApiError::NoEdge)?;
         let first = ranking.edges.first().map(|ranked| ranked.edge).ok_or(ApiError::NoEdge)?;
-        let pathway = pathway_id(&first.id, &first.url, first.tls_url.as_deref());
-        Ok::<_, ApiError>((master_url, urls.collect::<Vec<_>>(), first.id.to_string(), pathway))
+        Ok::<_, ApiError>((
+            master_url,
+            urls.collect::<Vec<_>>(),
+            first.id.to_string(),
+            Arc::clone(&first.pathway),
+        ))
     };
     let (master_url, alternates, edge, pathway) = app.decide(Surface::Session, question, true, render)?;
     let targets: Vec<BeaconTarget> = measured.into_iter().filter(|target| target.edge != edge).collect();
@@ -141,7 +148,7 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
     })
 }
 
-/// Edges that this session is to measure besides the one it plays from; for most sessions none.
+/// Edges that a session that explores is to measure besides the one it plays from.
 fn targets(app: &App, question: Question<'_>) -> Vec<BeaconTarget> {
     let others = explore(&app.roster.snapshot(), &app.now(question), app.beacons.explore()).map(|edge| {
         edge.map(|edge| BeaconTarget { edge: edge.id.to_string(), url: format!("{}/~health", edge.url) })

@@ -83,6 +83,11 @@ pub(super) fn site_cost_ms(snapshot: &Snapshot, question: &Question<'_>, site: u
     (!denied).then(|| f64::from(cost_ms))
 }
 
+/// Whether the edge at `place` takes viewers, when it is asked.
+pub(super) fn takes(snapshot: &Snapshot, question: &Question<'_>, place: usize) -> bool {
+    Lens::new(snapshot, question).fit(place, &snapshot.nodes[place], false)
+}
+
 /// Where alternates come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spread {
@@ -378,8 +383,8 @@ impl<'s, 'q> Lens<'s, 'q> {
         self.fill(&mut silent, true, wanted, key, edges);
     }
 
-    /// Among sites that cost the same as the cheapest, the session decides, or else the title, so that it stays
-    /// where it is cached. Returns whether one of them did.
+    /// Among sites that cost the same as the cheapest the title decides, so that it stays where it is cached. Returns
+    /// whether there was more than one.
     fn settle_tie(
         &self,
         list: &mut Shortlist,

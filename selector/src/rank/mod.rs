@@ -51,7 +51,7 @@ pub use cell::{Cell, Source};
 pub use choice::{Question, decide, decide_pair};
 pub use distance::Distances;
 pub use explain::{Barred, Explained, Explanation, explain};
-pub use explore::explore;
+pub use explore::{explore, explores};
 pub use forecast::{Change, Forecast, Predicted, forecast};
 pub use keep::{Kept, Leave, Stay, keep, keep_ranked};
 pub use learner::Learner;
