@@ -146,11 +146,6 @@ impl Distances {
         self.shards.iter().all(|rows| rows.index.is_empty())
     }
 
-    /// Whether measurements of the client's own network are there, so that its whereabouts do not matter.
-    pub fn knows(&self, client: IpAddr) -> bool {
-        self.find(Key::cell(client)).or_else(|| self.find(Key::block(client))).is_some()
-    }
-
     /// What is known of one cell.
     pub(super) fn values(&self, key: Key) -> Values<'_> {
         self.find(key).map_or(Values::Equal, Values::Table)

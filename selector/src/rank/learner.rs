@@ -422,7 +422,7 @@ mod tests {
         for (address, place) in [("203.0.114.9", 0), ("198.51.100.1", 1), ("198.51.100.1", 2)] {
             assert!((of(address, &berlin(place)).0 - 12.0).abs() < 8.0, "{address} {place}");
         }
-        assert!(table.knows("203.0.113.9".parse().unwrap()) && !table.knows("198.51.100.1".parse().unwrap()));
+        assert!(!of("198.51.100.1", &Whereabouts::default()).1.measured());
     }
 
     #[test]
@@ -499,8 +499,8 @@ mod tests {
             learner.learn(Cell::of(address), &nowhere, "ams", 1, 30.0, 0);
             assert!(learner.len() <= 500);
         }
-        let known = learner.whole_table(0).knows("203.0.113.1".parse().unwrap());
-        assert!(known, "five hundred samples gave way to one");
+        let (_, source) = learner.whole_table(0).estimate(client("203.0.113.1"), &nowhere, "ams");
+        assert_eq!(source, Source::Cell, "five hundred samples gave way to one");
     }
 
     #[test]
@@ -517,7 +517,7 @@ mod tests {
         }
         for n in 0..3_000u32 {
             let address = IpAddr::V4(std::net::Ipv4Addr::from(0x0A00_0000 | n << 8));
-            assert!(table.knows(address), "{address}");
+            assert_eq!(table.estimate(Some(address), &nowhere, "ams").1, Source::Cell, "{address}");
         }
     }
 }

@@ -69,7 +69,7 @@ pub enum Reason {
         /// Milliseconds.
         cost_ms: f64,
     },
-    /// Equal sites; the session or the title decided.
+    /// Equal sites; the title decided.
     Tie,
     /// The title belongs to this node.
     Affinity,
@@ -380,11 +380,6 @@ impl<'s> Ranking<'s> {
     /// What was known when it was made.
     pub fn snapshot(&self) -> &'s Snapshot {
         self.snapshot
-    }
-
-    /// Whether the distances in the answer rest on measurements.
-    pub fn measured(&self) -> bool {
-        self.source.measured()
     }
 
     /// Notes that so many viewers will go to the first choice: later decisions count them before the edge reports

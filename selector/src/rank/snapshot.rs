@@ -52,6 +52,17 @@ pub struct Reach {
     pub h3: bool,
 }
 
+/// How any edge is reached at all: who asks for what none has need not look for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// At an IPv4 address.
+    pub v4: bool,
+    /// At an IPv6 address.
+    pub v6: bool,
+    /// Over TLS.
+    pub tls: bool,
+}
+
 /// One edge as the roster sees it.
 #[derive(Clone, Debug)]
 pub struct Candidate {
@@ -250,6 +261,7 @@ pub struct Snapshot {
     pub(super) settings: Arc<Settings>,
     /// Distances differ from network to network.
     measured: bool,
+    reached: Reached,
     pub(super) mode: Mode,
     /// From when on some edge stands otherwise than when it was built.
     pub(super) valid_until_ms: u64,
@@ -291,6 +303,7 @@ impl Snapshot {
             edges,
             names,
             measured: !distances.is_empty(),
+            reached: Reached::default(),
             distances,
             zones,
             settings,
@@ -337,6 +350,9 @@ impl Snapshot {
             if let Some(site) = self.sites.last_mut() {
                 site.after += 1;
             }
+            self.reached.v4 |= edge.reach.v4.is_some();
+            self.reached.v6 |= edge.reach.v6.is_some();
+            self.reached.tls |= edge.reach.tls_port.is_some();
             let finite = |value: f64| if value.is_finite() { value.max(0.0) } else { 0.0 };
             let share = edge.share_of(&settings, now_ms, begun);
             let capacity = edge.capacity_bps.max(1) as f64;
@@ -392,6 +408,11 @@ impl Snapshot {
     /// The round-trip times.
     pub fn distances(&self) -> &Distances {
         &self.distances
+    }
+
+    /// How any of the edges is reached.
+    pub fn reached(&self) -> Reached {
+        self.reached
     }
 
     /// The constants.

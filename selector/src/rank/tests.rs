@@ -120,7 +120,7 @@ fn measured_distance_beats_the_prior_and_load_beats_distance() {
         let key = format!("/t/{n}/");
         let ranking = decide(&snapshot, &Question { content_key: &key, ..question.clone() });
         assert_eq!(ids(&ranking), ["near", "far"], "{key}");
-        assert_eq!((ranking.measured(), ranking.source), (true, Source::Cell));
+        assert_eq!(ranking.source, Source::Cell);
     }
     near_and_far.edges[0].reported = 0.9;
     assert_eq!(ids(&decide(&near_and_far.now(), &question)), ["far", "near"]);
@@ -327,6 +327,15 @@ fn a_node_that_came_back_gets_its_share_slowly() {
     assert!((share(&two) - 0.5).abs() < 0.05);
     two.edges[0].share = 0.25;
     assert!((share(&two) - 0.2).abs() < 0.04, "so does the operator's share");
+}
+
+#[test]
+fn a_snapshot_says_how_any_edge_is_reached() {
+    let mut two = fleet(vec![edge("a1", "a", 0.0), edge("b1", "b", 0.0)]);
+    assert_eq!(two.now().reached(), Reached::default());
+    two.edges[0].reach.v4 = Some([192, 0, 2, 1].into());
+    two.edges[1].reach.tls_port = Some(443);
+    assert_eq!(two.now().reached(), Reached { v4: true, v6: false, tls: true });
 }
 
 #[test]

@@ -7,11 +7,11 @@ use std::{
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{crowds::Crowds, zones::Service};
+use super::{crowds::Crowds, networks, zones::Service};
 use crate::{
     app::App,
     metrics::Surface,
-    rank::{EDGES_MAX, Question, Ranked, Ranking, Reach, decide_pair},
+    rank::{EDGES_MAX, Question, Ranked, Ranking, Reach, Reached, decide_pair},
 };
 
 /// Edges in an answer.
@@ -106,7 +106,8 @@ impl Edges for Fleet {
         self.app.decide(Surface::Dns, question, false, |ranking: &Ranking<'_>, question: &Question<'_>| {
             let scope = ranking.snapshot().scope(ask.client, !self.app.geo.is_empty());
             let picked = pick(ranking, ask.family);
-            if picked.iter().all(Option::is_some) || ranking.edges.len() < EDGES {
+            let enough = picked.iter().all(Option::is_some) || ranking.edges.len() < EDGES;
+            if enough || !some_have(ranking.snapshot().reached(), ask.family) {
                 return self.answer(ask, ranking, &picked, scope);
             }
             // Some of them are not reached this way: others may be.
@@ -183,6 +184,15 @@ fn wanted(reach: &Reach, family: Option<Family>) -> bool {
     }
 }
 
+/// Whether any edge has what is wanted.
+fn some_have(reached: Reached, family: Family) -> bool {
+    match family {
+        Family::V4 => reached.v4,
+        Family::V6 => reached.v6,
+        Family::Tls => reached.tls,
+    }
+}
+
 /// What of an edge tells it from others in an answer.
 fn only(reach: Reach, family: Family) -> Reach {
     match family {
@@ -194,8 +204,5 @@ fn only(reach: Reach, family: Family) -> Reach {
 
 /// The network that asks, and for which service, as a hash: a /24 or /48, whatever the ranking knows it by.
 fn network(ask: &Ask<'_>) -> u64 {
-    match ask.client {
-        IpAddr::V4(v4) => xxh3_64_with_seed(&v4.octets()[..3], ask.service.number),
-        IpAddr::V6(v6) => xxh3_64_with_seed(&v6.octets()[..6], ask.service.number),
-    }
+    xxh3_64_with_seed(&networks::number(ask.client, 48).to_le_bytes(), ask.service.number)
 }

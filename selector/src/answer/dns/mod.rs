@@ -4,7 +4,8 @@
 //!
 //! - [`udp`] and [`tcp`] carry messages; [`batch`] moves many datagrams with one system call;
 //! - [`query`] reads one message, with [`subnet`] (EDNS client subnet) and [`cookies`] as its parts;
-//! - [`rates`] says whether a stranger has had enough; [`responder`] decides what is answered;
+//! - [`rates`] says whether a stranger has had enough, by its network ([`networks`]); [`responder`] decides what is
+//!   answered;
 //! - [`zones`] knows the names, [`edges`] asks the ranking and picks addresses, [`crowds`] guesses how many
 //!   viewers stand behind an answer;
 //! - [`reply`] writes the answer; [`numbers`] are the registered ones, [`counters`] what it counts;
@@ -19,6 +20,7 @@ mod cookies;
 mod counters;
 mod crowds;
 mod edges;
+mod networks;
 mod numbers;
 mod query;
 mod rates;

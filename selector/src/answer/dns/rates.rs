@@ -12,6 +12,11 @@ use std::{
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::networks;
+
+/// Bits of a network of IPv6 that is rationed as one.
+pub(super) const V6: u32 = 56;
+
 /// Allowances: half a megabyte.
 const SLOTS: usize = 1 << 16;
 
@@ -39,10 +44,7 @@ impl Rates {
         if self.cost_us == 0 {
             return true;
         }
-        let hash = match peer {
-            IpAddr::V4(v4) => xxh3_64_with_seed(&v4.octets()[..3], self.seed),
-            IpAddr::V6(v6) => xxh3_64_with_seed(&v6.octets()[..7], self.seed),
-        };
+        let hash = xxh3_64_with_seed(&networks::number(peer, V6).to_le_bytes(), self.seed);
         // The length is a power of two, so this is in bounds.
         let Some(slot) = self.slots.get(hash as usize & (SLOTS - 1)) else { return true };
         spend(slot, self.cost_us, BURST_US, now_us)
@@ -66,6 +68,15 @@ mod tests {
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn networks_of_ipv4_have_their_own_allowances_on_a_socket_for_both_families() {
+        let rates = Rates::new(10, 7);
+        let used_up = |peer: &str| (0..100).filter(|_| rates.admit(ip(peer), 0)).count() < 100;
+        assert!(used_up("::ffff:192.0.2.1"));
+        assert!(!rates.admit(ip("192.0.2.9"), 0), "the same network");
+        assert!(rates.admit(ip("::ffff:198.51.100.1"), 0), "another");
     }
 
     #[test]

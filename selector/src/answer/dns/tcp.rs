@@ -1,11 +1,6 @@
 //! DNS over TCP (RFC 7766): questions one behind the other on a connection, each answered in its turn.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -18,6 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     edges::Edges,
+    networks, rates,
     responder::{Asker, Responder, Scratch},
     server::Clock,
 };
@@ -60,7 +56,7 @@ struct Networks {
 
 impl Networks {
     fn admit(networks: &Arc<Networks>, peer: IpAddr) -> Option<Guest> {
-        let network = network(peer);
+        let network = networks::number(peer, rates::V6);
         let mut open = networks.open.lock();
         let count = open.entry(network).or_default();
         // An entry that was made just now is below any bound.
@@ -87,14 +83,6 @@ impl Drop for Guest {
                 open.remove(&self.network);
             }
         }
-    }
-}
-
-/// The /24 or /56 of an address, as answers are rationed by; no two of them have the same number.
-fn network(peer: IpAddr) -> u64 {
-    match peer.to_canonical() {
-        IpAddr::V4(v4) => u64::from(v4.to_bits() >> 8),
-        IpAddr::V6(v6) => 1 << 63 | (Ipv6Addr::to_bits(v6) >> 72) as u64,
     }
 }
 
