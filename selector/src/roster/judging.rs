@@ -65,8 +65,8 @@ impl Roster {
         });
         heard
             .map(|entry| ToCheck {
-                id: Arc::from(entry.heartbeat.id.as_str()),
-                url: Arc::from(entry.heartbeat.url.trim_end_matches('/')),
+                id: Arc::clone(&entry.called.id),
+                url: Arc::clone(&entry.called.url),
                 suspicious: nodes.outliers.suspicious(&entry.heartbeat.id, now_ms),
             })
             .collect()
