@@ -37,8 +37,10 @@ export class Companion {
 
   /** @param {{segmentMs?: number, playlistMs?: number}} waits where links are slow, or target durations long */
   constructor({ segmentMs = SEGMENT_MS, playlistMs = PLAYLIST_MS } = {}) {
-    // Asked again only where there is nowhere else to go.
-    const shouldRetry = (_retry, _count, _timeout, _response, would) => would && !this.#elsewhere();
+    // Asked again only where there is nowhere else to go. It is what plays that fails, and this is asked before the
+    // error is told of.
+    const playing = () => this.#wayOfLevel(this.#hls?.loadLevel);
+    const shouldRetry = (_retry, _count, _timeout, _response, would) => would && !this.#elsewhere(playing());
     const timeoutRetry = { maxNumRetry: 4, retryDelayMs: 0, maxRetryDelayMs: 0, shouldRetry };
     const errorRetry = { maxNumRetry: 6, retryDelayMs: 1000, maxRetryDelayMs: 8000, shouldRetry };
     const policy = (firstByteMs, wholeMs) => ({
@@ -70,10 +72,10 @@ export class Companion {
     hls.on(Events.ERROR, (_, data) => this.#error(data));
   }
 
-  /** Whether there is a pathway that did not fail. */
-  #elsewhere() {
+  /** Whether there is another pathway than `failing` that did not fail. */
+  #elsewhere(failing) {
     const ways = this.#hls?.pathways ?? [];
-    return ways.length > 1 && ways.some((way) => !this.#isFailed(way));
+    return ways.some((way) => way !== failing && !this.#isFailed(way));
   }
 
   #isFailed(way) {
@@ -86,7 +88,7 @@ export class Companion {
   }
 
   #wayOfLevel(level) {
-    return this.#hls.levels[level]?.pathwayId;
+    return this.#hls?.levels?.[level]?.pathwayId;
   }
 
   #wayOf({ frag, context }) {
@@ -105,7 +107,7 @@ export class Companion {
     this.#beacon.fault(edgeOf(way), how === "TimeOut" ? "timeout" : status >= 500 ? "5xx" : "reset");
     this.#failed.set(way, performance.now());
     const ways = this.#hls.pathwayPriority ?? this.#hls.pathways;
-    if (this.#elsewhere()) this.#hls.pathwayPriority = this.#order([...ways]);
+    if (this.#elsewhere(way)) this.#hls.pathwayPriority = this.#order([...ways]);
   }
 
   /** One sample of each edge a minute. */

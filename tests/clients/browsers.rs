@@ -92,6 +92,13 @@ async fn shaka_follows_its_steering_document_where_the_playlist_has_the_pathways
 }
 
 #[tokio::test]
+#[ignore = "needs node, which tests/run looks for"]
+async fn a_player_with_the_companion_asks_again_only_where_there_is_nowhere_else_to_go() {
+    let ran = node("companion.mjs", &[]).await;
+    assert_eq!(ran.code, 0, "{}", ran.everything());
+}
+
+#[tokio::test]
 #[ignore = "needs Chromium and tests/browser/node_modules, which tests/run installs"]
 async fn what_the_player_page_tells_of_edges_is_what_the_selector_knows() {
     let plan = Plan::sample().edges(3).selected();
