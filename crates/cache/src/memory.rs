@@ -2,8 +2,8 @@
 //! viewers watch; the bytes lie in the `arena`, or in the `pool` if they only pass through.
 //!
 //! The budget is for all blocks that are in memory, also those that have been evicted and that a slow
-//! reader still holds, and those that are being written: a sixteenth of it is kept for them. What would
-//! exceed it is not kept.
+//! reader still holds, and those that are being written: a sixteenth of it is kept for them. Where they take
+//! more, what is kept makes way before they do, and what would exceed it is not kept.
 
 mod arena;
 mod pool;
@@ -89,6 +89,7 @@ impl Memory {
 
     /// Where a block of `length` bytes can be written.
     pub(crate) fn room(&self, length: u64) -> Room {
+        self.spare(length);
         self.arena.room(usize::try_from(length).unwrap_or(usize::MAX))
     }
 
@@ -111,28 +112,34 @@ impl Memory {
         length: u64,
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<Bytes> {
+        self.spare(length);
         self.pool.read(usize::try_from(length).unwrap_or(usize::MAX), read)
     }
 
     /// Offers a block that a [`Room`] gave. Returns whether there was space for it within the budget.
     pub(crate) fn put(&self, generation: u64, block: u32, bytes: Bytes) -> bool {
-        if self.bytes() > self.high {
-            self.blocks.run_pending_tasks();
-        }
-        if self.bytes() > self.limit {
-            self.make_way();
-            if self.bytes() > self.limit {
-                return false;
-            }
+        if !self.spare(0) {
+            return false;
         }
         let weight = u32::try_from(self.arena.weight(&bytes) + OVERHEAD).unwrap_or(u32::MAX);
         self.blocks.insert((generation, block), Block { bytes, weight });
         true
     }
 
+    /// Has what is kept leave so many bytes of the budget, as far as it can; whether it could.
+    fn spare(&self, length: u64) -> bool {
+        if self.bytes() + length > self.high {
+            self.blocks.run_pending_tasks();
+        }
+        if self.bytes() + length > self.limit {
+            self.make_way(length);
+        }
+        self.bytes() + length <= self.limit
+    }
+
     /// Readers hold so much that what is kept has to make way for it: any of it, since this is rare.
-    fn make_way(&self) {
-        let mut over = self.bytes().saturating_sub(self.high);
+    fn make_way(&self, length: u64) {
+        let mut over = (self.bytes() + length).saturating_sub(self.high);
         for (key, block) in self.blocks.iter() {
             self.blocks.invalidate(&*key);
             over = over.saturating_sub(block.weight.into());
