@@ -32,8 +32,9 @@ mod fault;
 #[cfg(test)]
 mod tests;
 
-/// Times a failed request is sent again, within the first-byte limit: the tier and the edges retry too.
-const RETRIES: usize = 2;
+/// Times a failed listing is sent again, within the first-byte limit. What the tier fetches is tried again by the
+/// tier alone, from its budget and unless the store wants to be left alone.
+const LIST_RETRIES: usize = 2;
 
 /// One store and the place in it where a service's tree begins.
 pub(crate) struct Bucket {
@@ -44,11 +45,9 @@ pub(crate) struct Bucket {
 
 enum Store {
     /// `root` is canonical: what a file's real path must start with.
-    Directory {
-        files: LocalFileSystem,
-        root: PathBuf,
-    },
-    S3(Box<AmazonS3>),
+    Directory { files: LocalFileSystem, root: PathBuf },
+    /// The same bucket twice: they differ in how often they try again.
+    S3 { objects: Box<AmazonS3>, lists: Box<AmazonS3> },
 }
 
 impl Bucket {
@@ -77,14 +76,17 @@ impl Bucket {
             max_backoff: Duration::from_secs(1),
             base: 2.0,
         };
-        let retry = RetryConfig { backoff, max_retries: RETRIES, retry_timeout: timing.first_byte };
+        let retry = |max_retries| RetryConfig {
+            backoff: backoff.clone(),
+            max_retries,
+            retry_timeout: timing.first_byte,
+        };
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&s3.bucket)
             .with_region(&s3.region)
             .with_virtual_hosted_style_request(!s3.path_style)
             .with_allow_http(s3.allow_http)
-            .with_client_options(client)
-            .with_retry(retry);
+            .with_client_options(client);
         if let Some(endpoint) = &s3.endpoint {
             builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
         }
@@ -97,11 +99,13 @@ impl Bucket {
         if let Some(token) = &s3.session_token {
             builder = builder.with_token(token.expose());
         }
-        let store = builder.build().map_err(|error| StartError::Store {
-            name: format!("s3://{}", s3.bucket),
-            why: error.to_string(),
-        })?;
-        Ok(Bucket { store: Store::S3(Box::new(store)), base: s3.prefix.trim_matches('/').to_owned(), timing })
+        let store = |retries| {
+            builder.clone().with_retry(retry(retries)).build().map(Box::new).map_err(|error| {
+                StartError::Store { name: format!("s3://{}", s3.bucket), why: error.to_string() }
+            })
+        };
+        let store = Store::S3 { objects: store(0)?, lists: store(LIST_RETRIES)? };
+        Ok(Bucket { store, base: s3.prefix.trim_matches('/').to_owned(), timing })
     }
 
     /// Answers one wish of the tier for the object `name` (begins with `/`).
@@ -141,8 +145,8 @@ impl Bucket {
         let folder = self.locate(folder).unwrap_or_default();
         let folder = Some(folder).filter(|folder| !folder.is_root());
         let mut entries = match self.locate(after).filter(|offset| !after.is_empty() && !offset.is_root()) {
-            Some(offset) => self.store().list_with_offset(folder.as_ref(), &offset),
-            None => self.store().list(folder.as_ref()),
+            Some(offset) => self.lists().list_with_offset(folder.as_ref(), &offset),
+            None => self.lists().list(folder.as_ref()),
         };
         let mut listed = Listed::new(limit);
         while let Some(entry) = within(self.timing.stall, entries.next()).await? {
@@ -153,24 +157,31 @@ impl Bucket {
                     tracing::warn!(%error, "a media folder is left out of a listing");
                     continue;
                 }
-                (Err(error), Store::S3(_)) => return Err(fault(&error)),
+                (Err(error), Store::S3 { .. }) => return Err(fault(&error)),
             };
             let Some(name) = self.name(&meta.location) else { continue };
             if name.starts_with(prefix) && name.as_str() > after {
                 listed.insert(name, meta.size);
             }
             // S3 lists in order, so that the first surplus name ends the page; a directory walk has no order.
-            if listed.full() && matches!(self.store, Store::S3(_)) {
+            if listed.full() && matches!(self.store, Store::S3 { .. }) {
                 break;
             }
         }
         Ok(listed)
     }
 
-    fn store(&self) -> &dyn ObjectStore {
+    fn objects(&self) -> &dyn ObjectStore {
         match &self.store {
             Store::Directory { files, .. } => files,
-            Store::S3(store) => store.as_ref(),
+            Store::S3 { objects, .. } => objects.as_ref(),
+        }
+    }
+
+    fn lists(&self) -> &dyn ObjectStore {
+        match &self.store {
+            Store::Directory { files, .. } => files,
+            Store::S3 { lists, .. } => lists.as_ref(),
         }
     }
 
@@ -218,7 +229,7 @@ impl Bucket {
         location: &Path,
         options: GetOptions,
     ) -> Result<Result<GetResult, object_store::Error>, SourceError> {
-        within(self.timing.first_byte, self.store().get_opts(location, options)).await
+        within(self.timing.first_byte, self.objects().get_opts(location, options)).await
     }
 
     async fn whole(&self, location: &Path, options: GetOptions) -> Result<Fetched, SourceError> {
@@ -241,7 +252,7 @@ impl Bucket {
             Some(GetRange::Bounded(range)) => range.start,
             _ => return Err(fault(&error)),
         };
-        let size = match within(self.timing.first_byte, self.store().head(location)).await? {
+        let size = match within(self.timing.first_byte, self.objects().head(location)).await? {
             Ok(meta) => meta.size,
             Err(object_store::Error::NotFound { .. }) => return Ok(plain(StatusCode::NOT_FOUND)),
             Err(_) => return Err(fault(&error)),

@@ -4,6 +4,7 @@
 
 use http::HeaderMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -223,6 +224,20 @@ async fn a_busy_bucket_is_busy() {
     let error = bucket.fetch("/a.ts", &want()).await.err().unwrap();
     assert_eq!((error.kind, error.retry_after), (SourceFault::Busy, None));
     assert!(error.message.len() < 400, "{}", error.message);
+}
+
+#[tokio::test]
+async fn what_a_bucket_refuses_is_tried_again_by_the_tier_alone_but_a_listing_here() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let (_serving, bucket) = s3(|_| {
+        ASKED.fetch_add(1, Ordering::Relaxed);
+        answer(503, "<Error><Code>SlowDown</Code></Error>")
+    })
+    .await;
+    assert!(bucket.fetch("/a.ts", &want()).await.is_err());
+    assert_eq!(ASKED.swap(0, Ordering::Relaxed), 1);
+    assert!(bucket.list("/", "", 10).await.is_err());
+    assert_eq!(ASKED.load(Ordering::Relaxed), 1 + LIST_RETRIES);
 }
 
 #[tokio::test]

@@ -40,6 +40,8 @@ pub(super) enum Mood {
     NoHead,
     /// It asks to be left alone.
     Busy,
+    /// Once, and is good from then on.
+    BusyOnce,
     /// Neither a length nor a whole body.
     NoLengthBreaks(u64),
 }
@@ -105,7 +107,12 @@ impl Source for Arc<Origin> {
         let mood = *self.mood.lock();
         let mut headers = HeaderMap::new();
         match mood {
-            Mood::Busy => return Err(SourceError::new(SourceFault::Busy, "slow down")),
+            Mood::Busy | Mood::BusyOnce => {
+                if mood == Mood::BusyOnce {
+                    self.set(Mood::Good);
+                }
+                return Err(SourceError::new(SourceFault::Busy, "slow down"));
+            }
             Mood::Down => return Err(SourceError::new(SourceFault::Unreachable, "down")),
             Mood::NoHead if want.head => {
                 let status = StatusCode::METHOD_NOT_ALLOWED;

@@ -100,6 +100,28 @@ async fn a_source_that_asks_for_a_rest_gets_it_and_what_is_stale_stands_in() {
 }
 
 #[tokio::test]
+async fn one_refusal_is_tried_again_and_many_are_not() {
+    let origin = Origin::new();
+    origin.put("/a.ts", pattern(10, 8), "\"1\"", "max-age=60");
+    origin.set(Mood::BusyOnce);
+    let mut config = config();
+    config.queue = span(Duration::from_millis(20));
+    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    assert_eq!(get(&tier, "/a.ts").whole().await.body, pattern(10, 8));
+    assert_eq!((origin.asked(), tier.stats().source_retries), (2, 1));
+    origin.set(Mood::Busy);
+    let asks = (0..60).map(|n| {
+        let tier = tier.clone();
+        tokio::spawn(async move { get(&tier, &format!("/{n}.ts")).ask().await.is_err() })
+    });
+    for ask in asks.collect::<Vec<_>>() {
+        assert!(ask.await.unwrap());
+    }
+    // The third refusal in a row begins the rest, in which nobody tries again.
+    assert!(origin.asked() - 2 <= 62, "{} requests for 60 objects", origin.asked() - 2);
+}
+
+#[tokio::test]
 async fn a_short_rest_is_waited_for() {
     let origin = Origin::new();
     origin.set(Mood::Busy);

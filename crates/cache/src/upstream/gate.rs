@@ -160,6 +160,11 @@ impl Gate {
         }
     }
 
+    /// Whether a service's source is left alone right now.
+    pub(crate) fn rests(&self, service: &str) -> bool {
+        self.lane(service).rest().is_some()
+    }
+
     /// Whether a failed fetch may be tried again.
     pub(crate) fn may_retry(&self, service: &str) -> bool {
         let pay = |saved: u64| saved.checked_sub(PRICE);

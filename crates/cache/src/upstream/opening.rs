@@ -362,8 +362,9 @@ impl<S: Source> Tier<S> {
         })
     }
 
-    /// One fetch, bounded, tried a second time if the connection failed before an answer came and the
-    /// service's budget for that is not used up. `web`: what one page says of being busy is its own affair.
+    /// One fetch, bounded, tried a second time if there was no answer, or one refusal of a storage that does not
+    /// rest for it, and the service's budget for that is not used up. `web`: what one page says of being busy is
+    /// its own affair.
     pub(crate) async fn fetch(&self, want: Want, web: bool) -> Result<Fetched, Failure> {
         let key = want.key.clone();
         let service = key.service();
@@ -391,14 +392,19 @@ impl<S: Source> Tier<S> {
                 count(&self.store.counters.source_busy);
                 self.gate.said_busy(service, error.retry_after);
             }
-            let passing = matches!(error.kind, SourceFault::Unreachable | SourceFault::Broken);
+            use SourceFault::{Broken, Busy, Unreachable};
+            let passing = matches!(error.kind, Unreachable | Broken | Busy) && !self.gate.rests(service);
             if !again || !passing || !self.gate.may_retry(service) {
                 tracing::debug!(%key, %error, "source failed");
                 return Err(error.into());
             }
             again = false;
-            count(&self.store.counters.source_retries);
             tokio::time::sleep(jitter::spread(RETRY_PAUSE)).await;
+            // Others may have been refused meanwhile.
+            if self.gate.rests(service) {
+                return Err(error.into());
+            }
+            count(&self.store.counters.source_retries);
         }
     }
 }
