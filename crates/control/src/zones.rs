@@ -80,28 +80,43 @@ impl ZoneTable {
         check.done()
     }
 
-    /// Reads a table as `/v1/zones` writes it, or the coverage zone file of Apache Traffic Control: its cache groups
-    /// become the preferred sites of their networks.
+    /// Reads a table as `/v1/zones` writes it, or the coverage zone file of Apache Traffic Control.
     ///
     /// # Errors
     /// In words: what the text is not.
     pub fn read(text: &str) -> Result<ZoneTable, String> {
+        if let Some(table) = ZoneTable::of_coverage(text) {
+            return table;
+        }
         let value: serde_json::Value =
             serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?;
-        if value.get("coverageZones").is_none() {
-            return serde_json::from_value(value)
-                .map_err(|error| format!("neither a table of zones nor a coverage zone file: {error}"));
-        }
-        let file: CoverageFile =
-            serde_json::from_value(value).map_err(|error| format!("no coverage zone file: {error}"))?;
+        serde_json::from_value(value)
+            .map_err(|error| format!("neither a table of zones nor a coverage zone file: {error}"))
+    }
+
+    /// Reads the coverage zone file of Apache Traffic Control: its cache groups become the preferred sites of their
+    /// networks. `None` for any other text.
+    ///
+    /// # Errors
+    /// In words: what is wrong with it.
+    pub fn of_coverage(text: &str) -> Option<Result<ZoneTable, String>> {
+        let value: serde_json::Value = serde_json::from_str(text).ok()?;
+        value.get("coverageZones")?;
+        let file = serde_json::from_value(value).map_err(|error| format!("no coverage zone file: {error}"));
+        Some(file.map(|file: CoverageFile| file.table()))
+    }
+}
+
+impl CoverageFile {
+    fn table(self) -> ZoneTable {
         let mut zones: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (site, zone) in file.coverage_zones {
+        for (site, zone) in self.coverage_zones {
             for prefix in zone.network.into_iter().chain(zone.network6) {
                 zones.entry(prefix).or_default().push(site.clone());
             }
         }
         let zone = |(prefix, prefer)| Zone { prefix, prefer, deny: Vec::new(), note: None };
-        Ok(ZoneTable { items: zones.into_iter().map(zone).collect() })
+        ZoneTable { items: zones.into_iter().map(zone).collect() }
     }
 }
 

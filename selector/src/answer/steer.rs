@@ -181,7 +181,7 @@ fn manifest(json: &mut Json, ttl_s: u64, ways: &Ways<'_>, reload_uri: impl FnOnc
         ("service" = String, Path, description = "The service."),
         ("path" = Option<String>, Query, description = "The asset: the path of its multivariant playlist."),
         ("sid" = Option<String>, Query, description = "The session; spreads players over time."),
-        ("in" = Option<String>, Query, description = "Pathways that the player's playlist lists, with commas between, that of its edge first: others are offered as clones of it."),
+        ("in" = Option<String>, Query, description = "Pathways that the player's playlist lists, with commas between, that of its edge first: others are offered as clones of it. Where neither this nor a pathway is given, all are named and none is cloned."),
         ("tls" = Option<String>, Query, description = "`1` if it plays over TLS."),
         ("vod" = Option<String>, Query, description = "`1` if what it plays has ended."),
         ("_HLS_pathway" = Option<String>, Query, description = "The pathway it is on; `_DASH_pathway` is read as well."),

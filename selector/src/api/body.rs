@@ -80,6 +80,9 @@ fn explain(body: &[u8], error: &serde_json::Error) -> ApiError {
     if !error.is_data() {
         return ApiError::NotJson(message);
     }
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return ApiError::field("", "must be a JSON object");
+    }
     let mut steps = steps_at(body, error.line(), error.column());
     let field = ["unknown field `", "missing field `"].iter().find_map(|kind| message.strip_prefix(kind));
     if let Some(name) = field.and_then(|rest| rest.split('`').next())

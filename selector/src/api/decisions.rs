@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use axum::{
     Json as Answer,
-    extract::State,
+    extract::{Request, State},
     response::{IntoResponse, Response},
 };
 use http::HeaderMap;
 use kromka_control::{CostTable, ZoneTable};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{body::Json, openapi::Refusals, revision};
+use super::{
+    body::{Json, parse, read},
+    openapi::Refusals,
+    revision,
+};
 use crate::{app::App, error::ApiError, store::decisions::Decision};
 
 /// Shows which sites serve which networks.
@@ -23,7 +27,8 @@ pub(crate) async fn zones(State(app): State<Arc<App>>) -> Result<Response, ApiEr
     shown::<ZoneTable>(&app, Decision::Zones).await
 }
 
-/// Replaces the table of which sites serve which networks; the next decision obeys it.
+/// Replaces the table of which sites serve which networks; the next decision obeys it. A coverage zone file of Apache
+/// Traffic Control (`{"coverageZones": …}`) is taken as well.
 #[utoipa::path(
     put, path = "/v1/zones", tag = "routing", security(("token" = ["nodes:write"])),
     params(
@@ -36,8 +41,15 @@ pub(crate) async fn zones(State(app): State<Arc<App>>) -> Result<Response, ApiEr
 pub(crate) async fn replace_zones(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    Json(table): Json<ZoneTable>,
+    request: Request,
 ) -> Result<Response, ApiError> {
+    let body = read(request).await?;
+    // What is neither gets the error that says where.
+    let coverage = std::str::from_utf8(&body).ok().and_then(ZoneTable::of_coverage);
+    let table: ZoneTable = match coverage {
+        Some(table) => table.map_err(|why| ApiError::field("/coverageZones", why))?,
+        None => parse(&body)?,
+    };
     table.validate().map_err(ApiError::Invalid)?;
     replaced(&app, Decision::Zones, &headers, &table).await
 }

@@ -68,6 +68,31 @@ async fn two_operators_do_not_mix_their_tables() {
 }
 
 #[tokio::test]
+async fn a_coverage_zone_file_is_a_table_of_zones() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1", "c-1"]).await;
+    let file = json!({"revision": "7", "coverageZones": {
+        "b": {"network": ["203.0.113.0/24"], "network6": ["2001:db8::/32"], "coordinates": {"latitude": 1, "longitude": 2}},
+    }});
+    let reply = put(&rig, "/v1/zones", &[], &file).await;
+    assert_eq!((reply.status.as_u16(), reply.header("etag")), (200, "\"r1\""), "{reply:?}");
+    let table = json!({"items": [{"prefix": "2001:db8::/32", "prefer": ["b"]}, {"prefix": "203.0.113.0/24", "prefer": ["b"]}]});
+    assert_eq!((&reply.json, &rig.get("/v1/zones").await.json), (&table, &table));
+    for client in ["203.0.113.7", "2001:db8::1"] {
+        assert_eq!(ranked(&rig, client).await[0], "b-1", "{client}");
+    }
+    for (wrong, pointer) in [
+        (json!({"coverageZones": []}), "#/coverageZones"),
+        (json!({"coverageZones": {"b": {"network": ["everywhere"]}}}), "#/items/0/prefix"),
+        (json!({"zones": []}), "#/zones"),
+        (json!([]), "#"),
+    ] {
+        assert_eq!(put(&rig, "/v1/zones", &[], &wrong).await.pointers(), [pointer], "{wrong}");
+    }
+    assert_eq!(rig.get("/v1/zones").await.json, table);
+}
+
+#[tokio::test]
 async fn a_dear_site_is_spared_until_it_is_cheap_again() {
     let rig = Rig::start().await;
     rig.up(&["a-1", "b-1", "c-1"]).await;

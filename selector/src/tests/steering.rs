@@ -160,6 +160,25 @@ async fn what_a_session_told_of_an_edge_counts_for_its_own_steering_alone() {
 }
 
 #[tokio::test]
+async fn who_says_nothing_of_its_pathways_is_told_of_all() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1", "c-1"]).await;
+    for query in ["", "?path=/a/m.m3u8", "?path=/a/m.m3u8&sid=s&_HLS_pathway=edge-1&in=,"] {
+        let reply = rig.send("GET", &format!("/steer/default{query}"), &[], "").await;
+        assert_eq!(reply.status, 200, "{query}: {reply:?}");
+        let manifest = Manifest::parse(&reply.text).unwrap();
+        let named: BTreeSet<&str> = manifest.priority.iter().map(String::as_str).collect();
+        assert_eq!(named, BTreeSet::from([&*id("a-1"), &id("b-1"), &id("c-1")]), "{query}");
+        assert!(manifest.clones.is_empty() && manifest.ttl_s > 25, "{query}: {manifest:?}");
+    }
+    // Who says only where it is knows that one pathway, and clones of it.
+    let reply = rig.send("GET", &format!("/steer/default?_HLS_pathway={}", id("b-1")), &[], "").await;
+    let manifest = Manifest::parse(&reply.text).unwrap();
+    assert_eq!((nodes(&manifest)[0], manifest.priority.len(), manifest.clones.len()), ("b-1", 3, 2));
+    assert!(manifest.clones.iter().all(|clone| clone.base == id("b-1")), "{manifest:?}");
+}
+
+#[tokio::test]
 async fn an_edge_at_another_address_is_another_pathway() {
     let rig = Rig::start().await;
     rig.up(&["a-1", "b-1"]).await;

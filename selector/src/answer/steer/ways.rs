@@ -78,8 +78,14 @@ pub(super) fn order<'a>(
     // Those that were written out come before the player's own, which has the publisher's relative URIs: Shaka makes no
     // URL of a clone out of these.
     let host_of = |id: &'a str| Some((id, Host::of(address(edge_of(id)?, asked.tls)?)?));
-    let bases: Vec<(&'a str, Host<'a>)> = asked.listed.iter().rev().filter_map(|id| host_of(id)).collect();
+    let bases: Vec<(&'a str, Host<'a>)> = match asked.listed.is_empty() {
+        false => asked.listed.iter().rev().filter_map(|id| host_of(id)).collect(),
+        true => asked.current.iter().filter_map(|id| host_of(id)).collect(),
+    };
     let current = asked.current();
+    // Who has no pathway of ours, as far as it says, cannot be offered a clone of one: it is told of all, and takes those
+    // that it knows. A manifest of DASH that a packager wrote asks so.
+    let unknown = asked.listed.is_empty() && current.is_none_or(|id| node_of(id).is_none());
     let edges = ranking.edges.len();
     let mut ways = Ways {
         priority: Vec::with_capacity(edges + 2),
@@ -91,11 +97,12 @@ pub(super) fn order<'a>(
         let edge: &'a Candidate = ranked.edge;
         let id: &'a str = &edge.pathway;
         let listed = asked.listed.iter().any(|listed| **listed == *id);
-        let clone = bases.iter().filter(|_| !listed).find_map(|(base, at)| {
+        let known = listed || bases.iter().any(|(base, _)| *base == id);
+        let clone = bases.iter().filter(|_| !known).find_map(|(base, at)| {
             let host = at.other(address(edge, asked.tls)?)?;
             Some(Clone { base, id, host })
         });
-        if listed || clone.is_some() || current == Some(id) {
+        if listed || unknown || clone.is_some() || current == Some(id) {
             ways.clones.extend(clone);
             named.push(Way { id, at, kind: kind(edge), blamed: is_blamed(id) });
         }
@@ -123,8 +130,8 @@ pub(super) fn order<'a>(
     ways.priority.extend(left.into_iter().map(|(.., id)| id));
     // What is draining is well: whoever stays until the next look loses nothing.
     let is_well = |id: &str| matches!(edge_of(id).map(standing), Some(NodeState::Up | NodeState::Draining));
-    ways.troubled =
-        kept.leave == Some(Leave::Lost) || current.is_some_and(|id| is_blamed(id) || !is_well(id));
+    let lost = kept.leave == Some(Leave::Lost);
+    ways.troubled = !unknown && (lost || current.is_some_and(|id| is_blamed(id) || !is_well(id)));
     if ways.priority.is_empty() {
         // Nobody is up as far as is known here; whoever plays knows better, and stays.
         ways.priority.extend(current);
