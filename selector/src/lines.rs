@@ -2,7 +2,8 @@
 //!
 //! A process that dies closes its connections in the same moment, and its heartbeats are missed only a second later:
 //! so a node whose line ends is doubted at once. Nothing is concluded: a node that only dialled anew is heard on its
-//! new line, and one that is well clears itself with its next heartbeat.
+//! new line, and one that is well clears itself with its next heartbeat. One that dials anew for every heartbeat has no
+//! line, and its connections tell nothing.
 
 use std::{collections::HashMap, net::SocketAddr};
 
@@ -17,31 +18,44 @@ pub(crate) struct Lines(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    nodes: HashMap<SocketAddr, String>,
+    lines: HashMap<SocketAddr, Line>,
     /// The line that each node was heard on last.
     last: HashMap<String, SocketAddr>,
+}
+
+#[derive(Debug)]
+struct Line {
+    node: String,
+    /// It has carried more than one heartbeat.
+    kept: bool,
 }
 
 impl Lines {
     /// A node was heard from this address.
     pub(crate) fn heard(&self, node: &str, address: SocketAddr) {
         let mut known = self.0.lock();
-        if known.last.get(node) == Some(&address) || known.nodes.len() >= LINES_MAX {
+        if known.last.get(node) == Some(&address) {
+            if let Some(line) = known.lines.get_mut(&address).filter(|line| line.node == node) {
+                line.kept = true;
+            }
             return;
         }
-        known.nodes.insert(address, node.to_owned());
+        if known.lines.len() >= LINES_MAX {
+            return;
+        }
+        known.lines.insert(address, Line { node: node.to_owned(), kept: false });
         known.last.insert(node.to_owned(), address);
     }
 
     /// A connection has ended; the node whose last line it was.
     pub(crate) fn ended(&self, address: SocketAddr) -> Option<String> {
         let mut known = self.0.lock();
-        let node = known.nodes.remove(&address)?;
+        let Line { node, kept } = known.lines.remove(&address)?;
         if known.last.get(&node) != Some(&address) {
             return None;
         }
         known.last.remove(&node);
-        Some(node)
+        kept.then_some(node)
     }
 }
 
@@ -58,11 +72,17 @@ mod tests {
         lines.heard("edge-2", at(2));
         assert_eq!(lines.ended(at(9)), None, "a viewer");
         lines.heard("edge-1", at(3));
+        lines.heard("edge-1", at(3));
+        lines.heard("edge-2", at(2));
         assert_eq!(lines.ended(at(1)), None, "it had dialled anew before");
         assert_eq!(lines.ended(at(3)).as_deref(), Some("edge-1"));
         assert_eq!(lines.ended(at(3)), None);
         assert_eq!(lines.ended(at(2)).as_deref(), Some("edge-2"));
-        assert!(lines.0.lock().nodes.is_empty() && lines.0.lock().last.is_empty(), "nothing is kept");
+        for port in 4..9 {
+            lines.heard("edge-3", at(port));
+            assert_eq!(lines.ended(at(port)), None, "it dials anew each time");
+        }
+        assert!(lines.0.lock().lines.is_empty() && lines.0.lock().last.is_empty(), "nothing is kept");
     }
 
     #[test]
@@ -71,6 +91,6 @@ mod tests {
         for n in 0..LINES_MAX as u32 + 10 {
             lines.heard(&format!("n-{n}"), SocketAddr::from((n.to_be_bytes(), 1)));
         }
-        assert_eq!(lines.0.lock().nodes.len(), LINES_MAX);
+        assert_eq!(lines.0.lock().lines.len(), LINES_MAX);
     }
 }

@@ -37,7 +37,8 @@ impl Called {
     }
 }
 
-/// How a node says it is reached; what it does not say is left open.
+/// How a node says it is reached: at the addresses it names, or else at the one in its URL; what it does not say is left
+/// open.
 pub(super) fn reach(heartbeat: &Heartbeat) -> Reach {
     let tls = heartbeat.tls_url.as_deref().and_then(|url| Url::parse(url).ok());
     let mut reach = Reach {
@@ -45,10 +46,13 @@ pub(super) fn reach(heartbeat: &Heartbeat) -> Reach {
         h3: heartbeat.alpn.iter().any(|protocol| protocol == "h3"),
         ..Reach::default()
     };
-    for address in &heartbeat.addresses {
+    let in_url = || Url::parse(&heartbeat.url).ok()?.host_str()?.trim_matches(['[', ']']).parse().ok();
+    let named = heartbeat.addresses.iter().copied();
+    let own = if heartbeat.addresses.is_empty() { in_url() } else { None };
+    for address in named.chain(own) {
         match address {
-            IpAddr::V4(v4) => reach.v4 = reach.v4.or(Some(*v4)),
-            IpAddr::V6(v6) => reach.v6 = reach.v6.or(Some(*v6)),
+            IpAddr::V4(v4) => reach.v4 = reach.v4.or(Some(v4)),
+            IpAddr::V6(v6) => reach.v6 = reach.v6.or(Some(v6)),
         }
     }
     reach

@@ -9,7 +9,7 @@ use kromka_config::GeoConfig;
 use kromka_control::{CellRtt, Load};
 
 use super::*;
-use crate::rank::{Question, Verdict, decide, outlier::Check};
+use crate::rank::{Question, Reach, Verdict, decide, outlier::Check};
 
 fn roster() -> Roster {
     Roster::new(
@@ -275,4 +275,23 @@ fn checks_reach_all_that_are_heard_and_count() {
     assert!(!roster.to_check()[0].suspicious);
     roster.checked("e1", Check::Failed, Duration::ZERO);
     assert!(roster.to_check()[0].suspicious);
+}
+
+#[test]
+fn an_edge_that_names_no_addresses_is_reached_at_the_one_in_its_url() {
+    let roster = roster();
+    let mut seq = 0;
+    let mut reach = |url: &str, addresses: &[&str]| {
+        seq += 1;
+        let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        roster.heartbeat(&Heartbeat { url: url.into(), addresses, ..beat("e1", "b1", seq) }).unwrap();
+        roster.tick();
+        roster.snapshot().edges()[0].reach
+    };
+    let v4 = Reach { v4: Some([192, 0, 2, 7].into()), ..Reach::default() };
+    assert_eq!(reach("http://192.0.2.7:8080/", &[]), v4);
+    assert_eq!(reach("http://e1.example/", &["192.0.2.7"]), v4);
+    assert_eq!(reach("http://198.51.100.1/", &["192.0.2.7"]), v4, "what it names counts");
+    assert_eq!(reach("http://[2001:db8::7]/", &[]).v6, Some("2001:db8::7".parse().unwrap()));
+    assert_eq!(reach("http://e1.example/", &[]), Reach::default());
 }

@@ -207,3 +207,20 @@ async fn a_node_whose_line_ends_is_doubted_at_once_and_trusted_when_it_is_heard(
     rig.up(&[&first]).await;
     assert_eq!((state(&rig, &first).await.as_str(), chosen(&rig).await), ("up", first));
 }
+
+#[tokio::test]
+async fn a_node_that_dials_anew_for_every_heartbeat_is_not_doubted() {
+    let rig = Rig::start().await;
+    for _ in 0..3 {
+        let path = "/v1/nodes/a-1/heartbeat";
+        let body = serde_json::to_string(&node("a-1")).unwrap();
+        let bearer = format!("Bearer {}", super::rig::NODE);
+        let fields = [("authorization", bearer.as_str()), ("connection", "close")];
+        assert_eq!(rig.send("POST", path, &fields, &body).await.status, 200);
+    }
+    // What ends with the next connection comes after what ended with those.
+    assert_eq!(rig.send("GET", "/v1/keys", &[("connection", "close")], "").await.status, 200);
+    assert_eq!(state(&rig, "a-1").await, "up");
+    let silent = rig.get("/v1/nodes/a-1").await.json["heartbeat_age_ms"].as_u64().unwrap();
+    assert!(silent < 1_250, "{silent} ms");
+}

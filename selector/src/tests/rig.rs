@@ -168,21 +168,23 @@ impl Rig {
         self.send("POST", &path, &[("authorization", &format!("Bearer {NODE}"))], &body).await
     }
 
-    /// A heartbeat over a connection of its own, which ends when it is dropped.
+    /// Two heartbeats over a connection of their own, which ends when it is dropped.
     pub(super) async fn beat_on_a_line(&self, heartbeat: &Heartbeat) -> tokio::net::TcpStream {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let addr = self.running.url.socket_addrs(|| None).unwrap()[0];
         let mut line = tokio::net::TcpStream::connect(addr).await.unwrap();
-        let body = serde_json::to_string(heartbeat).unwrap();
-        let head = format!(
-            "POST /v1/nodes/{}/heartbeat HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {NODE}\r\ncontent-length: {}\r\n\r\n",
-            heartbeat.id,
-            body.len()
-        );
-        line.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-        let mut answer = [0; 12];
-        line.read_exact(&mut answer).await.unwrap();
-        assert_eq!(&answer, b"HTTP/1.1 200");
+        for seq in [heartbeat.seq, node(&heartbeat.id).seq] {
+            let body = serde_json::to_string(&Heartbeat { seq, ..heartbeat.clone() }).unwrap();
+            let head = format!(
+                "POST /v1/nodes/{}/heartbeat HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {NODE}\r\ncontent-length: {}\r\n\r\n",
+                heartbeat.id,
+                body.len()
+            );
+            line.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            let mut answer = vec![0; 4_096];
+            let read = line.read(&mut answer).await.unwrap();
+            assert!(answer[..read].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+        }
         line
     }
 
