@@ -127,7 +127,7 @@ fn render(ranking: &Ranking<'_>, _: &Question<'_>) -> Vec<u8> {
     json.raw(",\"ttl_s\":");
     json.number(TTL_S);
     json.raw(",\"cell\":");
-    json.words(ranking.cell);
+    json.words(ranking.cell());
     json.raw(",\"source\":");
     json.string(ranking.source.as_str());
     json.raw(",\"edges\":");

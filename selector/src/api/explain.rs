@@ -44,7 +44,7 @@ pub(crate) async fn explained(
     });
     let explanation = explain(&snapshot, &question);
     Ok(Answer(ExplainAnswer {
-        cell: explanation.ranking.cell.to_string(),
+        cell: explanation.ranking.cell().to_string(),
         source: explanation.source.as_str().to_owned(),
         zone: app.roster.zone_of(client).map(|net| net.to_string()),
         snapshot: snapshot.version,

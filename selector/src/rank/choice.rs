@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use super::{
     Whereabouts,
-    distance::{Distances, PRIOR_MS, Row, Values, stored_ms},
+    distance::{PRIOR_MS, Row, Values, stored_ms},
     ranking::{EDGES_MAX, Edges, Marks, Place, Ranked, Ranking, Terms, Verdict},
     rendezvous,
     shortlist::Shortlist,
@@ -51,18 +51,28 @@ pub struct Question<'a> {
 
 /// Ranks the edges of `snapshot` for one question, best first. Same data in, same answer out; no lock, no
 /// allocation.
+#[inline]
 pub fn decide<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Ranking<'s> {
-    let row = snapshot.distances.row(question.client, &question.place);
-    let zone = question.client.and_then(|client| snapshot.zones.mask(client));
-    choose(snapshot, question, &row, zone, Spread::Sites)
+    let mut ranking = Ranking::new(snapshot, question.client);
+    choose_for_client(question, Spread::Sites, &mut ranking);
+    ranking
 }
 
 /// [`decide`] for an answer whose edges are used all alike, as addresses in DNS are: what comes second is another
 /// node of the best site, where it has one, and then one of each other site in turn.
+#[inline]
 pub fn decide_pair<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Ranking<'s> {
+    let mut ranking = Ranking::new(snapshot, question.client);
+    choose_for_client(question, Spread::Pair, &mut ranking);
+    ranking
+}
+
+/// [`choose`] for the client who asks, wherever he is.
+fn choose_for_client(question: &Question<'_>, spread: Spread, ranking: &mut Ranking<'_>) {
+    let snapshot = ranking.snapshot;
     let row = snapshot.distances.row(question.client, &question.place);
     let zone = question.client.and_then(|client| snapshot.zones.mask(client));
-    choose(snapshot, question, &row, zone, Spread::Pair)
+    choose(question, &row, zone, spread, ranking);
 }
 
 /// What a site costs who asks, term by term, and whether it is denied to him; `None` when no node of it is fit.
@@ -97,60 +107,53 @@ pub(super) enum Spread {
     Pair,
 }
 
-/// [`decide`] for a client of these distances, to whom this zone applies.
-pub(super) fn choose<'s>(
-    snapshot: &'s Snapshot,
+/// Ranks for a client of these distances, to whom this zone applies. The answer is written where it is wanted, since
+/// it is too large to be handed on.
+pub(super) fn choose(
     question: &Question<'_>,
     row: &Row<'_>,
     zone: Option<&Mask>,
     spread: Spread,
-) -> Ranking<'s> {
-    let lens = Lens::new(snapshot, question);
-    let mut ranking = Ranking {
-        cell: Distances::cell(question.client),
-        source: row.source,
-        edges: Edges::default(),
-        verdict: Verdict::NoEdge,
-        distrusted: lens.mode.distrusted,
-        snapshot,
-    };
-    let wanted = question.k.min(EDGES_MAX);
-    let mut sound = Shortlist::new(wanted, snapshot.settings.tie_ms as f32);
+    ranking: &mut Ranking<'_>,
+) {
+    let mut lens = Lens::new(ranking.snapshot, question);
+    let (wanted, key, edges) = (question.k.min(EDGES_MAX), question.content_key, &mut ranking.edges);
+    let mut sound = Shortlist::new(wanted, lens.snapshot.settings.tie_ms as f32);
     lens.shortlist(&mut sound, row, zone, false);
-    let tied = lens.settle_tie(&mut sound, row, zone, question);
+    lens.tied = lens.settle_tie(&mut sound, row, zone, question);
     if lens.mode.distrusted && lens.mode.tier != Tier::Draining {
-        lens.fill_distrusted(&sound, row, zone, question, spread, &mut ranking.edges);
+        lens.fill_distrusted(&sound, row, zone, question, spread, edges);
     } else if sound.count >= wanted {
         // Each of these sites has a node that is fit, and gives one.
         let reckoned = lens.prepared && zone.is_none();
         for (at, site) in sound.sites[..wanted].iter().enumerate() {
-            let site = *site as usize;
-            let group = match reckoned {
-                true => Some(lens.group_as_reckoned(site, row)),
-                false => lens.group(site, row, zone, false, f32::INFINITY),
+            if edges.len() >= wanted {
+                break;
+            }
+            let mut group = match reckoned {
+                true => lens.group_as_reckoned(*site as usize, row),
+                false => match lens.group(*site as usize, row, zone, false, f32::INFINITY) {
+                    Some(group) => group,
+                    None => break,
+                },
             };
-            let Some(mut group) = group.filter(|_| ranking.edges.len() < wanted) else { break };
-            lens.take_one(&mut group, false, question.content_key, &mut ranking.edges);
+            lens.take_one(&mut group, false, key, edges);
             if spread == Spread::Pair && at == 0 && wanted > 1 {
-                lens.take_one(&mut group, false, question.content_key, &mut ranking.edges);
+                lens.take_one(&mut group, false, key, edges);
             }
         }
     } else {
         let mut groups = lens.groups(&sound, row, zone, false, wanted);
-        lens.lead(&mut groups, false, wanted, question.content_key, spread, &mut ranking.edges);
-        lens.fill(&mut groups, false, wanted, question.content_key, &mut ranking.edges);
-    }
-    if let Some(first) = ranking.edges.first_mut() {
-        let spilled = first.marks.has(Marks::SPILLED);
-        first.marks.set(Marks::TIE, tied && !first.marks.has(Marks::SILENT));
-        first.place = if spilled { Place::Spill } else { Place::Primary };
+        lens.lead(&mut groups, false, wanted, key, spread, edges);
+        lens.fill(&mut groups, false, wanted, key, edges);
     }
     ranking.verdict = match sound.count {
         // Nothing was asked for, but there would be something.
         count if count > 0 && wanted == 0 => Verdict::Best,
-        _ => lens.verdict(&ranking.edges, zone),
+        _ => lens.verdict(edges, zone),
     };
-    ranking
+    ranking.source = row.source;
+    ranking.distrusted = lens.mode.distrusted;
 }
 
 /// A site on the shortlist.
@@ -181,6 +184,8 @@ struct Lens<'s, 'q> {
     prepared: bool,
     /// What this thread holds back of the load of sites.
     own: stripes::Row<'s>,
+    /// The first site is one of several that cost the same.
+    tied: bool,
 }
 
 impl<'s, 'q> Lens<'s, 'q> {
@@ -189,7 +194,7 @@ impl<'s, 'q> Lens<'s, 'q> {
         let holds = now_ms >= snapshot.built_ms && now_ms < snapshot.valid_until_ms;
         let prepared = holds && exclude.is_empty() && !snapshot.mode.distrusted;
         let mode = if prepared { snapshot.mode } else { Mode::of(snapshot, now_ms, exclude) };
-        Lens { snapshot, exclude, now_ms, mode, prepared, own: snapshot.held.row() }
+        Lens { snapshot, exclude, now_ms, mode, prepared, own: snapshot.held.row(), tied: false }
     }
 
     /// Whether the node takes viewers, as one that answers or as one that is silent in a distrusted fleet.
@@ -500,16 +505,21 @@ impl<'s, 'q> Lens<'s, 'q> {
         marks.set(Marks::SUSPECT, standing == Standing::Suspect);
         marks.set(Marks::FAILING, standing == Standing::Ejected);
         marks.set(Marks::DRAINING, standing == Standing::Draining);
-        let other = !edges.is_empty()
-            && edges.iter().all(|taken| self.snapshot.nodes[taken.number as usize].site != node.site);
-        marks.set(Marks::OTHER_SITE, other);
+        let first = edges.is_empty();
+        marks.set(Marks::TIE, first && self.tied && !silent);
+        let other = edges.iter().all(|taken| self.snapshot.nodes[taken.number as usize].site != node.site);
+        marks.set(Marks::OTHER_SITE, !first && other);
         group.taken += 1;
         edges.push(Ranked {
             edge,
             rtt_ms: f64::from(group.terms.rtt_ms),
             cost_ms: f64::from(group.cost_ms),
             utilisation,
-            place: Place::Backup,
+            place: match first {
+                true if mark.has(Marks::SPILLED) => Place::Spill,
+                true => Place::Primary,
+                false => Place::Backup,
+            },
             number: place as u32,
             bound: group.bound as f32,
             age_ms: edge.age_ms(self.now_ms),

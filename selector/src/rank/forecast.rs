@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    Assigned, Candidate, Parts, Question, Snapshot, Source,
+    Assigned, Candidate, Parts, Question, Ranking, Snapshot, Source,
     choice::{Spread, choose},
     distance::{Row, Values},
 };
@@ -117,7 +117,8 @@ pub fn forecast(snapshot: &Snapshot, changes: &[Change], now_ms: u64) -> Forecas
         let values = slice.row.map_or(Values::Equal, |key| snapshot.distances.values(key));
         let row = Row { source: Source::Cell, values };
         let question = Question { content_key: &slice.key, k: 1, now_ms, ..Question::default() };
-        let ranking = choose(&after, &question, &row, None, Spread::Sites);
+        let mut ranking = Ranking::new(&after, None);
+        choose(&question, &row, None, Spread::Sites, &mut ranking);
         let Some(first) = ranking.edges.first() else {
             homeless += slice.bps;
             continue;

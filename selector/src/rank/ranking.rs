@@ -3,9 +3,10 @@
 //! An answer is small, lives on the stack and borrows the snapshot; words are made of its terms only where somebody
 //! reads them.
 
-use std::{fmt, ops::Index};
+use std::{fmt, net::IpAddr, ops::Index};
 
 use super::{
+    Distances,
     cell::{Cell, Source},
     snapshot::{Candidate, Snapshot},
 };
@@ -317,10 +318,6 @@ impl<'s> Edges<'s> {
         }
     }
 
-    pub(super) fn first_mut(&mut self) -> Option<&mut Ranked<'s>> {
-        self.list.first_mut()?.as_mut()
-    }
-
     /// How many there are.
     pub fn len(&self) -> usize {
         self.count
@@ -363,8 +360,8 @@ impl<'s> Index<usize> for Edges<'s> {
 /// The answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Ranking<'s> {
-    /// The cell the client was taken to be in.
-    pub cell: Cell,
+    /// The client it was made for, where it is known.
+    pub client: Option<IpAddr>,
     /// What the distances rest on.
     pub source: Source,
     /// Best first; empty when no edge is fit.
@@ -377,6 +374,18 @@ pub struct Ranking<'s> {
 }
 
 impl<'s> Ranking<'s> {
+    /// One without edges.
+    #[inline]
+    pub(super) fn new(snapshot: &'s Snapshot, client: Option<IpAddr>) -> Ranking<'s> {
+        let (edges, verdict, source) = (Edges::default(), Verdict::NoEdge, Source::Nothing);
+        Ranking { client, source, edges, verdict, distrusted: false, snapshot }
+    }
+
+    /// The cell the client was taken to be in.
+    pub fn cell(&self) -> Cell {
+        Distances::cell(self.client)
+    }
+
     /// What was known when it was made.
     pub fn snapshot(&self) -> &'s Snapshot {
         self.snapshot
