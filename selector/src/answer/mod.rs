@@ -24,7 +24,7 @@ pub(crate) mod steer;
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, HeaderName,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use http_body_util::Full;
@@ -99,12 +99,5 @@ fn preflight() -> Response<Text> {
         (ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400")),
     ];
     response.headers_mut().extend(fields);
-    response
-}
-
-/// A text of JSON.
-fn json(text: Vec<u8>) -> Response<Text> {
-    let mut response = Response::new(Text::from(text));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

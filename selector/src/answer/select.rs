@@ -1,27 +1,25 @@
 //! `GET /v1/select`: the ranked edges for one viewer and one asset, with reasons.
 
-use std::{
-    borrow::Cow,
-    cell::Cell,
-    hash::{BuildHasher, RandomState},
-    net::IpAddr,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{borrow::Cow, net::IpAddr, ops::Not};
 
 use http::{Response, Uri};
 use kromka_control::SelectAnswer;
 use kromka_net::Peer;
+use serde::{Serialize, Serializer};
 use url::form_urlencoded;
 use utoipa::IntoParams;
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
-use super::{Text, excluded, json, json::Json};
+use super::{
+    Text, excluded,
+    json::{self, Words, rounded},
+};
 use crate::{
     api::content_path,
     app::{App, content_key},
     error::ApiError,
     metrics::Surface,
-    rank::{EDGES_MAX, Place, Question, Ranked, Ranking},
+    rank::{Cell, EDGES_MAX, Edges, Question, Ranked, Ranking},
 };
 
 /// Most edges in an answer, and how many there are if nobody says.
@@ -116,83 +114,76 @@ pub(crate) fn select(app: &App, uri: &Uri, peer: Peer) -> Result<Response<Text>,
         n => return Err(ApiError::BadRequest(format!("n={n}; 1 to {EDGES} edges can be asked for"))),
     };
     let question = Question { client, content_key: &key, exclude: &exclude, k, ..Question::default() };
-    Ok(json(app.decide(Surface::Select, question, false, render)))
+    app.decide(Surface::Select, question, false, |ranking: &Ranking<'_>, _: &Question<'_>| {
+        json::answer(AROUND + EDGE * ranking.edges.len(), &Answer::new(ranking))
+    })
 }
 
-/// The answer, a `SelectAnswer` of `kromka_control` in JSON.
-fn render(ranking: &Ranking<'_>, _: &Question<'_>) -> Vec<u8> {
-    let mut json = Json::new(AROUND + EDGE * ranking.edges.len());
-    json.raw("{\"decision_id\":");
-    json.string(decision_id().hyphenated().encode_lower(&mut Uuid::encode_buffer()));
-    json.raw(",\"ttl_s\":");
-    json.number(TTL_S);
-    json.raw(",\"cell\":");
-    json.words(ranking.cell());
-    json.raw(",\"source\":");
-    json.string(ranking.source.as_str());
-    json.raw(",\"edges\":");
-    json.list(ranking.edges.iter(), edge);
-    json.raw(",\"reason\":");
-    json.string(ranking.verdict.as_str());
-    json.raw(if ranking.distrusted { ",\"degraded\":true}" } else { "}" });
-    json.into_bytes()
+/// The answer: a `SelectAnswer` of `kromka_control` whose words are the snapshot's.
+#[derive(Serialize)]
+struct Answer<'r> {
+    decision_id: Uuid,
+    ttl_s: u64,
+    cell: Words<Cell>,
+    source: &'static str,
+    #[serde(serialize_with = "edges")]
+    edges: &'r Edges<'r>,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Not::not")]
+    degraded: bool,
 }
 
-/// One edge of the answer.
-fn edge(json: &mut Json, ranked: &Ranked<'_>) {
-    json.raw("{\"id\":");
-    json.string(&ranked.edge.id);
-    json.raw(",\"url\":");
-    json.string(&ranked.edge.url);
-    if let Some(tls_url) = &ranked.edge.tls_url {
-        json.raw(",\"tls_url\":");
-        json.string(tls_url);
-    }
-    json.raw(",\"site\":");
-    json.string(&ranked.edge.site);
-    json.raw(",\"rtt_ms\":");
-    json.decimal(ranked.rtt_ms);
-    json.raw(",\"cost_ms\":");
-    json.decimal(ranked.cost_ms);
-    json.raw(",\"utilisation\":");
-    json.decimal(ranked.utilisation);
-    json.raw(match ranked.place {
-        Place::Primary => ",\"role\":\"primary\",\"reasons\":",
-        Place::Spill => ",\"role\":\"spill\",\"reasons\":",
-        Place::Backup => ",\"role\":\"backup\",\"reasons\":",
-    });
-    json.list(ranked.reasons(), Json::words);
-    json.raw("}");
-}
-
-thread_local! {
-    /// What the next decision of this thread is called.
-    static DICE: Cell<u64> = Cell::new(RandomState::new().hash_one(0));
-}
-
-/// A name for a decision, a UUID of version 7 (RFC 9562, section 5.7). It is told apart from others in logs and keeps
-/// no secret, so the system is asked for randomness once in a thread's life and not for each answer.
-fn decision_id() -> Uuid {
-    let ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let mut random = [0; 10];
-    DICE.with(|dice| {
-        for part in random.chunks_mut(8) {
-            // SplitMix64: never the same twice in a thread, until 2^64 have been.
-            let state = dice.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
-            dice.set(state);
-            let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            part.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes()[..part.len()]);
+impl<'r> Answer<'r> {
+    fn new(ranking: &'r Ranking<'r>) -> Answer<'r> {
+        Answer {
+            decision_id: Uuid::now_v7(),
+            ttl_s: TTL_S,
+            cell: Words(ranking.cell()),
+            source: ranking.source.as_str(),
+            edges: &ranking.edges,
+            reason: ranking.verdict.as_str(),
+            degraded: ranking.distrusted,
         }
-    });
-    Builder::from_unix_timestamp_millis(ms as u64, &random).into_uuid()
+    }
+}
+
+/// One edge of it.
+#[derive(Serialize)]
+struct Edge<'r> {
+    id: &'r str,
+    url: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_url: Option<&'r str>,
+    site: &'r str,
+    rtt_ms: f64,
+    cost_ms: f64,
+    utilisation: f64,
+    role: &'static str,
+    #[serde(serialize_with = "reasons")]
+    reasons: &'r Ranked<'r>,
+}
+
+fn edges<S: Serializer>(edges: &Edges<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(edges.iter().map(|ranked| Edge {
+        id: &ranked.edge.id,
+        url: &ranked.edge.url,
+        tls_url: ranked.edge.tls_url.as_deref(),
+        site: &ranked.edge.site,
+        rtt_ms: rounded(ranked.rtt_ms),
+        cost_ms: rounded(ranked.cost_ms),
+        utilisation: rounded(ranked.utilisation),
+        role: ranked.place.as_str(),
+        reasons: ranked,
+    }))
+}
+
+fn reasons<S: Serializer>(ranked: &Ranked<'_>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(ranked.reasons().map(Words))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-
-    use std::collections::BTreeSet;
 
     use super::*;
     use crate::rank::{Candidate, Parts, Snapshot, decide};
@@ -212,7 +203,7 @@ mod tests {
         for (k, now_ms) in [(8, 1_000), (1, 1_000), (0, 1_000), (8, 5_000_000)] {
             let question = Question { content_key: "/t/", k, now_ms, ..Question::default() };
             let ranking = decide(&snapshot, &question);
-            let text = String::from_utf8(render(&ranking, &question)).unwrap();
+            let text = serde_json::to_string(&Answer::new(&ranking)).unwrap();
             let answer: SelectAnswer = serde_json::from_str(&text).unwrap();
             assert_eq!(
                 serde_json::to_string(&answer).unwrap(),
@@ -226,16 +217,6 @@ mod tests {
                 assert!((edge.cost_ms - ranked.cost_ms).abs() < 1e-4);
             }
         }
-    }
-
-    #[test]
-    fn every_decision_has_a_name_of_its_own() {
-        let of_threads =
-            (0..4).map(|_| std::thread::spawn(|| (0..1_000).map(|_| decision_id()).collect::<Vec<_>>()));
-        let named: Vec<Uuid> =
-            of_threads.collect::<Vec<_>>().into_iter().flat_map(|thread| thread.join().unwrap()).collect();
-        assert_eq!(named.iter().collect::<BTreeSet<_>>().len(), 4_000);
-        assert!(named.iter().all(|id| id.get_version_num() == 7));
     }
 
     #[test]

@@ -16,18 +16,23 @@ mod ways;
 
 use std::{
     borrow::Cow,
+    fmt,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use http::Response;
 use kromka_hls::steering::{is_pathway_id, node_of};
 use kromka_net::Peer;
+use serde::Serialize;
 use url::form_urlencoded;
 
 pub(crate) use pace::Pace;
 use ways::Ways;
 
-use super::{Text, json, json::Json};
+use super::{
+    Text,
+    json::{self, Words},
+};
 use crate::{
     api::content_path,
     app::{App, content_key},
@@ -106,31 +111,6 @@ impl<'q> Asked<'q> {
     fn current(&self) -> Option<&str> {
         self.current.as_ref().or(self.listed.first()).map(|id| &**id)
     }
-
-    /// Writes where it asks the next time, with what `kept` decided this time. With host and all: Shaka 5.2 resolves
-    /// it against the playlist's address, where RFC 8216bis means the document's.
-    fn reload_uri(&self, json: &mut Json, base: &str, service: &str, kept: Kept, since: u64) {
-        json.raw("\"");
-        json.escaped(base);
-        json.raw("/steer/");
-        json.escaped(service);
-        json.raw("?since=");
-        json.number(since);
-        for (name, value) in [("&path=", &self.path), ("&sid=", &self.session)] {
-            if let Some(value) = value {
-                json.raw(name);
-                encoded(json, value);
-            }
-        }
-        for (at, id) in self.listed.iter().enumerate() {
-            json.raw(if at == 0 { "&in=" } else { "%2C" });
-            json.raw(id);
-        }
-        let flags =
-            [("&tls=1", self.tls), ("&vod=1", self.vod), ("&hot=1", kept.hot), ("&gain=1", kept.gains)];
-        flags.into_iter().filter(|(_, set)| *set).for_each(|(flag, _)| json.raw(flag));
-        json.raw("\"");
-    }
 }
 
 /// The pathways of a list that are any.
@@ -144,34 +124,60 @@ fn listed<'q>(list: &Cow<'q, str>) -> Vec<Cow<'q, str>> {
     }
 }
 
-/// Writes a value of a query; what is left of it needs no escaping in JSON.
-fn encoded(json: &mut Json, value: &str) {
-    form_urlencoded::byte_serialize(value.as_bytes()).for_each(|part| json.raw(part));
+/// Where a player asks the next time. With host and all: Shaka 5.2 resolves it against the playlist's address, where
+/// RFC 8216bis means the document's.
+struct ReloadUri<'a> {
+    asked: &'a Asked<'a>,
+    base: &'a str,
+    service: &'a str,
+    /// What was decided this time.
+    kept: Kept,
+    /// When it came to its pathway.
+    since: u64,
 }
 
-/// Writes a steering manifest, as `kromka_hls::steering::Manifest` is read.
-fn manifest(json: &mut Json, ttl_s: u64, ways: &Ways<'_>, reload_uri: impl FnOnce(&mut Json)) {
-    json.raw("{\"VERSION\":1,\"TTL\":");
-    json.number(ttl_s);
-    json.raw(",\"RELOAD-URI\":");
-    reload_uri(json);
-    for name in [",\"PATHWAY-PRIORITY\":", ",\"SERVICE-LOCATION-PRIORITY\":"] {
-        json.raw(name);
-        json.list(&ways.priority, |json, id| json.string(id));
+impl fmt::Display for ReloadUri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ReloadUri { asked, base, service, kept, since } = self;
+        write!(f, "{base}/steer/{service}?since={since}")?;
+        for (name, value) in [("&path=", &asked.path), ("&sid=", &asked.session)] {
+            if let Some(value) = value {
+                f.write_str(name)?;
+                form_urlencoded::byte_serialize(value.as_bytes()).try_for_each(|part| f.write_str(part))?;
+            }
+        }
+        for (at, id) in asked.listed.iter().enumerate() {
+            f.write_str(if at == 0 { "&in=" } else { "%2C" })?;
+            f.write_str(id)?;
+        }
+        let flags =
+            [("&tls=1", asked.tls), ("&vod=1", asked.vod), ("&hot=1", kept.hot), ("&gain=1", kept.gains)];
+        flags.into_iter().filter(|(_, set)| *set).try_for_each(|(flag, _)| f.write_str(flag))
     }
-    if !ways.clones.is_empty() {
-        json.raw(",\"PATHWAY-CLONES\":");
-        json.list(&ways.clones, |json, clone| {
-            json.raw("{\"BASE-ID\":");
-            json.string(clone.base);
-            json.raw(",\"ID\":");
-            json.string(clone.id);
-            json.raw(",\"URI-REPLACEMENT\":{\"HOST\":");
-            json.string(clone.host);
-            json.raw("}}");
-        });
+}
+
+/// A steering manifest, as `kromka_hls::steering::Manifest` is read, whose words are the snapshot's and the question's.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "VERSION")]
+    version: u64,
+    #[serde(rename = "TTL")]
+    ttl_s: u64,
+    #[serde(rename = "RELOAD-URI")]
+    reload_uri: Words<ReloadUri<'a>>,
+    #[serde(rename = "PATHWAY-PRIORITY")]
+    priority: &'a [&'a str],
+    #[serde(rename = "SERVICE-LOCATION-PRIORITY")]
+    locations: &'a [&'a str],
+    #[serde(rename = "PATHWAY-CLONES", skip_serializing_if = "<[_]>::is_empty")]
+    clones: &'a [ways::Clone<'a>],
+}
+
+impl<'a> Document<'a> {
+    fn new(ttl_s: u64, reload_uri: ReloadUri<'a>, ways: &'a Ways<'a>) -> Document<'a> {
+        let (priority, clones) = (&ways.priority, &ways.clones);
+        Document { version: 1, ttl_s, reload_uri: Words(reload_uri), priority, locations: priority, clones }
     }
-    json.raw("}");
 }
 
 /// The content steering document of one player.
@@ -237,13 +243,11 @@ pub(crate) fn steer(app: &App, service: &str, query: &str, peer: Peer) -> Result
         let usual = pace::usual(&app.steering, asked.vod, kept.hot || ways.troubled);
         // The dwell of a session begins anew where it goes.
         let since = if ways.moves_to.is_some() { second } else { since };
-        let mut json = Json::new(DOCUMENT);
-        manifest(&mut json, pace::ttl_s(usual, crowding, lot), &ways, |json| {
-            asked.reload_uri(json, app.base(peer.tls), &service.id, kept, since);
-        });
-        Ok(json.into_bytes())
+        let (base, service) = (app.base(peer.tls), &service.id);
+        let reload_uri = ReloadUri { asked: &asked, base, service, kept, since };
+        json::answer(DOCUMENT, &Document::new(pace::ttl_s(usual, crowding, lot), reload_uri, &ways))
     };
-    app.decide(Surface::Steer, question, false, render).map(json)
+    app.decide(Surface::Steer, question, false, render)
 }
 
 #[cfg(test)]
@@ -252,7 +256,7 @@ mod tests {
 
     use kromka_hls::steering::Manifest;
 
-    use super::{ways::Clone, *};
+    use super::*;
 
     #[test]
     fn the_next_question_says_what_this_one_said() {
@@ -261,9 +265,8 @@ mod tests {
         assert_eq!(asked.session.as_deref(), Some("s&1"));
         assert_eq!((asked.listed.len(), asked.current.as_deref()), (2, Some("e2.bbbbbb")));
         let kept = Kept { hot: true, gains: true, ..Kept::default() };
-        let mut json = Json::new(0);
-        asked.reload_uri(&mut json, "https://s.example/cdn", "default", kept, 1_700_000_000);
-        let uri: String = serde_json::from_slice(&json.into_bytes()).unwrap();
+        let (base, service) = ("https://s.example/cdn", "default");
+        let uri = ReloadUri { asked: &asked, base, service, kept, since: 1_700_000_000 }.to_string();
         let next = Asked::read(uri.strip_prefix("https://s.example/cdn/steer/default?").unwrap());
         let since = Some(1_700_000_000);
         assert_eq!(next, Asked { current: None, hot: true, gained: true, since, ..asked });
@@ -271,12 +274,14 @@ mod tests {
 
     #[test]
     fn the_document_is_what_players_read() {
-        let clone = |id| Clone { base: "e1.aaaaaa", id, host: "[2001:db8::1]" };
+        let replaced = ways::Replaced { host: "[2001:db8::1]" };
+        let clone = |id| ways::Clone { base: "e1.aaaaaa", id, replaced };
         for clones in [vec![], vec![clone("e2.bbbbbb"), clone("e3.cccccc")]] {
             let ways = Ways { priority: vec!["e1.aaaaaa", "e2.bbbbbb"], clones, ..Ways::default() };
-            let mut json = Json::new(0);
-            manifest(&mut json, 42, &ways, |json| json.string("https://s.example/steer/a?path=%2Fa"));
-            let text = String::from_utf8(json.into_bytes()).unwrap();
+            let asked = Asked::read("path=/a");
+            let (base, service) = ("https://s.example", "a");
+            let reload_uri = ReloadUri { asked: &asked, base, service, kept: Kept::default(), since: 7 };
+            let text = serde_json::to_string(&Document::new(42, reload_uri, &ways)).unwrap();
             let read = Manifest::parse(&text).unwrap();
             assert_eq!(read.to_json(), text, "no member more or less, none otherwise");
             assert_eq!((read.ttl_s, read.clones.len()), (42, ways.clones.len()));

@@ -5,6 +5,7 @@
 
 use kromka_control::NodeState;
 use kromka_hls::steering::{Host, node_of};
+use serde::Serialize;
 
 use super::Asked;
 use crate::rank::{Candidate, Kept, Leave, Ranking, Snapshot};
@@ -23,10 +24,20 @@ pub(super) struct Ways<'a> {
 }
 
 /// A pathway that is another one at another host.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Clone<'a> {
+    #[serde(rename = "BASE-ID")]
     pub(super) base: &'a str,
+    #[serde(rename = "ID")]
     pub(super) id: &'a str,
+    #[serde(rename = "URI-REPLACEMENT")]
+    pub(super) replaced: Replaced<'a>,
+}
+
+/// What of a pathway's URIs is another.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(super) struct Replaced<'a> {
+    #[serde(rename = "HOST")]
     pub(super) host: &'a str,
 }
 
@@ -100,7 +111,7 @@ pub(super) fn order<'a>(
         let known = listed || bases.iter().any(|(base, _)| *base == id);
         let clone = bases.iter().filter(|_| !known).find_map(|(base, at)| {
             let host = at.other(address(edge, asked.tls)?)?;
-            Some(Clone { base, id, host })
+            Some(Clone { base, id, replaced: Replaced { host } })
         });
         if listed || unknown || clone.is_some() || current == Some(id) {
             ways.clones.extend(clone);
