@@ -10,6 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use crate::request::values;
 use crate::rules::cache_control::Directives;
 use crate::rules::clock::Moment;
 use crate::rules::freshness::{Policy, Terms};
@@ -223,13 +224,8 @@ fn millis(duration: Duration) -> u64 {
 
 impl From<&Meta> for MetaRecord {
     fn from(meta: &Meta) -> Self {
-        let fields = meta
-            .headers
-            .iter()
-            .map(|(name, value)| {
-                (name.to_string(), value.as_bytes().iter().map(|&byte| char::from(byte)).collect())
-            })
-            .collect();
+        let fields =
+            meta.headers.iter().map(|(name, value)| (name.to_string(), values::text(value))).collect();
         let received = meta.terms.received.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
             status: meta.status.as_u16(),
@@ -250,9 +246,7 @@ impl MetaRecord {
     pub(crate) fn restore(&self) -> Option<Meta> {
         let mut headers = HeaderMap::with_capacity(self.fields.len());
         for (name, value) in &self.fields {
-            let bytes: Vec<u8> =
-                value.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<_>>()?;
-            headers.append(HeaderName::try_from(name).ok()?, HeaderValue::from_bytes(&bytes).ok()?);
+            headers.append(HeaderName::try_from(name).ok()?, values::value(value)?);
         }
         let mut terms = Terms {
             received: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(self.received_ms))?,

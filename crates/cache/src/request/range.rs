@@ -5,6 +5,8 @@ use std::ops::Range;
 use http::HeaderMap;
 use http::header::RANGE;
 
+use super::values;
+
 /// More ranges than this in one request are an attack or a mistake (RFC 9110 §14.2 allows ignoring
 /// them); the whole object is sent instead.
 const MAX_RANGES: usize = 16;
@@ -38,7 +40,7 @@ pub(crate) fn wanted(headers: &HeaderMap) -> Option<Vec<Spec>> {
         return None;
     }
     let mut specs = Vec::new();
-    for part in set.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+    for part in values::members(set) {
         if specs.len() == MAX_RANGES {
             return None;
         }

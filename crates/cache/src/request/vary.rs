@@ -4,6 +4,8 @@
 use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, ORIGIN, VARY};
 use http::{HeaderMap, HeaderName};
 
+use super::values;
+
 /// More fields than this in one `Vary` are not worth a key.
 const MAX_NAMES: usize = 16;
 
@@ -12,7 +14,7 @@ const MAX_NAMES: usize = 16;
 pub(crate) fn names(response: &HeaderMap) -> Option<Vec<HeaderName>> {
     let mut names = Vec::new();
     for value in response.get_all(VARY) {
-        for name in value.to_str().ok()?.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        for name in values::members(value.to_str().ok()?) {
             if name == "*" {
                 return None;
             }
@@ -55,7 +57,7 @@ pub(crate) fn fields(chosen: &str) -> HeaderMap {
     let mut fields = HeaderMap::new();
     for line in chosen.lines() {
         if let Some((name, value)) = line.split_once(":=")
-            && let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse())
+            && let (Ok(name), Some(value)) = (name.parse::<HeaderName>(), values::value(value))
         {
             fields.insert(name, value);
         }
@@ -63,45 +65,46 @@ pub(crate) fn fields(chosen: &str) -> HeaderMap {
     fields
 }
 
-/// Lines joined, white space around commas gone; for the negotiation fields also case and order.
+/// Lines joined, white space around commas gone; for the negotiation fields also case and order. Other values that
+/// differ in any byte stay different.
 fn one_form(name: &HeaderName, request: &HeaderMap) -> String {
-    let mut members: Vec<String> = request
-        .get_all(name)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','))
-        .map(|member| String::from_utf8_lossy(member).trim().to_owned())
-        .filter(|member| !member.is_empty())
-        .collect();
+    let lines: Vec<String> = request.get_all(name).iter().map(values::text).collect();
+    let line = lines.join(",");
     if name == ACCEPT_ENCODING {
-        return codings(&members);
+        codings(&line)
+    } else if name == ACCEPT_LANGUAGE {
+        languages(&line)
+    } else {
+        values::members(&line).collect::<Vec<_>>().join(",")
     }
-    if name == ACCEPT_LANGUAGE {
-        for member in &mut members {
-            member.make_ascii_lowercase();
-            member.retain(|c| !c.is_ascii_whitespace());
-            // A weight of 1 is no weight.
-            for whole in [";q=1", ";q=1.0", ";q=1.00", ";q=1.000"] {
-                if let Some(bare) = member.strip_suffix(whole) {
-                    *member = bare.to_owned();
-                    break;
-                }
-            }
-        }
-        members.sort_unstable();
-        members.dedup();
-    }
-    members.join(",")
+}
+
+/// The languages that a request prefers, with their weights; one of 1 is no weight. They know no quoted strings:
+/// every comma separates, as it does between codings.
+fn languages(line: &str) -> String {
+    let plain = |member: &str| {
+        let mut member = member.to_ascii_lowercase();
+        member.retain(|c| !c.is_ascii_whitespace());
+        let bare = [";q=1", ";q=1.0", ";q=1.00", ";q=1.000"].iter().find_map(|one| member.strip_suffix(one));
+        // What says more than one weight stays as it is.
+        let bare = bare.filter(|bare| !bare.contains(';'));
+        bare.map_or_else(|| member.clone(), str::to_owned)
+    };
+    let mut languages: Vec<String> = line.split(',').map(plain).filter(|member| !member.is_empty()).collect();
+    languages.sort_unstable();
+    languages.dedup();
+    languages.join(",")
 }
 
 /// The codings that a request accepts: whatever a source chose for one of them suits all who accept the
 /// same, so weights do not matter, and what is refused only where it would be taken otherwise.
-fn codings(members: &[String]) -> String {
-    let mut codings = Vec::with_capacity(members.len());
+fn codings(line: &str) -> String {
+    let mut codings = Vec::new();
     let mut any = false;
     let mut refused = Vec::new();
-    for member in members {
+    for member in line.split(',') {
         let mut parts = member.split(';').map(|part| part.trim().to_ascii_lowercase());
-        let coding = parts.next().unwrap_or_default();
+        let Some(coding) = parts.next().filter(|coding| !coding.is_empty()) else { continue };
         let weight = parts.find_map(|part| part.strip_prefix("q=").map(|q| q.trim().parse::<f32>()));
         if matches!(weight, Some(Ok(weight)) if weight == 0.0) {
             refused.push(coding);
@@ -169,7 +172,25 @@ mod tests {
         for (a, b) in [("gzip", "gzip, identity;q=0"), ("*", "*, br;q=0"), ("gzip", "br"), ("*;q=0", "")] {
             assert_ne!(of(&[("accept-encoding", a)]), of(&[("accept-encoding", b)]), "{a} / {b}");
         }
+        for nothing in [";q=0.5", ", ;q=1,"] {
+            assert_eq!(of(&[("accept-encoding", nothing)]), of(&[("accept-encoding", "")]), "{nothing}");
+        }
         let back = fields(&of(&[("foo", "1, 2"), ("accept-encoding", "br")]));
         assert_eq!(back, headers(&[("accept-encoding", "br"), ("foo", "1,2")]));
+    }
+
+    #[test]
+    fn values_that_differ_in_any_byte_choose_differently_and_reach_the_source_as_they_came() {
+        let names: [HeaderName; 1] = ["foo".parse().unwrap()];
+        let asked = |value: &[u8]| {
+            HeaderMap::from_iter([(names[0].clone(), http::HeaderValue::from_bytes(value).unwrap())])
+        };
+        let of = |value: &[u8]| chosen(&names, &asked(value));
+        assert_ne!(of(b"a\xff"), of(b"a\xfe"));
+        assert_ne!(of(b"a\xa0"), of(b"a"), "white space of other alphabets is none here");
+        assert_ne!(of(b"\"a, b\""), of(b"\"a,b\""), "within quotes it counts");
+        for value in [&b"a\xff\xa0"[..], b"\x85", "\u{44f}".as_bytes(), b"\"a, b\",c"] {
+            assert_eq!(fields(&of(value)), asked(value));
+        }
     }
 }

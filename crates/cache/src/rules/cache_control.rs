@@ -9,6 +9,8 @@ use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName};
 use sfv::{BareItem, ListEntry, Parser};
 
+use crate::request::values::members;
+
 /// The name that this cache goes by in `Surrogate-Capability` and `Surrogate-Control`.
 pub(crate) const SURROGATE: &str = "kromka";
 /// RFC 9111 §1.2.2: a delta-seconds that overflows counts as 2^31.
@@ -149,8 +151,8 @@ impl Wishes {
         if !headers.contains_key(CACHE_CONTROL) {
             // RFC 9111 §5.4: what clients of HTTP/1.0 say instead.
             let pragma = headers.get(PRAGMA).and_then(|value| value.to_str().ok());
-            wishes.no_cache = pragma
-                .is_some_and(|value| split_list(value).any(|part| part.eq_ignore_ascii_case("no-cache")));
+            wishes.no_cache =
+                pragma.is_some_and(|value| members(value).any(|part| part.eq_ignore_ascii_case("no-cache")));
             return wishes;
         }
         each_of(headers, |name, argument| {
@@ -174,7 +176,7 @@ impl Wishes {
 fn each_of(headers: &HeaderMap, mut found: impl FnMut(&str, Option<&str>)) {
     for value in headers.get_all(CACHE_CONTROL) {
         let Ok(value) = value.to_str() else { continue };
-        for part in split_list(value) {
+        for part in members(value) {
             let (name, argument) = match part.split_once('=') {
                 Some((name, argument)) => (name.trim(), Some(argument.trim().trim_matches('"'))),
                 None => (part, None),
@@ -195,18 +197,6 @@ pub(crate) fn delta_seconds(text: &str) -> Option<u64> {
         return None;
     }
     Some(text.parse().unwrap_or(MAX_DELTA).min(MAX_DELTA))
-}
-
-/// Splits a comma-separated list, leaving commas inside quoted strings alone.
-fn split_list(value: &str) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
-    value
-        .split(move |c| {
-            quoted ^= c == '"';
-            c == ',' && !quoted
-        })
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
 }
 
 #[cfg(test)]
