@@ -53,8 +53,9 @@ pub fn delta(text: &str) -> Result<Option<String>, PlaylistError> {
 /// How many segments, from the first on, lie wholly before the skip boundary.
 fn skippable(media: &Media) -> usize {
     let low_latency = &media.low_latency;
-    let Some(boundary) = low_latency.can_skip_until.filter(|_| !media.ended && low_latency.skipped == 0)
-    else {
+    let may = !media.ended && low_latency.skipped == 0;
+    // A boundary at the very end is a publisher's mistake: it would leave no segment at all.
+    let Some(boundary) = low_latency.can_skip_until.filter(|boundary| may && *boundary > 0.0) else {
         return 0;
     };
     let mut after = 0.0;
@@ -137,6 +138,7 @@ mod tests {
         for whole in [
             text.replace(",CAN-SKIP-UNTIL=8.0", ""),
             text.replace("=8.0", "=24.0"),
+            text.replace("=8.0", "=0.0"),
             format!("{text}#EXT-X-ENDLIST\n"),
             "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n".to_owned(),
         ] {

@@ -141,7 +141,7 @@ fn following_name(before: &str, last: &str) -> Option<String> {
             _ => name,
         };
         let end = stem.rfind(|c: char| c.is_ascii_digit())? + 1;
-        let start = stem[..end].rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| at + 1);
+        let start = stem[..end].trim_end_matches(|c: char| c.is_ascii_digit()).len();
         Some(start..end)
     };
     let (one, two) = (number(before)?, number(last)?);
@@ -174,6 +174,9 @@ mod tests {
             ("s008.m4s", "s009.m4s", Some("s010.m4s")),
             ("2026-1/7.mp4", "2026-1/8.mp4", Some("2026-1/9.mp4")),
             ("999", "1000", Some("1001")),
+            ("серия1.ts", "серия2.ts", Some("серия3.ts")),
+            ("3ܒ36", "3ܒ37", Some("3ܒ38")),
+            ("1я.ts", "2я.ts", Some("3я.ts")),
             ("s8.ts", "s8.ts", None),
             ("s8.ts", "t9.ts", None),
             ("a.ts", "b.ts", None),
