@@ -19,6 +19,8 @@
 //! - `metrics`, `error`: what it counts; the one place that picks a status.
 //! - `assemble` puts it together ([`start`]) and takes it apart ([`Running::drain`]).
 //!
+//! Built for fuzzing (`tests/fuzz`) it has a door more, `any_message` of its DNS server.
+//!
 //! It must not know: caches, playlists' content, what an edge does with a token.
 
 mod admin;
@@ -49,5 +51,7 @@ mod upkeep;
 #[cfg(test)]
 mod tests;
 
+#[cfg(fuzzing)]
+pub use answer::any_message;
 pub use assemble::{Running, start};
 pub use error::StartError;

@@ -18,6 +18,8 @@
 mod adopt;
 mod disk;
 mod error;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod held;
 mod memory;
 pub mod policy;
@@ -32,6 +34,8 @@ mod warm;
 pub use adopt::Outside;
 pub use disk::{Damage, Offline, Stored, Totals, seed_journal};
 pub use error::{CacheError, Failure};
+#[cfg(fuzzing)]
+pub use fuzzing::any_fields;
 pub use held::fences::{Purge, PurgeMode};
 pub use held::meta::end_to_end;
 pub use reply::answer::Answer;

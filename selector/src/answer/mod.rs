@@ -21,6 +21,9 @@ pub(crate) mod route;
 pub(crate) mod select;
 pub(crate) mod steer;
 
+#[cfg(fuzzing)]
+pub use dns::any_message;
+
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,

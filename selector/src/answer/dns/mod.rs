@@ -34,6 +34,10 @@ mod zones;
 
 #[cfg(test)]
 mod tests;
+#[cfg(any(test, fuzzing))]
+mod trial;
 
 pub(crate) use counters::Counters;
 pub(crate) use server::{Listening, Serving};
+#[cfg(fuzzing)]
+pub use trial::any_message;

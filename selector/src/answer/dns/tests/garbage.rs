@@ -1,15 +1,8 @@
 //! Whatever comes: nothing breaks, an answer is never larger than its bound, and it can be read.
 
-use hickory_proto::op::Message;
 use proptest::prelude::*;
 
-use super::{
-    super::{
-        numbers::{UDP_MAX, kind},
-        responder::AMPLIFICATION,
-    },
-    Question, ask_at, server, three,
-};
+use super::{super::numbers::kind, Question, any_message, ask_at, server, three};
 
 /// Good questions, for the harm that is done to them.
 fn seeds() -> Vec<Vec<u8>> {
@@ -67,17 +60,6 @@ fn harmed(mut bytes: Vec<u8>, harms: &[Harm]) -> Vec<u8> {
     bytes
 }
 
-fn holds(question: &[u8]) -> Result<(), TestCaseError> {
-    let server = server(three(), 24, 0);
-    let Some(answer) = ask_at(&server, question, 0) else { return Ok(()) };
-    prop_assert!(answer.len() <= (AMPLIFICATION * question.len()).min(UDP_MAX));
-    let read = Message::from_vec(&answer);
-    prop_assert!(read.is_ok(), "{:?} to {:?}: {:?}", answer, question, read);
-    prop_assert_eq!(&answer[..2], &question[..2]);
-    prop_assert!(answer[2] & 0x80 != 0, "an answer says that it is one");
-    Ok(())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 
@@ -86,12 +68,12 @@ proptest! {
         seed in 0usize..5,
         harms in proptest::collection::vec(harm(), 1..6),
     ) {
-        holds(&harmed(seeds()[seed].clone(), &harms))?;
+        any_message(&harmed(seeds()[seed].clone(), &harms));
     }
 
     #[test]
     fn noise_gets_sound_answers_or_none(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        holds(&bytes)?;
+        any_message(&bytes);
     }
 }
 
@@ -99,7 +81,7 @@ proptest! {
 fn every_cut_of_a_good_question_is_survived() {
     for seed in seeds() {
         for end in 0..=seed.len() {
-            holds(&seed[..end]).unwrap();
+            any_message(&seed[..end]);
         }
     }
 }
@@ -110,7 +92,7 @@ fn names_that_point_at_themselves_or_never_end_are_refused() {
         let mut bytes = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
         bytes.extend(tail);
         bytes.extend([0, 0, 1, 0, 1]);
-        holds(&bytes).unwrap();
+        any_message(&bytes);
         let server = server(three(), 0, 0);
         let answer = ask_at(&server, &bytes, 0).unwrap();
         assert_eq!(answer[3] & 0xF, 1, "FORMERR to {bytes:?}");

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::{
     super::{
         numbers::{HEADER, UDP_MAX, kind, option},
-        responder::AMPLIFICATION,
+        responder::{AMPLIFICATION, Asker, Now, Scratch},
     },
     Question, ask, ask_at, ask_tcp, edge, server, three,
 };
@@ -31,11 +31,11 @@ fn a_flood_from_one_network_gets_its_rate_and_beyond_it_every_second_one_is_sent
     let server = server(three(), 0, 100);
     let question = Question::new("video.a.cdn.test", kind::A);
     let (mut whole, mut cut, mut none) = (0, 0, 0);
-    let mut scratch = super::Scratch::default();
+    let mut scratch = Scratch::default();
     for n in 0..10_000u64 {
         // A thousand a second for ten seconds.
-        let now = super::Now { us: 5_000_000 + n * 1_000, unix_s: 1_700_000_000 };
-        let asker = super::Asker { ip: [198, 51, 100, (n % 256) as u8].into(), tcp: false };
+        let now = Now { us: 5_000_000 + n * 1_000, unix_s: 1_700_000_000 };
+        let asker = Asker { ip: [198, 51, 100, (n % 256) as u8].into(), tcp: false };
         let mut out = vec![0; UDP_MAX];
         let length = server.respond(&question.bytes, asker, now, &mut out, &mut scratch);
         out.truncate(length);
