@@ -23,7 +23,7 @@ const fn door(
     Door { packages, crates, tests_of: &[], modules }
 }
 
-pub(super) const DOORS: [Door; 21] = [
+pub(super) const DOORS: [Door; 22] = [
     // Bytes and requests.
     Door {
         packages: &["rustls"],
@@ -55,6 +55,8 @@ pub(super) const DOORS: [Door; 21] = [
         &["crates/cache/src/memory", "crates/cache/src/held/records", "bench/src/bin/hit_ratio"],
     ),
     door(&["sfv"], &["cache"], &["crates/cache/src"]),
+    // What harms what strangers write.
+    door(&["libfuzzer-sys"], &["fuzz"], &["tests/fuzz/targets"]),
     // Where media comes from, and what it is.
     door(&["object_store"], &["origin"], &["origin/src/bucket"]),
     door(
