@@ -112,12 +112,12 @@ impl App {
         assign: bool,
         render: impl FnOnce(&Ranking<'_>, &Question<'_>) -> T,
     ) -> T {
-        // An answer in DNS holds for a network: all of it is taken to be where its first address is.
-        let of_network = |client| Cell::of(client).net().network();
-        let located = question
-            .client
-            .map(|client| if matches!(surface, Surface::Dns) { of_network(client) } else { client });
-        let place = located.map_or_else(Default::default, |address| self.geo.whereabouts(address));
+        // An answer in DNS holds for a network: all of it is taken to be in one place.
+        let located = |client| match surface {
+            Surface::Dns => self.geo.of_network(Cell::of(client).net()),
+            _ => self.geo.whereabouts(client),
+        };
+        let place = question.client.map_or_else(Default::default, located);
         let began = Instant::now();
         let question = Question { now_ms: self.roster.ms_at(began), place, ..question };
         let snapshot = self.roster.published();

@@ -7,13 +7,14 @@
 use std::{
     collections::HashSet,
     fs,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
 };
 
 use arc_swap::ArcSwapOption;
+use ipnet::IpNet;
 use kromka_config::GeoConfig;
 use maxminddb::Reader;
 use parking_lot::Mutex;
@@ -28,6 +29,9 @@ use record::Record;
 
 /// Largest file that is read; it lies in memory.
 const FILE_MAX: u64 = 2 << 30;
+
+/// Parts of a network that are looked at for one of which something is known.
+const PARTS_MAX: usize = 32;
 
 /// The databases.
 #[derive(Debug)]
@@ -89,10 +93,18 @@ impl Geo {
     /// What is known of an address; nothing, where nothing is.
     pub(crate) fn whereabouts(&self, address: IpAddr) -> Whereabouts {
         let address = address.to_canonical();
-        let find =
-            |database: &Option<Database>| database.as_ref().and_then(|database| database.find(address));
-        let mut known = find(&self.city).unwrap_or_default();
-        known.asn = find(&self.asn).and_then(|network| network.asn).or(known.asn);
+        self.ask(|database| database.find(address))
+    }
+
+    /// What is known of a network as a whole: what is known of the first part of it of which anything is, so that all
+    /// of it has one place. Databases know some networks only in parts.
+    pub(crate) fn of_network(&self, network: IpNet) -> Whereabouts {
+        self.ask(|database| database.find_within(network))
+    }
+
+    fn ask(&self, find: impl Fn(&Database) -> Option<Whereabouts>) -> Whereabouts {
+        let mut known = self.city.as_ref().and_then(&find).unwrap_or_default();
+        known.asn = self.asn.as_ref().and_then(&find).and_then(|network| network.asn).or(known.asn);
         known
     }
 
@@ -152,6 +164,29 @@ impl Database {
         let reader = self.reader.load();
         let record = reader.as_ref()?.lookup(address).ok()?.decode::<Record>().ok()??;
         Some(record.whereabouts())
+    }
+
+    fn find_within(&self, network: IpNet) -> Option<Whereabouts> {
+        let reader = self.reader.load();
+        let reader = reader.as_ref()?;
+        let mut at = network.network();
+        for _ in 0..PARTS_MAX {
+            let found = reader.lookup(at).ok()?;
+            if let Some(record) = found.decode::<Record>().ok()? {
+                return Some(record.whereabouts());
+            }
+            // As far as the database goes on to say nothing.
+            at = following(found.network().ok()?.broadcast()).filter(|next| network.contains(next))?;
+        }
+        None
+    }
+}
+
+/// The address after this one.
+fn following(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(v4) => v4.to_bits().checked_add(1).map(|bits| Ipv4Addr::from_bits(bits).into()),
+        IpAddr::V6(v6) => v6.to_bits().checked_add(1).map(|bits| Ipv6Addr::from_bits(bits).into()),
     }
 }
 

@@ -296,7 +296,7 @@ impl Roster {
         let news = nodes.entries.get_mut(&heartbeat.id).map_or(&[][..], Entry::unread).to_vec();
         for rtt in &news {
             if let Some(cell) = Cell::parse(&rtt.cell) {
-                let place = self.geo.whereabouts(cell.net().network());
+                let place = self.geo.of_network(cell.net());
                 nodes.learner.learn(cell, &place, &heartbeat.site, rtt.n, rtt.p50_ms, now_ms);
             }
         }

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use ipnet::IpNet;
-
 use super::*;
 use crate::rank::Position;
 
@@ -167,6 +165,38 @@ fn two_databases_tell_together_where_an_address_is() {
     assert_eq!(geo.whereabouts("192.0.2.1".parse().unwrap()), Whereabouts::default());
     let health = geo.health();
     assert!(health.iter().all(|one| one.built == 1_700_000_000 && one.fault.is_none()), "{health:?}");
+}
+
+#[test]
+fn a_network_that_is_known_in_parts_has_the_place_of_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("city.mmdb");
+    let of = |letters| Map(vec![("country", Text(letters))]);
+    let parts = [
+        ("81.2.69.160/27", of("GB")),
+        ("81.2.69.200/32", of("FR")),
+        ("203.0.113.0/30", of("SE")),
+        ("203.0.113.128/25", of("NO")),
+        ("2001:db8:0:ff00::/56", of("CH")),
+    ];
+    put(&path, &database(&parts));
+    let geo = Geo::new(&GeoConfig { city: Some(path), asn: None });
+    geo.refresh();
+    for (network, letters) in [
+        ("81.2.69.0/24", Some(*b"GB")),
+        ("203.0.113.0/24", Some(*b"SE")),
+        ("2001:db8::/48", Some(*b"CH")),
+        ("2001:db8:1::/48", None),
+        ("81.2.70.0/24", None),
+        ("255.255.255.0/24", None),
+    ] {
+        assert_eq!(geo.of_network(network.parse().unwrap()).country, letters, "{network}");
+    }
+    assert_eq!(
+        geo.whereabouts("81.2.69.1".parse().unwrap()).country,
+        None,
+        "of an address only what is its own"
+    );
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Roster {
     pub(crate) fn measured(&self, medians: Vec<Median>) {
         let now_ms = self.now_ms();
         for Median { cell, site, count, ms } in medians {
-            let place = self.geo.whereabouts(cell.net().network());
+            let place = self.geo.of_network(cell.net());
             self.nodes.lock().learner.learn(cell, &place, &site, count, ms, now_ms);
         }
     }
