@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -104,6 +104,16 @@ impl Key {
         }
     }
 
+    /// The first address of a /24 or /48; none of anything else.
+    pub(super) fn address(self) -> Option<IpAddr> {
+        let payload = self.0 & Key::PAYLOAD;
+        match self.0 >> 60 {
+            1 => u32::try_from(payload << 8).ok().map(|bits| Ipv4Addr::from_bits(bits).into()),
+            2 => Some(Ipv6Addr::from_bits(u128::from(payload) << 80).into()),
+            _ => None,
+        }
+    }
+
     /// The /20 or /40.
     pub(super) fn block(address: IpAddr) -> Key {
         match address.to_canonical() {
@@ -161,6 +171,7 @@ mod tests {
         let place = Whereabouts { asn: Some(0), country: Some([0, 0]), position: None };
         let keys =
             [Key::cell(v4), Key::cell(v6), Key::block(v4), Key::block(v6), Key::network(&place).unwrap()];
+        assert_eq!(keys.map(Key::address), [Some(v4), Some(v6), None, None, None]);
         for (n, key) in keys.iter().enumerate() {
             assert!(keys[n + 1..].iter().all(|other| other != key), "{n}");
         }

@@ -1,13 +1,15 @@
 //! What would happen if nodes were drained, lost or added: a dry run on the snapshot as it is.
 //!
 //! The viewers that would have to go elsewhere are taken in small slices, each from a cell that the lost edges were
-//! measured from, and sent where [`super::decide`] would send them, each slice seeing the load of those before.
+//! measured from, and sent where [`super::decide`] would send them, zones and all, each slice seeing the load of those
+//! before.
 //! Where nodes are added, all viewers are placed anew: that is where things drift as sessions come and go.
 
 use std::sync::Arc;
 
 use super::{
     Assigned, Candidate, Parts, Question, Ranking, Snapshot, Source,
+    cell::Key,
     choice::{Spread, choose},
     distance::{Row, Values},
 };
@@ -63,7 +65,7 @@ struct Slice {
     /// The snapshot's site it is served from now.
     site: usize,
     /// Its cell's row in the distances.
-    row: Option<super::cell::Key>,
+    row: Option<Key>,
     key: String,
 }
 
@@ -106,7 +108,7 @@ pub fn forecast(snapshot: &Snapshot, changes: &[Change], now_ms: u64) -> Forecas
     let parts = Parts {
         edges,
         distances: Arc::clone(&snapshot.distances),
-        zones: Arc::default(),
+        zones: snapshot.zones.table(),
         settings: Arc::clone(&snapshot.settings),
     };
     let after = Snapshot::build(parts, None, now_ms);
@@ -117,8 +119,9 @@ pub fn forecast(snapshot: &Snapshot, changes: &[Change], now_ms: u64) -> Forecas
         let values = slice.row.map_or(Values::Equal, |key| snapshot.distances.values(key));
         let row = Row { source: Source::Cell, values };
         let question = Question { content_key: &slice.key, k: 1, now_ms, ..Question::default() };
+        let zone = slice.row.and_then(Key::address).and_then(|client| after.zones.mask(client));
         let mut ranking = Ranking::new(&after, None);
-        choose(&question, &row, None, Spread::Sites, &mut ranking);
+        choose(&question, &row, zone, Spread::Sites, &mut ranking);
         let Some(first) = ranking.edges.first() else {
             homeless += slice.bps;
             continue;
@@ -182,7 +185,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::super::tests::{Fleet, NOW, edge, fleet};
-    use super::super::{Cell, Learner, Whereabouts};
+    use super::super::{Cell, Learner, Whereabouts, Zone, Zones};
     use super::*;
 
     fn of<'f>(forecast: &'f Forecast, id: &str) -> &'f Predicted {
@@ -214,6 +217,18 @@ mod tests {
         assert!((drained.moved - 1.0 / 3.0).abs() < 0.01 && drained.homeless == 0.0 && drained.measured);
         assert!(drained.rtt_after_ms > drained.rtt_before_ms);
         assert_eq!(snapshot.utilisation("b1"), Some(0.4), "the live snapshot is not touched");
+    }
+
+    #[test]
+    fn a_zone_binds_the_viewers_of_a_drained_edge() {
+        let mut fleet = three();
+        let after = |fleet: &Fleet| forecast(&fleet.now(), &[Change::Drain("a1".into())], NOW);
+        let zone = |zone: Zone| Zones::new([("10.0.1.0/24".parse().unwrap(), zone)]);
+        fleet.zones = zone(Zone { prefer: vec!["c".into()], ..Zone::default() });
+        assert!(of(&after(&fleet), "c1").after > 0.65, "far, and preferred: {:?}", after(&fleet));
+        fleet.zones = zone(Zone { deny: vec!["b".into(), "c".into()], ..Zone::default() });
+        let alone = after(&fleet);
+        assert!(alone.homeless > 0.25 && of(&alone, "b1").after < 0.5, "{alone:?}");
     }
 
     #[test]

@@ -164,6 +164,11 @@ impl Resolved {
         Arc::ptr_eq(&self.zones, zones)
     }
 
+    /// What they are made of.
+    pub(super) fn table(&self) -> Arc<Zones> {
+        Arc::clone(&self.zones)
+    }
+
     /// See [`Zones::width`].
     pub(super) fn width(&self, address: IpAddr) -> u8 {
         self.zones.width(address)
