@@ -17,13 +17,10 @@ pub(super) struct Args {
     /// The viewer's address; this machine's when left out
     #[arg(long, value_name = "IP")]
     client_ip: Option<IpAddr>,
-    /// A session, where the question is about one
-    #[arg(long, value_name = "ID")]
-    session: Option<String>,
 }
 
 pub(super) async fn run(args: Args, remote: &Remote, output: Output) -> Result<ExitCode> {
-    let query = ExplainQuery { path: args.path, client_ip: args.client_ip, session_id: args.session };
+    let query = ExplainQuery { path: args.path, client_ip: args.client_ip };
     let answer = remote.api()?.explain(&query).await.map_err(explained)?;
     if output == Output::Table {
         let zone = answer.zone.as_ref().map(|zone| format!(", zone {zone}")).unwrap_or_default();

@@ -186,9 +186,6 @@ impl Api {
         if let Some(ip) = query.client_ip {
             url.query_pairs_mut().append_pair("client_ip", &ip.to_string());
         }
-        if let Some(session) = &query.session_id {
-            url.query_pairs_mut().append_pair("session_id", session);
-        }
         self.read(&url).await
     }
 

@@ -19,9 +19,6 @@ pub struct ExplainQuery {
     #[param(value_type = Option<String>)]
     #[schema(value_type = Option<String>)]
     pub client_ip: Option<IpAddr>,
-    /// A session, where the question is about one: it decides between sites that cost the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session_id: Option<String>,
 }
 
 /// The answer.

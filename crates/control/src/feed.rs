@@ -23,7 +23,8 @@ pub struct FeedQuery {
     /// The last number applied; 0 = from the beginning.
     #[serde(default)]
     pub after: u64,
-    /// The node that asks: shields are shown a purge before edges are.
+    /// The node that asks: shields are shown a purge before edges are, and before who does not say.
+    #[serde(default)]
     pub node: String,
     /// How long the selector may hold the answer back while there is nothing new, milliseconds; at most 60 000.
     #[serde(default)]

@@ -35,13 +35,8 @@ pub(crate) async fn explained(
     let client = wanted.client_ip.unwrap_or(peer.addr.ip());
     let key = content_key(&service.id, &path);
     let snapshot = app.roster.snapshot();
-    let question = app.now(Question {
-        client: Some(client),
-        content_key: &key,
-        session: wanted.session_id.as_deref(),
-        k: EDGES_MAX,
-        ..Question::default()
-    });
+    let question =
+        app.now(Question { client: Some(client), content_key: &key, k: EDGES_MAX, ..Question::default() });
     let explanation = explain(&snapshot, &question);
     Ok(Answer(ExplainAnswer {
         cell: explanation.ranking.cell().to_string(),

@@ -16,6 +16,16 @@ use crate::{app::App, error::ApiError, peers::peers, rank::Cell, roster::Refused
 /// Longest name of a node or a site.
 const NAME_MAX: usize = 63;
 
+/// Longest address that viewers reach a node at, in bytes.
+const URL_MAX: usize = 1_024;
+const BASE: &str = "an http or https URL of at most 1024 bytes, without user, query and fragment";
+
+/// Longest of the other texts, in bytes: a heartbeat is kept as it came.
+const TEXT_MAX: usize = 128;
+
+/// Most addresses, and most protocols.
+const LIST_MAX: usize = 16;
+
 /// Takes a heartbeat. For nodes only.
 #[utoipa::path(
     post, path = "/v1/nodes/{id}/heartbeat", tag = "for nodes", security(("node" = [])),
@@ -83,12 +93,31 @@ fn check(id: &str, heartbeat: &Heartbeat) -> Result<(), ApiError> {
         }
     }
     for (pointer, url) in [("/url", Some(&heartbeat.url)), ("/tls_url", heartbeat.tls_url.as_ref())] {
-        let fit = |url: &String| {
-            Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        };
-        if !url.is_none_or(fit) {
-            return Err(ApiError::field(pointer, "an http or https URL"));
+        if !url.is_none_or(|url| is_base(url)) {
+            return Err(ApiError::field(pointer, BASE));
+        }
+    }
+    for (pointer, text) in
+        [("/boot", &heartbeat.boot), ("/version", &heartbeat.version), ("/feed_id", &heartbeat.feed_id)]
+    {
+        if text.len() > TEXT_MAX {
+            return Err(ApiError::field(pointer, format!("at most {TEXT_MAX} bytes")));
+        }
+    }
+    for (pointer, count) in [("/addresses", heartbeat.addresses.len()), ("/alpn", heartbeat.alpn.len())] {
+        if count > LIST_MAX {
+            return Err(ApiError::field(pointer, format!("{count} entries; at most {LIST_MAX}")));
         }
     }
     Ok(())
+}
+
+/// Whether viewers' paths can stand behind it: whatever else a URL may have would end up in front of their token.
+fn is_base(text: &str) -> bool {
+    let plain = |url: &Url| {
+        let whole = url.query().is_none() && url.fragment().is_none();
+        let nameless = url.username().is_empty() && url.password().is_none();
+        matches!(url.scheme(), "http" | "https") && url.has_host() && whole && nameless
+    };
+    text.len() <= URL_MAX && Url::parse(text).is_ok_and(|url| plain(&url))
 }

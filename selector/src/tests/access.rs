@@ -192,7 +192,14 @@ async fn a_node_cannot_slip_in_what_is_none() {
         ("#/url", json!({"url": "javascript:alert(1)"})),
         ("#/url", json!({"url": "somewhere"})),
         ("#/tls_url", json!({"tls_url": "file:///etc/passwd"})),
+        ("#/url", json!({"url": "http://user:word@a-1.example/"})),
+        ("#/url", json!({"url": "http://a-1.example/?x="})),
+        ("#/url", json!({"url": format!("http://a-1.example/{}", "x".repeat(1_024))})),
         ("#/role", json!({"role": "king"})),
+        ("#/version", json!({"version": "9".repeat(129)})),
+        ("#/boot", json!({"boot": "b".repeat(129)})),
+        ("#/addresses", json!({"addresses": vec!["192.0.2.1"; 17]})),
+        ("#/load/egress_bps", json!({"load": {"egress_bps": -1}})),
     ] {
         let mut body = serde_json::to_value(node("a-1")).unwrap();
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
