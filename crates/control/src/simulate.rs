@@ -61,7 +61,7 @@ pub struct ExpectedEdge {
     pub site: String,
     /// How busy it is thought to be now: 0 idle, 1 full; 0 for one that joins.
     pub before: f64,
-    /// How busy it will be; 0 for one that leaves.
+    /// How busy it will be; 0 for one that leaves, unless all are drained: then they serve all the same.
     pub after: f64,
 }
 

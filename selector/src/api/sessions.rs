@@ -94,7 +94,7 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
         jti: Some(Uuid::now_v7().to_string()),
         kst: Some(starts_by.timestamp()),
         cdniuc: reach.to_string(),
-        cdniip: address.map(IpNet::from),
+        cdniip: address.map(|address| IpNet::from(address.to_canonical())),
         maxh: request.max_height,
         maxbr: request.max_bitrate,
         ..Claims::default()

@@ -55,7 +55,7 @@ pub(crate) async fn sign(
         iat: Some(now),
         jti: Some(id),
         cdniuc: reach.to_string(),
-        cdniip: request.client_ip.map(IpNet::from),
+        cdniip: request.client_ip.map(|address| IpNet::from(address.to_canonical())),
         dl: request.file_name.clone(),
         ..Claims::default()
     };

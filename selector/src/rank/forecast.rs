@@ -37,7 +37,7 @@ pub struct Predicted {
     pub site: String,
     /// Its utilisation now; 0 for one that joins.
     pub before: f64,
-    /// Its utilisation afterwards; 0 for one that leaves.
+    /// Its utilisation afterwards; 0 for one that leaves, unless all others leave too.
     pub after: f64,
 }
 
@@ -71,12 +71,9 @@ struct Slice {
 
 /// Predicts what `changes` would do at `now_ms`. An id that is not there changes nothing.
 pub fn forecast(snapshot: &Snapshot, changes: &[Change], now_ms: u64) -> Forecast {
-    let leaves = |id: &str| {
-        changes.iter().any(|change| match change {
-            Change::Drain(gone) | Change::Lose(gone) => gone == id,
-            Change::Add(_) => false,
-        })
-    };
+    let drained = |id: &str| changes.iter().any(|change| matches!(change, Change::Drain(gone) if gone == id));
+    let lost = |id: &str| changes.iter().any(|change| matches!(change, Change::Lose(gone) if gone == id));
+    let leaves = |id: &str| drained(id) || lost(id);
     let adds = changes.iter().any(|change| matches!(change, Change::Add(_)));
     let slices = slices(snapshot, |id| adds || leaves(id));
     // The unit in which what is sent is counted from here on: a slice of mean size.
@@ -87,7 +84,8 @@ pub fn forecast(snapshot: &Snapshot, changes: &[Change], now_ms: u64) -> Forecas
         let moves = adds || leaves(&edge.id);
         edges.push(Candidate {
             reported: if moves { 0.0 } else { utilisation },
-            gone: edge.gone || leaves(&edge.id),
+            draining: edge.draining || drained(&edge.id),
+            gone: edge.gone || lost(&edge.id),
             session_load: slice_bps / edge.capacity_bps.max(1) as f64,
             gain: 1.0,
             assigned: Arc::new(Assigned::default()),
@@ -237,6 +235,13 @@ mod tests {
         let lose = |id: &str| Change::Lose(id.into());
         let lost = forecast(&snapshot, &[lose("a1"), lose("b1"), lose("c1")], NOW);
         assert!((lost.homeless - 1.0).abs() < 1e-9 && (lost.moved - 1.0).abs() < 1e-9);
+        // Where all are drained, they serve all the same.
+        let drain = |id: &str| Change::Drain(id.into());
+        let drained = forecast(&snapshot, &[drain("a1"), drain("b1"), drain("c1")], NOW);
+        assert_eq!(drained.homeless, 0.0, "{drained:?}");
+        assert!((drained.edges.iter().map(|edge| edge.after).sum::<f64>() - 1.2).abs() < 0.01, "{drained:?}");
+        let one_lost = forecast(&snapshot, &[drain("a1"), drain("b1"), lose("c1")], NOW);
+        assert_eq!((one_lost.homeless, of(&one_lost, "c1").after), (0.0, 0.0), "{one_lost:?}");
     }
 
     #[test]

@@ -83,6 +83,15 @@ async fn two_edges_of_the_nearest_site_and_one_of_the_next_for_the_network_that_
 }
 
 #[tokio::test]
+async fn where_each_site_has_one_edge_they_come_nearest_first() {
+    let (rig, dns) = rig("127.0.0.1:0").await;
+    for (id, number, ms) in [("a-1", 1, 80.0), ("b-1", 2, 10.0), ("c-1", 3, 40.0), ("d-1", 4, 160.0)] {
+        beat(&rig, id, number, Some(ms)).await;
+    }
+    assert_eq!(ask(dns, [203, 0, 113]).await.0, [2, 3, 1]);
+}
+
+#[tokio::test]
 async fn an_edge_without_an_address_is_left_out_and_without_any_the_answer_is_a_failure() {
     let (rig, dns) = rig("127.0.0.1:0").await;
     assert_eq!(rig.beat(&node("a-1")).await.status, 200);

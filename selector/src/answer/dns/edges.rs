@@ -163,7 +163,7 @@ fn pick<'r, 's>(ranking: &'r Ranking<'s>, family: Family) -> [Option<&'r Ranked<
     let others = || fit().filter(|ranked| ranked.edge.id != first.edge.id);
     let beside = others().find(|ranked| ranked.edge.site == first.edge.site);
     let away = others().find(|ranked| ranked.edge.site != first.edge.site);
-    let mut picked = [Some(first), beside, away];
+    let mut picked = if beside.is_some() { [Some(first), beside, away] } else { [Some(first), away, None] };
     if beside.is_none() || away.is_none() {
         let taken = beside.or(away).map(|ranked| &ranked.edge.id);
         let mut rest = others().filter(|ranked| Some(&ranked.edge.id) != taken);
