@@ -31,7 +31,7 @@ impl Front {
             .fallback(|| async {
                 ApiError::NotFound("nothing is served at this path; /v1/openapi.json lists what is".into())
             })
-            .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+            .method_not_allowed_fallback(api::method_not_allowed)
             .layer(Extension(Arc::clone(&app)))
             .with_state(Arc::clone(&app));
         Front { app, others: ServiceHandler::new(router) }

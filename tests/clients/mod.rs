@@ -5,10 +5,12 @@
 //! - `browsers`: Chromium with its own HLS, and hls.js over TLS and h2;
 //! - `downloads`: curl resumes on another edge;
 //! - `resolvers`: dig and kdig ask for names;
+//! - `document`: requests made of the OpenAPI document, and of its opposite;
 //! - `bucket`: an S3 server as the source, stopped in the middle of a fill.
 
 mod browsers;
 mod bucket;
+mod document;
 mod downloads;
 mod ffmpeg;
 mod live;

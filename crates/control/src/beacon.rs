@@ -17,12 +17,15 @@ pub const BEACON_MAX: usize = 32;
 #[serde(deny_unknown_fields)]
 pub struct Beacon {
     /// The session's token, as it stands in `master_url` behind `/~`.
+    #[schema(min_length = 1)]
     pub token: String,
     /// What was measured; at most 32.
     #[serde(default)]
+    #[schema(max_items = 32)]
     pub samples: Vec<BeaconSample>,
     /// What went wrong; at most 32.
     #[serde(default)]
+    #[schema(max_items = 32)]
     pub errors: Vec<BeaconError>,
 }
 
@@ -31,11 +34,14 @@ pub struct Beacon {
 #[serde(deny_unknown_fields)]
 pub struct BeaconSample {
     /// The edge, by id.
+    #[schema(min_length = 1, max_length = 256)]
     pub edge: String,
     /// From the request to the first byte of the answer, milliseconds.
+    #[schema(minimum = 0, maximum = 600000)]
     pub ttfb_ms: f64,
     /// From the first packet to the open TCP connection, milliseconds, where one was opened for it: one round trip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 600000)]
     pub connect_ms: Option<f64>,
     /// Kilobits per second, where enough came to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +56,7 @@ pub struct BeaconSample {
 #[serde(deny_unknown_fields)]
 pub struct BeaconError {
     /// The edge, by id.
+    #[schema(min_length = 1, max_length = 256)]
     pub edge: String,
     /// What it was.
     pub kind: BeaconFault,

@@ -25,9 +25,11 @@ const MAX_WINDOW: TimeDelta = TimeDelta::days(90);
 pub struct MaintenanceRequest {
     /// Nodes by id.
     #[serde(default)]
+    #[schema(max_items = 10000)]
     pub nodes: Vec<String>,
     /// All nodes of these sites, whoever is there by then.
     #[serde(default)]
+    #[schema(max_items = 10000)]
     pub sites: Vec<String>,
     /// From when on they get no new viewers.
     pub begins_at: DateTime<Utc>,
@@ -35,9 +37,11 @@ pub struct MaintenanceRequest {
     pub ends_at: DateTime<Utc>,
     /// So long before it begins their share of new viewers begins to fall, seconds, 0..86400; 300 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 86400)]
     pub ramp_s: Option<u64>,
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
     pub note: Option<String>,
 }
 

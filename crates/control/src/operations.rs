@@ -136,6 +136,7 @@ pub struct OperationList {
 pub struct PageQuery {
     /// Items per page, 1..1000; 100 when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,15 +14,19 @@ use crate::validate::{Check, FieldError};
 #[serde(deny_unknown_fields)]
 pub struct PrewarmRequest {
     /// The service whose content is meant.
+    #[schema(min_length = 1, max_length = 256)]
     pub service: String,
     /// Playlists to warm with everything below them; paths or URLs as a viewer would ask for them.
     #[serde(default)]
+    #[schema(max_items = 10000)]
     pub trees: Vec<String>,
     /// Single objects.
     #[serde(default)]
+    #[schema(max_items = 10000)]
     pub urls: Vec<String>,
     /// Everything the source lists below these paths.
     #[serde(default)]
+    #[schema(max_items = 10000)]
     pub prefixes: Vec<String>,
     /// Which nodes; all live edges and shields when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,6 +36,7 @@ pub struct PrewarmRequest {
     pub window: Option<Window>,
     /// Most bits per second that each node may fetch for this; at least 8000. Unlimited when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 8000)]
     pub max_bps: Option<u64>,
 }
 
@@ -41,12 +46,15 @@ pub struct PrewarmRequest {
 pub struct Target {
     /// Nodes by id.
     #[serde(default)]
+    #[schema(max_items = 10000)]
     pub nodes: Vec<String>,
     /// All edges of these sites.
     #[serde(default)]
+    #[schema(max_items = 10000)]
     pub sites: Vec<String>,
     /// So many edges (among those named above, if any are), chosen as the selector would place the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub replicas: Option<u32>,
 }
 

@@ -33,17 +33,21 @@ impl fmt::Display for PurgeMode {
 #[serde(deny_unknown_fields)]
 pub struct PurgeRequest {
     /// The service whose content is meant.
+    #[schema(min_length = 1, max_length = 256)]
     pub service: String,
     /// What happens to the objects.
     pub mode: PurgeMode,
     /// Single objects; paths or URLs as a viewer would ask for them.
     #[serde(default)]
+    #[schema(max_items = 10000)]
     pub urls: Vec<String>,
     /// All objects whose path begins so; `/` is the whole service.
     #[serde(default)]
+    #[schema(max_items = 10000)]
     pub prefixes: Vec<String>,
     /// All objects that carry one of these tags (`Cache-Tag`, `Surrogate-Key`, or by a rule of the service).
     #[serde(default)]
+    #[schema(max_items = 10000)]
     pub tags: Vec<String>,
     /// Everything of the service; then nothing else is named.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

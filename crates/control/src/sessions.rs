@@ -14,10 +14,13 @@ use crate::validate::{Check, FieldError};
 #[serde(deny_unknown_fields)]
 pub struct SessionRequest {
     /// The service that publishes the asset.
+    #[schema(min_length = 1, max_length = 256)]
     pub service: String,
     /// The asset: the path of its multivariant playlist, for example `/stream/demo/master.m3u8`.
+    #[schema(min_length = 1, max_length = 4096, pattern = "^(/|https?://)")]
     pub asset: String,
     /// The viewer, pseudonymous; 1..256 characters.
+    #[schema(min_length = 1, max_length = 256)]
     pub subject: String,
     /// Where the viewer is, so that the nearest edge is chosen. The token is bound to it only by `bind_ip`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,18 +28,23 @@ pub struct SessionRequest {
     pub client_ip: Option<IpAddr>,
     /// Plan limit: no variant taller than this, pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub max_height: Option<u32>,
     /// Plan limit: no variant above this, bits per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub max_bitrate: Option<u64>,
     /// How long the content is, seconds: the session ends that long after now, plus grace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub duration_s: Option<u64>,
     /// How long the session lasts, seconds from now, whatever `duration_s` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub ttl_s: Option<u64>,
     /// How long playback may be started, seconds from now, at most a day; the configured time when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub start_ttl_s: Option<u64>,
     /// Whether the token is good from `client_ip` only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -13,13 +13,16 @@ use crate::validate::{Check, FieldError};
 #[serde(deny_unknown_fields)]
 pub struct SignRequest {
     /// The service that publishes it.
+    #[schema(min_length = 1, max_length = 256)]
     pub service: String,
     /// The file, or with `prefix` the start of all paths that the URL's token opens.
+    #[schema(min_length = 1, max_length = 4096, pattern = "^(/|https?://)")]
     pub path: String,
     /// Whether `path` is a prefix.
     #[serde(default)]
     pub prefix: bool,
     /// How long the URL is good, seconds from now.
+    #[schema(minimum = 1)]
     pub ttl_s: u64,
     /// Binds the URL to this address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,6 +30,7 @@ pub struct SignRequest {
     pub client_ip: Option<IpAddr>,
     /// Offers the file as a download under this name; at most 256 characters, no path separators.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
     pub file_name: Option<String>,
 }
 

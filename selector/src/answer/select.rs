@@ -37,7 +37,7 @@ const EDGE: usize = 384;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted<'q> {
     /// What shall be played: the path of its multivariant playlist.
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^(/|https?://)")]
     path: Cow<'q, str>,
     /// The service; found by the path when left out.
     #[param(value_type = Option<String>)]

@@ -15,6 +15,7 @@ use super::{
     body::{Json, parse, read},
     openapi::Refusals,
     revision,
+    writes::{Once, Unchanged},
 };
 use crate::{app::App, error::ApiError, store::decisions::Decision};
 
@@ -31,10 +32,7 @@ pub(crate) async fn zones(State(app): State<Arc<App>>) -> Result<Response, ApiEr
 /// Traffic Control (`{"coverageZones": …}`) is taken as well.
 #[utoipa::path(
     put, path = "/v1/zones", tag = "routing", security(("token" = ["nodes:write"])),
-    params(
-        ("If-Match" = Option<String>, Header, description = "The `ETag` the table is based on; any when left out."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours."),
-    ),
+    params(Unchanged, Once),
     request_body = ZoneTable,
     responses((status = 200, description = "The table as it now is.", body = ZoneTable), Refusals)
 )]
@@ -66,10 +64,7 @@ pub(crate) async fn costs(State(app): State<Arc<App>>) -> Result<Response, ApiEr
 /// Replaces the table of what sites cost; the next decision obeys it.
 #[utoipa::path(
     put, path = "/v1/costs", tag = "routing", security(("token" = ["nodes:write"])),
-    params(
-        ("If-Match" = Option<String>, Header, description = "The `ETag` the table is based on; any when left out."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours."),
-    ),
+    params(Unchanged, Once),
     request_body = CostTable,
     responses((status = 200, description = "The table as it now is.", body = CostTable), Refusals)
 )]

@@ -12,7 +12,7 @@ use http::{StatusCode, header::LOCATION};
 use kromka_control::{Maintenance, MaintenanceList, MaintenanceRequest};
 use uuid::Uuid;
 
-use super::{body::Json, openapi::Refusals};
+use super::{body::Json, openapi::Refusals, writes::Once};
 use crate::{app::App, error::ApiError, store::decisions::MAINTENANCE_MAX};
 
 /// Lists planned work, by when it begins; what is over stays for a day.
@@ -31,7 +31,7 @@ pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Answer<Maintenan
 /// Plans work: nodes get fewer new viewers before it and none while it lasts.
 #[utoipa::path(
     post, path = "/v1/maintenance", tag = "nodes", security(("token" = ["nodes:write"])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours.")),
+    params(Once),
     request_body = MaintenanceRequest,
     responses((status = 201, description = "Planned; `Location` names it.", body = Maintenance), Refusals)
 )]
@@ -67,7 +67,7 @@ pub(crate) async fn plan(
     delete, path = "/v1/maintenance/{id}", tag = "nodes", security(("token" = ["nodes:write"])),
     params(
         ("id" = String, Path, description = "The window."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours."),
+        Once,
     ),
     responses((status = 200, description = "What was taken back.", body = Maintenance), Refusals)
 )]

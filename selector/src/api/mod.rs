@@ -38,4 +38,4 @@ mod writes;
 
 pub(crate) use openapi::ProblemDocument;
 pub(crate) use path::content_path;
-pub(crate) use routes::routes;
+pub(crate) use routes::{method_not_allowed, routes};

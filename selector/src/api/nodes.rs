@@ -15,6 +15,7 @@ use super::{
     openapi::Refusals,
     operations::{next_link, page_size},
     revision,
+    writes::{Once, Unchanged},
 };
 use crate::{app::App, error::ApiError};
 
@@ -51,8 +52,8 @@ pub(crate) async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) ->
     post, path = "/v1/nodes/{id}:drain", tag = "nodes", security(("token" = ["nodes:write"])),
     params(
         ("id" = String, Path, description = "The node."),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` the decision is based on; any when left out."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours."),
+        Unchanged,
+        Once,
     ),
     responses((status = 200, description = "The node as it now is.", body = NodeInfo), Refusals)
 )]
@@ -65,8 +66,8 @@ async fn drain(app: &App, id: &str, headers: &HeaderMap) -> Result<Response, Api
     post, path = "/v1/nodes/{id}:resume", tag = "nodes", security(("token" = ["nodes:write"])),
     params(
         ("id" = String, Path, description = "The node."),
-        ("If-Match" = Option<String>, Header, description = "The `ETag` the decision is based on; any when left out."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours."),
+        Unchanged,
+        Once,
     ),
     responses((status = 200, description = "The node as it now is.", body = NodeInfo), Refusals)
 )]

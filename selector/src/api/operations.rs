@@ -12,7 +12,7 @@ use http::{HeaderValue, StatusCode, header::LOCATION};
 use kromka_control::{Operation, OperationKind, OperationList, PageQuery};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::{body::Params, openapi::Refusals};
+use super::{body::Params, openapi::Refusals, writes::Once};
 use crate::{app::App, error::ApiError, operations::Record, store::door::now_ms};
 
 /// Items of a page unless the caller says otherwise.
@@ -88,7 +88,7 @@ pub(crate) async fn show(
     post, path = "/v1/operations/{id}:cancel", tag = "operations", security(("token" = ["content:write"])),
     params(
         ("id" = String, Path, description = "The operation."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours."),
+        Once,
     ),
     responses((status = 200, description = "The operation as it now is.", body = Operation), Refusals)
 )]

@@ -8,7 +8,7 @@ use kromka_control::{
 };
 use kromka_hls::RequestPath;
 
-use super::{body::Json, openapi::Refusals, operations::accepted, path::owned_paths};
+use super::{body::Json, openapi::Refusals, operations::accepted, path::owned_paths, writes::Once};
 use crate::{
     app::{App, content_key},
     error::ApiError,
@@ -21,7 +21,7 @@ use crate::{
 /// given.
 #[utoipa::path(
     post, path = "/v1/prewarm", tag = "content", security(("token" = ["content:write"])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours.")),
+    params(Once),
     request_body = PrewarmRequest,
     responses((status = 202, description = "Under way; `Location` names the operation.", body = Operation), Refusals)
 )]

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use kromka_control::{FeedItem, NodeState, Operation, OperationKind, PurgeOrder, PurgeRequest};
 
-use super::{body::Json, openapi::Refusals, operations::accepted, path::owned_paths};
+use super::{body::Json, openapi::Refusals, operations::accepted, path::owned_paths, writes::Once};
 use crate::{app::App, error::ApiError, operations::Record, store::door::now_ms};
 
 /// Purges by URL, prefix or tag, or a whole service, on every node, shields first.
 #[utoipa::path(
     post, path = "/v1/purge", tag = "content", security(("token" = ["purge:write"])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours.")),
+    params(Once),
     request_body = PurgeRequest,
     responses((status = 202, description = "Under way; `Location` names the operation.", body = Operation), Refusals)
 )]

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use axum::{
     Router,
     middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
     routing::{MethodRouter, delete, get, post, put},
 };
+use http::{HeaderValue, Uri, header::ALLOW};
 use kromka_access::Scope;
 
 use super::{
@@ -14,9 +16,21 @@ use super::{
     purge, sessions, sign,
     writes::{Gate, guard_node, guard_read, guard_write},
 };
-use crate::app::App;
+use crate::{app::App, error::ApiError};
 
 type Route = MethodRouter<Arc<App>>;
+
+/// The answer to a method that a path does not have. To the router `{id}` and `{id}:verb` are one path with the
+/// methods of both; what is said of either is its own.
+pub(crate) async fn method_not_allowed(uri: Uri) -> Response {
+    let mut response = ApiError::MethodNotAllowed.into_response();
+    let (folder, name) = uri.path().rsplit_once('/').unwrap_or_default();
+    if ["/v1/nodes", "/v1/operations"].contains(&folder) {
+        let methods = if name.contains(':') { "POST" } else { "GET,HEAD" };
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    }
+    response
+}
 
 /// The control API.
 pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {

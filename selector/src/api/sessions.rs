@@ -22,6 +22,7 @@ use super::{
     openapi::Refusals,
     path::owned_path,
     session_request::{SessionBatch, read_batch, read_one},
+    writes::Once,
 };
 use crate::{
     app::{App, content_key},
@@ -42,7 +43,7 @@ pub(crate) struct Sessions {
 /// Gives one viewer the right to play one asset, on the edge that is best for the viewer.
 #[utoipa::path(
     post, path = "/v1/playback-sessions", tag = "sessions", security(("token" = ["sessions:write"])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours.")),
+    params(Once),
     request_body = SessionRequest,
     responses((status = 201, description = "The session.", body = SessionAnswer), Refusals)
 )]
@@ -59,7 +60,7 @@ pub(crate) async fn create(
 /// Gives up to 100 viewers their rights at once; all or none.
 #[utoipa::path(
     post, path = "/v1/playback-sessions:batch", tag = "sessions", security(("token" = ["sessions:write"])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours.")),
+    params(Once),
     request_body = SessionBatch,
     responses((status = 201, description = "The sessions, in the order they were asked for.", body = Sessions), Refusals)
 )]

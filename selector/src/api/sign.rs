@@ -11,7 +11,7 @@ use kromka_control::{SignAnswer, SignRequest};
 use kromka_hls::encode_path;
 use uuid::Uuid;
 
-use super::{body::Json, openapi::Refusals, path::owned_path};
+use super::{body::Json, openapi::Refusals, path::owned_path, writes::Once};
 use crate::{
     app::{App, content_key},
     error::ApiError,
@@ -22,7 +22,7 @@ use crate::{
 /// Signs a URL.
 #[utoipa::path(
     post, path = "/v1/sign", tag = "sessions", security(("token" = ["sessions:write"])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Names the write; a repetition gets the same answer for 24 hours.")),
+    params(Once),
     request_body = SignRequest,
     responses((status = 201, description = "The URL.", body = SignAnswer), Refusals)
 )]

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use kromka_access::Scope;
 use kromka_net::Peer;
+use utoipa::IntoParams;
 
 use super::body::{BODY_MAX, read};
 use crate::{
@@ -39,6 +40,26 @@ const KEY_MAX: usize = 255;
 /// Fields of an answer that are repeated with it.
 const KEPT_FIELDS: [HeaderName; 4] =
     [header::CONTENT_TYPE, header::LOCATION, header::ETAG, header::CACHE_CONTROL];
+
+/// How every write may be named.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "it documents what `key` reads")]
+pub(crate) struct Once {
+    /// Names the write; a repetition gets the same answer for 24 hours.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[\\t -~]+$")]
+    idempotency_key: Option<String>,
+}
+
+/// How a write says what it was decided upon.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "it documents what each such write compares")]
+pub(crate) struct Unchanged {
+    /// The `ETag` that the decision is based on; any when left out.
+    #[param(rename = "If-Match")]
+    if_match: Option<String>,
+}
 
 /// A scope, and the selector that guards it.
 #[derive(Clone)]
