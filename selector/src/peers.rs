@@ -4,7 +4,7 @@
 //! edge that answers has to put whole URLs into the playlist, so it is told about a few others with its heartbeat. So
 //! it is where the operator has players that take no clones (`steering.in_full`).
 
-use kromka_control::{Heartbeat, NodeState, PeerEdge};
+use kromka_control::{Heartbeat, NodeState};
 use kromka_hls::steering::differ_in_host_alone;
 
 use crate::rank::{Candidate, Snapshot, rendezvous::draw};
@@ -12,15 +12,43 @@ use crate::rank::{Candidate, Snapshot, rendezvous::draw};
 /// Edges told of: with the own one there are three, as many as fail for different reasons.
 const PEERS: usize = 2;
 
-/// The peers of the edge that sent `heartbeat`: from other sites first, the same ones as long as they are there,
-/// others for others, so that no edge is everybody's second. Those that a clone can name only if `in_full`.
-pub(crate) fn peers(snapshot: &Snapshot, heartbeat: &Heartbeat, in_full: bool, now_ms: u64) -> Vec<PeerEdge> {
+/// The edge whose peers are asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Own<'a> {
+    id: &'a str,
+    site: &'a str,
+    url: &'a str,
+    tls_url: Option<&'a str>,
+}
+
+impl<'a> From<&'a Heartbeat> for Own<'a> {
+    fn from(heartbeat: &'a Heartbeat) -> Own<'a> {
+        let Heartbeat { id, site, url, tls_url, .. } = heartbeat;
+        Own { id, site, url, tls_url: tls_url.as_deref() }
+    }
+}
+
+impl<'a> From<&'a Candidate> for Own<'a> {
+    fn from(edge: &'a Candidate) -> Own<'a> {
+        let Candidate { id, site, url, tls_url, .. } = edge;
+        Own { id, site, url, tls_url: tls_url.as_deref() }
+    }
+}
+
+/// The peers of an edge: from other sites first, the same ones as long as they are there, others for others, so that
+/// no edge is everybody's second. Those that a clone can name only if `in_full`.
+pub(crate) fn peers<'s>(
+    snapshot: &'s Snapshot,
+    own: Own<'_>,
+    in_full: bool,
+    now_ms: u64,
+) -> Vec<&'s Candidate> {
     let serves = |peer: &Candidate| {
         matches!(peer.standing(snapshot.settings(), now_ms), NodeState::Up | NodeState::Suspect)
     };
     let clonable = |peer: &Candidate| {
-        let plain = differ_in_host_alone(&heartbeat.url, &peer.url).is_some();
-        let secure = match (&heartbeat.tls_url, &peer.tls_url) {
+        let plain = differ_in_host_alone(own.url, &peer.url).is_some();
+        let secure = match (own.tls_url, &peer.tls_url) {
             (Some(own), Some(other)) => differ_in_host_alone(own, other).is_some(),
             (None, _) => true,
             (Some(_), None) => false,
@@ -30,11 +58,11 @@ pub(crate) fn peers(snapshot: &Snapshot, heartbeat: &Heartbeat, in_full: bool, n
     let mut others: Vec<&Candidate> = snapshot
         .edges()
         .iter()
-        .filter(|peer| *peer.id != *heartbeat.id && serves(peer) && (in_full || !clonable(peer)))
+        .filter(|peer| *peer.id != *own.id && serves(peer) && (in_full || !clonable(peer)))
         .collect();
     others.sort_by(|a, b| {
-        let elsewhere = |peer: &Candidate| *peer.site != *heartbeat.site;
-        let draw_of = |peer: &Candidate| draw(&heartbeat.id, &peer.id, 1);
+        let elsewhere = |peer: &Candidate| *peer.site != *own.site;
+        let draw_of = |peer: &Candidate| draw(own.id, &peer.id, 1);
         elsewhere(b).cmp(&elsewhere(a)).then_with(|| draw_of(b).total_cmp(&draw_of(a)))
     });
     // One of each site in turn.
@@ -48,10 +76,5 @@ pub(crate) fn peers(snapshot: &Snapshot, heartbeat: &Heartbeat, in_full: bool, n
             }
         }
     }
-    let told = |peer: &Candidate| PeerEdge {
-        id: peer.id.to_string(),
-        url: peer.url.to_string(),
-        tls_url: peer.tls_url.as_deref().map(str::to_owned),
-    };
-    chosen.into_iter().map(told).collect()
+    chosen
 }

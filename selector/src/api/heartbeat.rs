@@ -6,12 +6,19 @@ use axum::{
     Extension, Json as Answer,
     extract::{Path, State},
 };
-use kromka_control::{Heartbeat, HeartbeatAnswer, NodeRole};
+use kromka_control::{Heartbeat, HeartbeatAnswer, NodeRole, PeerEdge};
 use kromka_net::Peer;
 use url::Url;
 
 use super::{body::Json, openapi::Refusals};
-use crate::{app::App, error::ApiError, peers::peers, rank::Cell, roster::Refused, store::door::now_ms};
+use crate::{
+    app::App,
+    error::ApiError,
+    peers::peers,
+    rank::{Candidate, Cell},
+    roster::Refused,
+    store::door::now_ms,
+};
 
 /// Longest name of a node or a site.
 const NAME_MAX: usize = 63;
@@ -60,8 +67,8 @@ pub(crate) async fn hear(
     let (peers, siblings) = match heartbeat.role {
         NodeRole::Edge => {
             let (snapshot, in_full) = (app.roster.snapshot(), app.steering.in_full);
-            let peers = peers(&snapshot, &heartbeat, in_full, app.roster.now_ms());
-            (peers, app.roster.beside(&heartbeat))
+            let peers = peers(&snapshot, (&heartbeat).into(), in_full, app.roster.now_ms());
+            (peers.into_iter().map(told).collect(), app.roster.beside(&heartbeat))
         }
         NodeRole::Origin => (Vec::new(), Vec::new()),
     };
@@ -76,6 +83,14 @@ pub(crate) async fn hear(
         peers,
         siblings,
     }))
+}
+
+fn told(peer: &Candidate) -> PeerEdge {
+    PeerEdge {
+        id: peer.id.to_string(),
+        url: peer.url.to_string(),
+        tls_url: peer.tls_url.as_deref().map(str::to_owned),
+    }
 }
 
 /// What goes into URLs, metrics and redirects must be what it claims to be, even from a node.

@@ -28,6 +28,7 @@ use crate::{
     app::{App, content_key},
     error::ApiError,
     metrics::Surface,
+    peers::peers,
     rank::{Question, Ranking, explore, explores},
 };
 
@@ -116,25 +117,24 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
         true => targets(app, question.clone()),
         false => Vec::new(),
     };
-    let render = |ranking: &Ranking<'_>, _: &Question<'_>| {
+    let render = |ranking: &Ranking<'_>, question: &Question<'_>| {
         let mut urls = ranking.edges.iter().map(|ranked| format!("{}{target}", ranked.edge.url));
         let master_url = urls.next().ok_or(ApiError::NoEdge)?;
         let first = ranking.edges.first().map(|ranked| ranked.edge).ok_or(ApiError::NoEdge)?;
-        Ok::<_, ApiError>((
-            master_url,
-            urls.collect::<Vec<_>>(),
-            first.id.to_string(),
-            Arc::clone(&first.pathway),
-        ))
+        // The pathways that this edge writes into the playlist.
+        let others = peers(ranking.snapshot(), first.into(), app.steering.in_full, question.now_ms);
+        let written =
+            others.into_iter().fold(first.pathway.to_string(), |list, peer| list + "," + &peer.pathway);
+        Ok::<_, ApiError>((master_url, urls.collect::<Vec<_>>(), first.id.to_string(), written))
     };
-    let (master_url, alternates, edge, pathway) = app.decide(Surface::Session, question, true, render)?;
+    let (master_url, alternates, edge, written) = app.decide(Surface::Session, question, true, render)?;
     let targets: Vec<BeaconTarget> = measured.into_iter().filter(|target| target.edge != edge).collect();
     let beacon = (!targets.is_empty()).then(|| BeaconPlan { url: format!("{}/v1/beacon", app.url), targets });
     // The same document that the edge's playlist names, for players that are told of it by their backend.
     let steering_url = service.steering.then(|| {
         let vod = if request.duration_s.is_some() { "&vod=1" } else { "" };
         let asset = encode_path(&path);
-        format!("{}/steer/{}?path={asset}&sid={session_id}&in={pathway}{vod}", app.url, service.id)
+        format!("{}/steer/{}?path={asset}&sid={session_id}&in={written}{vod}", app.url, service.id)
     });
     Ok(SessionAnswer {
         session_id,

@@ -211,6 +211,26 @@ async fn an_edge_that_no_host_name_leads_to_is_told_to_its_peers_instead() {
     let listed = pathway_id("d-1", "http://d-1.example:9003/", None);
     let manifest = document(&rig, &format!("{query},{listed}")).await;
     assert!(manifest.priority.contains(&listed) && manifest.clones.len() == 1, "{manifest:?}");
+    // A session is told of the same document as the playlist of its edge.
+    let body = json!({"service": "default", "asset": ASSET, "subject": "v"});
+    let session = rig.post("/v1/playback-sessions", body).await.json;
+    let first = session["edge"].as_str().unwrap();
+    let own = match first {
+        "c-1" => far("c-1", 9001),
+        "c-2" => far("c-2", 9002),
+        "d-1" => far("d-1", 9003),
+        near => node(near),
+    };
+    let beat = Heartbeat { seq: node(first).seq, ..own };
+    let written = told(rig.beat(&beat).await);
+    let pathways: Vec<String> = std::iter::once((first, &beat.url))
+        .chain(written.iter().map(|peer| (&*peer.id, &peer.url)))
+        .map(|(id, url)| pathway_id(id, url, None))
+        .collect();
+    let steering_url = session["steering_url"].as_str().unwrap();
+    assert!(steering_url.contains(&format!("&in={}", pathways.join(","))), "{steering_url}: {pathways:?}");
+    let manifest = document(&rig, steering_url.split_once('?').unwrap().1).await;
+    assert!(manifest.priority.len() >= 3, "{manifest:?}");
     // A drained peer is nobody's way out.
     assert_eq!(rig.post("/v1/nodes/d-1:drain", json!({})).await.status, 200);
     assert!(told(rig.beat(&node("a-1")).await).iter().all(|peer| peer.id != "d-1"));
