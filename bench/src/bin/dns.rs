@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 use kromka_bench::facts::{Facts, said};
 use kromka_bench::frame::{Evidence, Place, Rounds};
@@ -33,6 +33,9 @@ struct Args {
     /// Questions under way at once.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     outstanding: u32,
+    /// Only rows whose name contains this.
+    #[arg(long, default_value = "")]
+    rows: String,
     /// Ports that ask.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     clients: u32,
@@ -80,8 +83,10 @@ fn main() -> Result<()> {
         Plan { name: "client subnet, Knot", theirs: (knot.addr(), knot.pid()), subnet: true, bar: 0.98 },
         Plan { name: "no EDNS, gdnsd", theirs: (gdnsd.addr(), gdnsd.pid()), subnet: false, bar: 1.19 },
     ];
+    let plans: Vec<&Plan> = plans.iter().filter(|plan| plan.name.contains(&args.rows)).collect();
+    ensure!(!plans.is_empty(), "no row contains `{}`", args.rows);
     let mut rows = Vec::new();
-    for plan in &plans {
+    for plan in plans {
         let pair = [(names.addr(), names.pid()), plan.theirs];
         rows.push(args.rounds.row(plan.name, Unit::Request, plan.bar, pair, |&(addr, pid), seconds| {
             Run::of(pid, || plan.ask(addr, seconds, &args, world.path()))

@@ -214,10 +214,17 @@ impl<'s, 'q> Lens<'s, 'q> {
     /// The utilisation of a site's fit nodes together, and their weight; `None` when there are none.
     #[inline]
     fn load(&self, site: usize, silent: bool) -> Option<(f64, f64)> {
-        let of = &self.snapshot.sites[site];
-        if self.prepared {
-            return (of.weight > 0.0).then(|| (of.load(self.own.of(site)), of.weight));
+        if !self.prepared {
+            return self.load_now(site, silent);
         }
+        let of = &self.snapshot.sites[site];
+        (of.weight > 0.0).then(|| (of.load(self.own.of(site)), of.weight))
+    }
+
+    /// The same where the snapshot's word no longer holds.
+    #[cold]
+    fn load_now(&self, site: usize, silent: bool) -> Option<(f64, f64)> {
+        let of = &self.snapshot.sites[site];
         let (mut used, mut weight) = (0.0, 0.0);
         for place in of.nodes() {
             let node = &self.snapshot.nodes[place];
@@ -420,9 +427,13 @@ impl<'s, 'q> Lens<'s, 'q> {
             }
         } else {
             // More may be equal than the list holds.
-            let all = 0..self.snapshot.sites.len();
-            let groups = all.filter_map(|site| self.group(site, row, zone, false, f32::INFINITY));
-            let equal = groups.filter(|group| group.cost_ms <= limit);
+            let reckoned = self.prepared && zone.is_none();
+            let group = |site: usize| match reckoned {
+                true => (self.snapshot.sites[site].weight > 0.0).then(|| self.group_as_reckoned(site, row)),
+                false => self.group(site, row, zone, false, limit),
+            };
+            let all = (0..self.snapshot.sites.len()).filter_map(group);
+            let equal = all.filter(|group| group.cost_ms <= limit);
             equal.for_each(|group| consider(group.site, group.cost_ms));
         }
         let Some((_, site, cost_ms)) = chosen else { return false };

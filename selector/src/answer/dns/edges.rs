@@ -108,11 +108,11 @@ impl Edges for Fleet {
             let picked = pick(ranking, ask.family);
             let enough = picked.iter().all(Option::is_some) || ranking.edges.len() < EDGES;
             if enough || !some_have(ranking.snapshot().reached(), ask.family) {
-                return self.answer(ask, ranking, &picked, scope);
+                return self.answer(ask, ranking, &picked, scope, question.now_ms);
             }
             // Some of them are not reached this way: others may be.
             let more = decide_pair(ranking.snapshot(), &Question { k: EDGES_MAX, ..question.clone() });
-            self.answer(ask, &more, &pick(&more, ask.family), scope)
+            self.answer(ask, &more, &pick(&more, ask.family), scope, question.now_ms)
         })
     }
 }
@@ -124,23 +124,30 @@ impl Fleet {
         ranking: &Ranking<'_>,
         picked: &[Option<&Ranked<'_>>; EDGES],
         scope: u8,
+        now_ms: u64,
     ) -> Chosen {
         let any = ranking.edges.iter().any(|ranked| wanted(&ranked.edge.reach, None));
         let mut chosen = Chosen::new(any, scope);
         for ranked in picked.iter().flatten() {
             chosen.push(only(ranked.edge.reach, ask.family));
         }
-        self.assign(ask, ranking, picked);
+        self.assign(ask, ranking, picked, now_ms);
         chosen
     }
 
     /// Notes the viewers that this answer will send: resolvers rotate addresses, so each edge gets its share.
-    fn assign(&self, ask: &Ask<'_>, ranking: &Ranking<'_>, picked: &[Option<&Ranked<'_>>; EDGES]) {
+    fn assign(
+        &self,
+        ask: &Ask<'_>,
+        ranking: &Ranking<'_>,
+        picked: &[Option<&Ranked<'_>>; EDGES],
+        now_ms: u64,
+    ) {
         let edges = picked.iter().flatten().count() as u64;
         if edges == 0 {
             return;
         }
-        let viewers = self.crowds.weigh(network(ask), self.app.roster.now_ms(), ask.ttl_ms);
+        let viewers = self.crowds.weigh(network(ask), now_ms, ask.ttl_ms);
         for (at, ranked) in (0u64..).zip(picked.iter().flatten()) {
             let share = viewers / edges + u64::from(at < viewers % edges);
             if share > 0 {
