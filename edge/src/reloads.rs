@@ -6,7 +6,7 @@
 
 use http::header::{CACHE_CONTROL, HeaderName};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use kromka_cache::{Key, Verdict};
+use kromka_cache::{Key, Verdict, Whole};
 use kromka_hls::{Directives, position::DIRECTIVE_PREFIX};
 use kromka_live::{Held, Version};
 use kromka_net::Incoming;
@@ -61,10 +61,10 @@ impl Edge {
             return Ok(None);
         }
         let read = self.tier.read(key.clone(), PLAYLIST_MAX).await;
-        let (status, headers, text) = read.map_err(Denied::Tier)?;
-        let delta = delta(&text).filter(|_| status == StatusCode::OK);
+        let Whole { status, headers, body, verdict } = read.map_err(Denied::Tier)?;
+        let delta = delta(&body).filter(|_| status == StatusCode::OK);
         let head = request.method() == Method::HEAD;
-        Ok(delta.map(|delta| (respond(request.headers(), headers, delta, head), Some(Verdict::Hit))))
+        Ok(delta.map(|delta| (respond(request.headers(), headers, delta, head), Some(verdict))))
     }
 }
 

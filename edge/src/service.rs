@@ -144,7 +144,7 @@ impl Edge {
         let playlist = kromka_hls::kind(&path.path) == Kind::Playlist;
         let wish = Wish::of(service, path, session.as_ref());
         let mut own = match wish.filter(|_| playlist) {
-            Some(wish) => self.tailored(visit, path, &key, &wish).await?.map(|response| (response, None)),
+            Some(wish) => self.tailored(visit, path, &key, &wish).await?,
             None => None,
         };
         if own.is_none() && playlist {
@@ -250,9 +250,9 @@ impl Edge {
     /// Whether the object is a playlist of segments.
     async fn is_media_playlist(&self, key: &Key) -> Result<bool, Denied> {
         let read = self.tier.read(key.clone(), PLAYLIST_MAX).await;
-        let (status, _, text) = read.map_err(Denied::Tier)?;
-        let parsed = std::str::from_utf8(&text).map(kromka_hls::parse);
-        Ok(status == StatusCode::OK && matches!(parsed, Ok(Ok(Playlist::Media(_)))))
+        let whole = read.map_err(Denied::Tier)?;
+        let parsed = std::str::from_utf8(&whole.body).map(kromka_hls::parse);
+        Ok(whole.status == StatusCode::OK && matches!(parsed, Ok(Ok(Playlist::Media(_)))))
     }
 }
 

@@ -8,7 +8,7 @@ use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_NONE_M
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{Either, Full};
 use kromka_access::Session;
-use kromka_cache::Key;
+use kromka_cache::{Key, Verdict, Whole};
 use kromka_hls::{Playlist, RequestPath, steering};
 use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
@@ -55,13 +55,13 @@ impl Edge {
         path: &RequestPath,
         key: &Key,
         wish: &Wish<'_>,
-    ) -> Result<Option<Response<Content>>, Denied> {
-        let (status, headers, bytes) =
-            self.tier.read(key.clone(), PLAYLIST_MAX).await.map_err(Denied::Tier)?;
-        if status != StatusCode::OK || !steering::is_multivariant(&bytes) {
+    ) -> Result<Option<(Response<Content>, Option<Verdict>)>, Denied> {
+        let read = self.tier.read(key.clone(), PLAYLIST_MAX).await;
+        let Whole { status, headers, body, verdict } = read.map_err(Denied::Tier)?;
+        if status != StatusCode::OK || !steering::is_multivariant(&body) {
             return Ok(None);
         }
-        let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(None) };
+        let Ok(text) = std::str::from_utf8(&body) else { return Ok(None) };
         let Ok(playlist @ Playlist::Multivariant(_)) = kromka_hls::parse(text) else { return Ok(None) };
         let cut = wish.limits.map(|limits| variants::cut(limits, text)).transpose()?;
         let left = cut.as_deref().unwrap_or(text);
@@ -78,7 +78,8 @@ impl Edge {
         };
         let tailored = steered.or(cut).filter(|tailored| tailored != text);
         let head = visit.request.method() == Method::HEAD;
-        Ok(tailored.map(|tailored| respond(visit.request.headers(), headers, tailored, head)))
+        let respond = |tailored| respond(visit.request.headers(), headers, tailored, head);
+        Ok(tailored.map(|tailored| (respond(tailored), Some(verdict))))
     }
 
     /// Whether the first variant is here and has ended. What is not here is on its way from now on: the player
@@ -86,10 +87,11 @@ impl Edge {
     async fn ended(&self, service: &Service, asset: &str, playlist: &Playlist) -> bool {
         let Some(first) = playlist.children(asset).into_iter().next() else { return false };
         let key = Key::new(&service.id, &first, None);
-        let Some(Ok((StatusCode::OK, _, text))) = self.tier.read(key, PLAYLIST_MAX).now_or_never() else {
+        let Some(Ok(whole)) = self.tier.read(key, PLAYLIST_MAX).now_or_never() else { return false };
+        if whole.status != StatusCode::OK {
             return false;
-        };
-        let parsed = std::str::from_utf8(&text).map(kromka_hls::parse);
+        }
+        let parsed = std::str::from_utf8(&whole.body).map(kromka_hls::parse);
         matches!(parsed, Ok(Ok(Playlist::Media(media))) if media.ended)
     }
 }

@@ -48,4 +48,4 @@ pub use tier::Tier;
 pub use upstream::source::{
     Fetched, Source, SourceBody, SourceError, SourceFault, Validators, Want, outcome,
 };
-pub use warm::Warmed;
+pub use warm::{Warmed, Whole};

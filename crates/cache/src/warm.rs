@@ -9,6 +9,7 @@ use crate::held::blocks;
 use crate::held::store::Found;
 use crate::reply::body::{Filler, Piece, Reader};
 use crate::request::ask::Ask;
+use crate::rules::way::Verdict;
 use crate::tier::{LOOKS, Tier};
 use crate::upstream::opening::{Hint, Known, Outcome};
 use crate::upstream::source::Source;
@@ -23,6 +24,19 @@ pub struct Warmed {
     pub bytes: u64,
     /// Whether it will be found here; `false` if its source forbids storing it.
     pub stored: bool,
+}
+
+/// An object that was read whole.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    /// As the source said.
+    pub status: StatusCode,
+    /// Its fields.
+    pub headers: HeaderMap,
+    /// All of it.
+    pub body: Bytes,
+    /// How it was come by.
+    pub verdict: Verdict,
 }
 
 impl<S: Source> Tier<S> {
@@ -109,15 +123,11 @@ impl<S: Source> Tier<S> {
         }
     }
 
-    /// Reads an object of at most `limit` bytes whole: its status, its fields, its body.
+    /// Reads an object of at most `limit` bytes.
     ///
     /// # Errors
     /// The source failed, or the object is larger.
-    pub async fn read(
-        self: &Arc<Self>,
-        key: Key,
-        limit: usize,
-    ) -> Result<(StatusCode, HeaderMap, Bytes), Failure> {
+    pub async fn read(self: &Arc<Self>, key: Key, limit: usize) -> Result<Whole, Failure> {
         let headers = HeaderMap::new();
         let ask = Ask { key, method: &Method::GET, headers: &headers, web: false, fence: 0, now: self.now() };
         let answer = self.get(ask).await?;
@@ -135,7 +145,8 @@ impl<S: Source> Tier<S> {
             }
             whole.extend_from_slice(&data);
         }
-        Ok((parts.status, parts.headers, whole.freeze()))
+        let (status, headers, body) = (parts.status, parts.headers, whole.freeze());
+        Ok(Whole { status, headers, body, verdict: answer.verdict })
     }
 
     /// Reads an object that is a text of at most `limit` bytes.
@@ -144,10 +155,10 @@ impl<S: Source> Tier<S> {
     /// It cannot be had, is larger, or is no text; in words.
     pub async fn read_text(self: &Arc<Self>, key: Key, limit: usize) -> Result<String, String> {
         let read = self.read(key.clone(), limit).await;
-        let (status, _, text) = read.map_err(|failure| failure.to_string())?;
-        if status != StatusCode::OK {
-            return Err(format!("the source answered {status}"));
+        let whole = read.map_err(|failure| failure.to_string())?;
+        if whole.status != StatusCode::OK {
+            return Err(format!("the source answered {}", whole.status));
         }
-        String::from_utf8(text.into()).map_err(|_| "it is not a text".to_owned())
+        String::from_utf8(whole.body.into()).map_err(|_| "it is not a text".to_owned())
     }
 }

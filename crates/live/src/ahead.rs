@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, StatusCode};
-use kromka_cache::{Key, Source, Tier, Verdict};
+use http::StatusCode;
+use kromka_cache::{Key, Source, Tier, Verdict, Whole};
 use kromka_hls::Listed;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -267,9 +267,9 @@ impl Live {
         let (live, tier, key) = (self.clone(), tier.clone(), key.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            let read: Result<(StatusCode, HeaderMap, _), _> = tier.read(key.clone(), PLAYLIST_MAX).await;
-            if let Ok((StatusCode::OK, headers, text)) = read {
-                live.learn(&key, &headers, &text);
+            let read = tier.read(key.clone(), PLAYLIST_MAX).await;
+            if let Ok(Whole { status: StatusCode::OK, headers, body, .. }) = read {
+                live.learn(&key, &headers, &body);
             }
             if live.knows(&key) {
                 live.ahead.strangers.lock().remove(&key);

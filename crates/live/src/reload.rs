@@ -108,11 +108,11 @@ impl Live {
         key: &Key,
     ) -> Result<Option<Arc<Stream>>, Failure> {
         // Through the tier: what is fresh costs nothing, and what is stale is asked for again.
-        let (status, headers, text) = tier.read(key.clone(), PLAYLIST_MAX).await?;
-        if status == StatusCode::OK && !self.knows(key) {
-            self.learn(key, &headers, &text);
+        let whole = tier.read(key.clone(), PLAYLIST_MAX).await?;
+        if whole.status == StatusCode::OK && !self.knows(key) {
+            self.learn(key, &whole.headers, &whole.body);
         }
-        Ok(self.streams.get(key).filter(|_| status == StatusCode::OK))
+        Ok(self.streams.get(key).filter(|_| whole.status == StatusCode::OK))
     }
 
     pub(crate) async fn wait<S: Reload>(

@@ -108,9 +108,9 @@ impl Stand {
     }
 
     async fn text(&self, path: &str) -> String {
-        let (status, _, text) = self.tier.read(key(path), 1 << 20).await.unwrap();
-        assert_eq!(status, StatusCode::OK, "{path}");
-        String::from_utf8(text.into()).unwrap()
+        let whole = self.tier.read(key(path), 1 << 20).await.unwrap();
+        assert_eq!(whole.status, StatusCode::OK, "{path}");
+        String::from_utf8(whole.body.into()).unwrap()
     }
 
     /// As if so many seconds had passed.

@@ -40,6 +40,9 @@ async fn a_plan_sees_what_it_may_play() {
     assert_eq!(other.status, StatusCode::OK);
     let head = site.ask(Method::HEAD, &path, &[]).await;
     assert_eq!(head.header("content-length"), cut.header("content-length"));
+    let come_by = |got: &Got| got.header("server-timing").rsplit_once("desc=").map(|(_, by)| by.to_owned());
+    let told = [&all, &cut, &head].map(come_by);
+    assert_eq!(told, ["\"miss\"", "\"hit\"", "\"hit\""].map(|by| Some(by.to_owned())), "as any other");
 }
 
 #[tokio::test]
