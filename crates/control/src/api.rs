@@ -219,9 +219,10 @@ impl Api {
         self.written(Method::PUT, &["v1", "costs"], table).await
     }
 
-    /// Planned work.
+    /// Planned work: there is never more than one page of the largest.
     pub async fn maintenance(&self) -> Result<MaintenanceList, ApiError> {
-        self.read(&endpoint(&self.base, &["v1", "maintenance"])).await
+        let page = PageQuery { limit: Some(1000), cursor: None };
+        self.read(&self.page(&["v1", "maintenance"], &page)).await
     }
 
     /// Plans work.

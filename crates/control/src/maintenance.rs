@@ -76,6 +76,9 @@ pub enum MaintenanceState {
 pub struct MaintenanceList {
     /// The windows.
     pub items: Vec<Maintenance>,
+    /// What `cursor` must be to see more; absent on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }
 
 impl MaintenanceRequest {

@@ -1,6 +1,6 @@
 //! `/v1/maintenance`: planned work, so that nodes leave and come back without anybody being awake.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use axum::{
     Json as Answer,
@@ -9,23 +9,66 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use http::{StatusCode, header::LOCATION};
-use kromka_control::{Maintenance, MaintenanceList, MaintenanceRequest};
+use kromka_control::{Maintenance, MaintenanceList, MaintenanceRequest, PageQuery};
 use uuid::Uuid;
 
-use super::{body::Json, openapi::Refusals, writes::Once};
+use super::{
+    body::{Json, Params},
+    openapi::Refusals,
+    operations::{next_link, page_size},
+    writes::Once,
+};
 use crate::{app::App, error::ApiError, store::decisions::MAINTENANCE_MAX};
 
 /// Lists planned work, by when it begins; what is over stays for a day.
 #[utoipa::path(
-    get, path = "/v1/maintenance", tag = "nodes", security(("token" = ["read"])),
-    responses((status = 200, description = "All windows.", body = MaintenanceList), Refusals)
+    get, path = "/v1/maintenance", tag = "nodes", security(("token" = ["read"])), params(PageQuery),
+    responses((status = 200, description = "A page.", body = MaintenanceList), Refusals)
 )]
-pub(crate) async fn list(State(app): State<Arc<App>>) -> Result<Answer<MaintenanceList>, ApiError> {
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Params(query): Params<PageQuery>,
+) -> Result<Response, ApiError> {
+    let limit = page_size(&query)?;
+    let after = query.cursor.as_deref().map(Place::read).transpose()?;
+    let windows = app.store.maintenance().await?;
+    let mut windows: Vec<_> = windows.into_iter().map(|one| (Place::of(&one.0, &one.1), one.1)).collect();
+    windows.retain(|(place, _)| after.as_ref().is_none_or(|after| place > after));
+    windows.sort_by(|a, b| a.0.cmp(&b.0));
+    let more = windows.len() > limit as usize;
+    windows.truncate(limit as usize);
+    let next_cursor = windows.last().filter(|_| more).map(|(place, _)| place.to_string());
+    let link = next_link("/v1/maintenance", limit, next_cursor.as_deref());
     let now = Utc::now();
-    let mut items: Vec<_> =
-        app.store.maintenance().await?.into_iter().map(|(id, window)| told(id, window, now)).collect();
-    items.sort_by(|a, b| (a.window.begins_at, &a.id).cmp(&(b.window.begins_at, &b.id)));
-    Ok(Answer(MaintenanceList { items }))
+    let items = windows.into_iter().map(|(place, window)| told(place.id, window, now)).collect();
+    Ok((link, Answer(MaintenanceList { items, next_cursor })).into_response())
+}
+
+/// Where a window stands in the list, whether it is still there or not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    begins_us: i64,
+    id: String,
+}
+
+impl Place {
+    fn of(id: &str, window: &MaintenanceRequest) -> Place {
+        Place { begins_us: window.begins_at.timestamp_micros(), id: id.to_owned() }
+    }
+
+    fn read(cursor: &str) -> Result<Place, ApiError> {
+        let place =
+            cursor.split_once('.').and_then(|(begins, id)| Some((begins.parse().ok()?, id.to_owned())));
+        let (begins_us, id) =
+            place.ok_or_else(|| ApiError::BadRequest("cursor is none that a page has named".to_owned()))?;
+        Ok(Place { begins_us, id })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.begins_us, self.id)
+    }
 }
 
 /// Plans work: nodes get fewer new viewers before it and none while it lasts.

@@ -150,6 +150,35 @@ async fn planned_work_takes_nodes_out_and_brings_them_back() {
 }
 
 #[tokio::test]
+async fn planned_work_is_listed_by_when_it_begins_page_by_page() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1"]).await;
+    let now = Utc::now();
+    for hours in [3, 1, 2, 1] {
+        let window = json!({"nodes": ["a-1"], "note": hours.to_string(),
+                            "begins_at": now + TimeDelta::hours(hours), "ends_at": now + TimeDelta::hours(9)});
+        assert_eq!(rig.post("/v1/maintenance", window).await.status, 201);
+    }
+    let notes = |reply: &super::rig::Reply| -> String {
+        reply.json["items"].as_array().unwrap().iter().map(|one| one["note"].as_str().unwrap()).collect()
+    };
+    let whole = rig.get("/v1/maintenance").await;
+    assert_eq!((notes(&whole).as_str(), whole.json.get("next_cursor")), ("1123", None));
+    let first = rig.get("/v1/maintenance?limit=2").await;
+    assert_eq!(notes(&first), "11");
+    let next = first.header("link").split(['<', '>']).nth(1).unwrap();
+    // What the cursor names may be gone by now.
+    let bearer = [("authorization", &*format!("Bearer {ALL}"))];
+    let last = first.json["items"][1]["id"].as_str().unwrap();
+    assert_eq!(rig.send("DELETE", &format!("/v1/maintenance/{last}"), &bearer, "").await.status, 200);
+    let second = rig.get(next).await;
+    assert_eq!((notes(&second).as_str(), second.json.get("next_cursor")), ("23", None));
+    for wrong in ["limit=0", "cursor=x", "colour=red"] {
+        assert_eq!(rig.get(&format!("/v1/maintenance?{wrong}")).await.status, 400, "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn a_simulation_says_what_a_drain_would_do_and_changes_nothing() {
     let rig = Rig::start().await;
     rig.up(&["a-1", "b-1", "c-1"]).await;
