@@ -76,8 +76,9 @@ async fn a_folder_is_watched_only_while_somebody_waits() {
         let (viewer, url) = (viewer.clone(), format!("{url}?_HLS_msn=8"));
         async move { viewer.get(&url).await }
     });
+    until("it is held", || async { (fleet.edges[0].metric("kromka_live_held").await == 1.0).then_some(()) })
+        .await;
     for parts in 2..5 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
         Stream { parts: Some(parts), ..stream.clone() }.publish(&place);
     }
     let whole = Stream::in_parts(5, 9, 0);
@@ -160,48 +161,55 @@ async fn a_part_that_is_only_announced_comes_when_it_is_there() {
     assert_eq!(viewer.get(&fleet.signed(&news.part(0))).await.bytes(), news.bytes(1000));
 }
 
-#[tokio::test]
-async fn the_part_that_is_announced_is_on_the_edge_before_anybody_asks_and_none_once_nobody_follows() {
-    let source = Source::start().await;
-    let stream = Stream { target: 4, ..Stream::in_parts(5, 8, 1) };
+/// A viewer follows a stream for one part, and the part that was announced with it is on the edge before he asks
+/// for it; then he follows no further.
+async fn follows_for_a_part(fleet: &Fleet, source: &Source, stream: &Stream) {
     let upto = |parts| Stream { parts: Some(parts), ..stream.clone() };
-    stream.publish(&Place::Web(&source));
-    let fleet = Plan::web(&source.url).with("origin", "service", "ahead = 0").start().await;
-    let (viewer, url) = (Viewer::new(), fleet.signed(&stream.path()));
+    let (edge, viewer, url) = (&fleet.edges[0], Viewer::new(), fleet.signed(&stream.path()));
+    let fetched = edge.metric("kromka_ahead_total").await;
+    let used = edge.metric("kromka_ahead_used_total").await;
+    upto(1).publish(&Place::Web(source));
     viewer.get(&url).await;
-    let follow = |part: u64| {
-        let (viewer, url) = (viewer.clone(), format!("{url}?_HLS_msn=8&_HLS_part={part}"));
-        tokio::spawn(async move { viewer.get(&url).await })
-    };
-    let shield_holds = async |count: f64| {
-        until("the shield holds that many", || async {
-            (fleet.shield.metric("kromka_live_held").await == count).then_some(())
-        })
-        .await;
-    };
-    let edge = &fleet.edges[0];
-    let waiting = follow(1);
+    let waiting = tokio::spawn({
+        let (viewer, url) = (viewer.clone(), format!("{url}?_HLS_msn=8&_HLS_part=1"));
+        async move { viewer.get(&url).await }
+    });
     until("it is held", || async { (edge.metric("kromka_live_held").await == 1.0).then_some(()) }).await;
-    upto(2).publish(&Place::Web(&source));
+    upto(2).publish(&Place::Web(source));
     assert_eq!(waiting.await.unwrap().text(), upto(2).playlist());
     // It was shown that part 2 will come: the edge asks for it, and the shield has it wait.
-    shield_holds(1.0).await;
+    shield_holds(fleet, 1.0).await;
     assert_eq!(source.asked_for(&stream.part(2)), 0, "nobody bothers the source with what is not there");
-    upto(3).publish(&Place::Web(&source));
+    upto(3).publish(&Place::Web(source));
     // Beside it came the segment that a play begins with.
     until("the part is on the edge", || async {
-        (edge.metric("kromka_ahead_total").await >= 2.0).then_some(())
+        (edge.metric("kromka_ahead_total").await >= fetched + 2.0).then_some(())
     })
     .await;
     let got = viewer.get(&fleet.signed(&stream.part(2))).await;
     assert!(got.edge_hit(), "{}", got.header("cache-status"));
     assert_eq!((got.bytes(), source.asked_for(&stream.part(2))), (&stream.bytes(1002)[..], 1));
-    assert_eq!(edge.metric("kromka_ahead_used_total").await, 1.0);
-    // The viewer follows no further: what comes now comes for nobody.
-    upto(4).publish(&Place::Web(&source));
-    shield_holds(0.0).await;
-    upto(5).publish(&Place::Web(&source));
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(edge.metric("kromka_ahead_used_total").await, used + 1.0);
+    upto(4).publish(&Place::Web(source));
+    shield_holds(fleet, 0.0).await;
+}
+
+async fn shield_holds(fleet: &Fleet, count: f64) {
+    until("the shield holds that many", || async {
+        (fleet.shield.metric("kromka_live_held").await == count).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_part_that_is_announced_is_on_the_edge_before_anybody_asks_and_none_once_nobody_follows() {
+    let source = Source::start().await;
+    let stream = Stream { target: 4, ..Stream::in_parts(5, 8, 1) };
+    let fleet = Plan::web(&source.url).with("origin", "service", "ahead = 0").start().await;
+    follows_for_a_part(&fleet, &source, &stream).await;
+    // What comes now comes for nobody; with another stream all goes on as before, one part after the other.
+    Stream { parts: Some(5), ..stream.clone() }.publish(&Place::Web(&source));
+    follows_for_a_part(&fleet, &source, &Stream { folder: "/stream/other", ..stream.clone() }).await;
     assert_eq!(source.asked_for(&stream.part(3)) + source.asked_for(&stream.part(4)), 0);
 }
 
