@@ -3,29 +3,15 @@
 //!
 //! The scenarios in the page are in tests/browser; here they meet the real roles.
 
-use std::path::Path;
-use std::process::Command;
-
-use crate::world::command::run;
 use crate::world::fleet::Plan;
 use crate::world::settings::API_TOKEN;
-use crate::world::{Ran, Up, Viewer, media, until};
-
-pub(super) async fn node(script: &str, args: &[&str]) -> Ran {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-    assert!(folder.join("node_modules").exists(), "run `npm ci` in tests/browser, or tests/run");
-    let mut command = Command::new("node");
-    command.arg(script).args(args).current_dir(folder);
-    run(command).await
-}
+use crate::world::{Up, Viewer, browser, media, until};
 
 #[tokio::test]
 #[ignore = "needs Chromium and tests/browser/node_modules, which tests/run installs"]
 async fn the_player_page_plays_and_moves_when_its_edge_is_drained() {
     let up = Up::start(&[]).await;
-    let ran = node("native.mjs", &[&up.text("/player")]).await;
-    assert_eq!(ran.code, 0, "{}", ran.everything());
-    let facts = ran.json();
+    let facts = browser("native.mjs", &[&up.text("/player")]).await;
     assert_ne!(facts["first_edge"], facts["then_edge"], "{facts:#}");
     // It left the fleet as it found it.
     for edge in ["edge-1", "edge-2"] {
@@ -44,9 +30,7 @@ async fn hls_js_plays_and_switches_quality_over_tls_and_h2() {
     let edge = edges.iter().find(|edge| master.starts_with(&base(edge, "url"))).unwrap();
     let secure = master.replacen(&base(edge, "url"), &base(edge, "tls_url"), 1);
     let certificate = up.certificate();
-    let ran = node("hlsjs.mjs", &[&secure, certificate.to_str().unwrap()]).await;
-    assert_eq!(ran.code, 0, "{}", ran.everything());
-    let facts = ran.json();
+    let facts = browser("hlsjs.mjs", &[&secure, certificate.to_str().unwrap()]).await;
     assert_eq!(facts["protocols"], serde_json::json!(["h2"]), "{facts:#}");
     until("the edge has counted a session", || async {
         let admin = base(edge, "admin");
@@ -60,9 +44,7 @@ async fn hls_js_plays_and_switches_quality_over_tls_and_h2() {
 async fn hls_js_follows_its_steering_document_away_from_a_drained_edge_and_loses_no_segment() {
     let up = Up::start(&["--edges", "3"]).await;
     let (master, selector, token) = (up.text("/master_url"), up.text("/selector"), up.text("/api_token"));
-    let ran = node("steering.mjs", &[&master, &selector, &token]).await;
-    assert_eq!(ran.code, 0, "{}", ran.everything());
-    let facts = ran.json();
+    let facts = browser("steering.mjs", &[&master, &selector, &token]).await;
     assert_eq!(facts["edges"].as_object().unwrap().len(), 2, "{facts:#}");
     assert_eq!(facts["priority"].as_array().unwrap().len(), 3, "{facts:#}");
     assert_eq!(facts["errors"], serde_json::json!([]), "{facts:#}");
@@ -83,9 +65,7 @@ async fn shaka_follows_its_steering_document_where_the_playlist_has_the_pathways
     })
     .await;
     let selector = &fleet.selector.as_ref().unwrap().url;
-    let ran = node("shaka.mjs", &[master, selector, API_TOKEN]).await;
-    assert_eq!(ran.code, 0, "{}", ran.everything());
-    let facts = ran.json();
+    let facts = browser("shaka.mjs", &[master, selector, API_TOKEN]).await;
     assert_eq!(facts["first"], session["edge"], "{facts:#}");
     assert_eq!(facts["edges"].as_object().unwrap().len(), 2, "{facts:#}");
     assert_eq!(facts["errors"], serde_json::json!([]), "{facts:#}");
@@ -94,8 +74,8 @@ async fn shaka_follows_its_steering_document_where_the_playlist_has_the_pathways
 #[tokio::test]
 #[ignore = "needs node, which tests/run looks for"]
 async fn a_player_with_the_companion_asks_again_only_where_there_is_nowhere_else_to_go() {
-    let ran = node("companion.mjs", &[]).await;
-    assert_eq!(ran.code, 0, "{}", ran.everything());
+    let facts = browser("companion.mjs", &[]).await;
+    assert_eq!(facts["result"], "passed");
 }
 
 #[tokio::test]
@@ -106,9 +86,7 @@ async fn what_the_player_page_tells_of_edges_is_what_the_selector_knows() {
     let (operator, selector) = (fleet.operator(), fleet.selector.as_ref().unwrap());
     let page =
         format!("{}/player#token={API_TOKEN}&service=default&asset={}&samples=1", selector.url, media::DEMO);
-    let ran = node("beacon.mjs", &[&page]).await;
-    assert_eq!(ran.code, 0, "{}", ran.everything());
-    let facts = ran.json();
+    let facts = browser("beacon.mjs", &[&page]).await;
     let told = |list: &str| -> Vec<&serde_json::Value> {
         let beacons = facts["beacons"].as_array().unwrap().iter();
         beacons.flat_map(|beacon| beacon[list].as_array().unwrap()).collect()

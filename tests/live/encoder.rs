@@ -110,13 +110,6 @@ impl Stream {
     }
 }
 
-/// The number of a playlist's first segment, and of the one after its last.
-pub(crate) fn numbers(playlist: &str) -> (u64, u64) {
-    let first = playlist.lines().find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:")).unwrap();
-    let first: u64 = first.parse().unwrap();
-    (first, first + playlist.lines().filter(|line| line.starts_with("#EXTINF")).count() as u64)
-}
-
 /// A folder of a scenario as a place to publish.
 pub(crate) fn folder(root: &Path) -> Place<'static> {
     Place::Folder(root.to_owned())

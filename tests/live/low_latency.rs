@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::encoder::{Place, Stream, folder, numbers};
+use super::encoder::{Place, Stream, folder};
 use super::order::two_shields;
 use crate::world::fleet::Plan;
+use crate::world::player::numbers;
 use crate::world::{Fleet, Source, Viewer, until, wire, within};
 
 /// A fleet over a folder that a packager writes into.

@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::encoder::{Place, Stream, numbers};
+use super::encoder::{Place, Stream};
 use crate::world::fleet::Plan;
+use crate::world::player::numbers;
 use crate::world::settings::{self, Additions, Places};
 use crate::world::{Fleet, Role, Source, Viewer, until};
 

@@ -6,7 +6,7 @@ use super::stage::{BEAT, EDGES, on_stage, steered};
 use crate::world::command::run;
 use crate::world::session::Player;
 use crate::world::settings::API_TOKEN;
-use crate::world::{Operator, Viewer, media, until};
+use crate::world::{Operator, Viewer, browser_by, media, until};
 
 /// Waits until the selector sends nobody there, then sees that it stays so.
 async fn left_alone(stage: &super::stage::Stage, edge: &str) {
@@ -169,12 +169,8 @@ fn hls_js_is_steered_away_from_a_drained_edge_far_away_and_loses_no_segment() {
         }
         let session = stage.operator().session(media::DEMO).await;
         let master = session["master_url"].as_str().unwrap().to_owned();
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-        let mut command = stage.cloud.host("viewer").command("node");
-        command.args(["steering.mjs", &master, &stage.selector.url, API_TOKEN]).current_dir(folder);
-        let ran = run(command).await;
-        assert_eq!(ran.code, 0, "{}", ran.everything());
-        let facts = ran.json();
+        let node = stage.cloud.host("viewer").command("node");
+        let facts = browser_by(node, "steering.mjs", &[&master, &stage.selector.url, API_TOKEN]).await;
         assert_eq!(facts["first"], stage.edge_at(&master), "{facts:#}");
         assert_eq!(facts["edges"].as_object().unwrap().len(), 2, "{facts:#}");
     });
@@ -193,12 +189,8 @@ fn shaka_is_steered_between_edges_that_differ_in_their_host_once_playlists_name_
             (got.text().matches("#EXT-X-STREAM-INF").count() == 3).then_some(())
         })
         .await;
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-        let mut command = stage.cloud.host("viewer").command("node");
-        command.args(["shaka.mjs", &master, &stage.selector.url, API_TOKEN]).current_dir(folder);
-        let ran = run(command).await;
-        assert_eq!(ran.code, 0, "{}", ran.everything());
-        let facts = ran.json();
+        let node = stage.cloud.host("viewer").command("node");
+        let facts = browser_by(node, "shaka.mjs", &[&master, &stage.selector.url, API_TOKEN]).await;
         assert_eq!(facts["first"], stage.edge_at(&master), "{facts:#}");
         assert_eq!(facts["edges"].as_object().unwrap().len(), 2, "{facts:#}");
         assert_eq!(facts["errors"], serde_json::json!([]), "{facts:#}");
@@ -213,9 +205,9 @@ fn hls_js_leaves_an_edge_whose_packets_vanish_and_loses_no_segment() {
         let session = operator.session(media::DEMO).await;
         let master = session["master_url"].as_str().unwrap().to_owned();
         let serving = stage.edge_at(&master);
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
-        let mut command = stage.cloud.host("viewer").command("node");
-        command.args(["silence.mjs", &master, &stage.selector.url]).current_dir(folder);
+        let node = stage.cloud.host("viewer").command("node");
+        let args = [master.as_str(), &stage.selector.url];
+        let playing = browser_by(node, "silence.mjs", &args);
         let part = async {
             let admin = stage.edges[EDGES.iter().position(|edge| *edge == serving).unwrap()].admin.clone();
             until("segments have been played", || async {
@@ -226,9 +218,7 @@ fn hls_js_leaves_an_edge_whose_packets_vanish_and_loses_no_segment() {
             // The edge is well and the selector believes in it: the player alone can tell.
             stage.cloud.part("viewer", serving);
         };
-        let (ran, ()) = tokio::join!(run(command), part);
-        assert_eq!(ran.code, 0, "{}", ran.everything());
-        let facts = ran.json();
+        let (facts, ()) = tokio::join!(playing, part);
         assert_eq!(facts["missing"], serde_json::json!([]), "{facts:#}");
         assert_eq!(facts["back"], 0, "{facts:#}");
         // One wait told it all: no quality of the silent edge was tried after that.

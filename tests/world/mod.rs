@@ -11,6 +11,7 @@
 //!   that says any bytes; `proxy`: `kromka proxy` before one;
 //! - `viewer`: an HTTP client that hides nothing; `wire`: bytes that no client would send;
 //! - `player`: plays a playlist and all below it; `session`: plays on where its edge fails it;
+//! - `browser`: a real one, which plays as its script says;
 //! - `operator`: talks to the control API;
 //! - `resolver`: asks DNS as a resolver would;
 //! - `tokens`: signs what a platform would sign; `media`: the sample on disk;
@@ -19,6 +20,7 @@
 //! Nothing here asserts what a scenario is about, and no bound here is ever the point of one: it only keeps a
 //! broken build from hanging.
 
+pub(crate) mod browser;
 pub(crate) mod command;
 pub(crate) mod fault;
 pub(crate) mod fleet;
@@ -40,6 +42,7 @@ pub(crate) mod up;
 pub(crate) mod viewer;
 pub(crate) mod wire;
 
+pub(crate) use browser::{browser, browser_by};
 pub(crate) use command::{Ran, kromka};
 pub(crate) use fault::Fault;
 pub(crate) use fleet::Fleet;

@@ -77,6 +77,13 @@ pub(crate) fn unsteered(playlist: &str) -> String {
     text
 }
 
+/// The number of a playlist's first segment, and of the one after its last.
+pub(crate) fn numbers(playlist: &str) -> (u64, u64) {
+    let first = playlist.lines().find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:")).unwrap();
+    let first: u64 = first.parse().unwrap();
+    (first, first + playlist.lines().filter(|line| line.starts_with("#EXTINF")).count() as u64)
+}
+
 /// Everything a playlist refers to, in its order.
 pub(crate) fn references(playlist: &str) -> Vec<String> {
     assert!(playlist.starts_with("#EXTM3U"), "no playlist: {playlist}");
