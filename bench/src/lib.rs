@@ -5,7 +5,7 @@
 //!
 //! 1. the scene: [`world`] is a folder with media and room for the servers, [`process`] a program tied to a
 //!    core, [`peers`] the servers themselves with their best settings, [`source`] what they fill from when
-//!    its requests must be counted;
+//!    its requests must be counted, [`tier`] the cache alone where sockets would only be in the way;
 //! 2. the load: [`load`] runs wrk and h2load, [`viewers`] is a crowd of its own, [`client`] one careful
 //!    viewer who checks what arrives; both read answers with [`head`];
 //! 3. the measuring: [`cpu`] is what a server's processes have used, [`measure`] turns rounds A B A B into a
@@ -32,5 +32,6 @@ pub mod report;
 pub mod sim;
 pub mod source;
 pub mod table;
+pub mod tier;
 pub mod viewers;
 pub mod world;

@@ -2,22 +2,16 @@
 //! returns, and the first look-up behind it. The objects are real: they came through the tier, and lie on disk
 //! with their headers.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use bytes::Bytes;
 use clap::Parser;
-use futures_util::StreamExt;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kromka_bench::facts::Facts;
 use kromka_bench::frame::Evidence;
 use kromka_bench::report::Report;
 use kromka_bench::table::{Table, number};
-use kromka_cache::{
-    Ask, CacheError, Fetched, Key, Purge, PurgeMode, Source, SourceError, Tier, Verdict, Want,
-};
-use kromka_config::{ByteSize, CacheConfig, DiskConfig};
+use kromka_bench::tier::{SERVICE, Same, ask, on_one_disk, open};
+use kromka_cache::{Purge, PurgeMode, Verdict};
 use serde::Serialize;
 
 const WHAT: &str = "Objects of 64 bytes that all have one tag, on disk, none in memory. A hard purge of the tag: how \
@@ -52,50 +46,11 @@ struct Cost {
     still_visible: u64,
 }
 
-/// Answers everything with the same few bytes.
-#[derive(Clone, Copy)]
-struct Tagged;
-
-impl Source for Tagged {
-    async fn fetch(&self, _: Want) -> Result<Fetched, SourceError> {
-        let mut headers = HeaderMap::new();
-        headers.insert("cache-control", HeaderValue::from_static("max-age=86400"));
-        headers.insert("cache-tag", HeaderValue::from_static("film"));
-        headers.insert("content-length", 64.into());
-        let body = futures_util::stream::iter([Ok(Bytes::from_static(&[7; 64]))]).boxed();
-        Ok(Fetched { status: StatusCode::OK, headers, body })
-    }
-}
-
-async fn ask(tier: &Arc<Tier<Tagged>>, n: u64) -> Result<Verdict> {
-    let headers = HeaderMap::new();
-    let key = Key::new("bench", &format!("/{n}.ts"), None);
-    let ask = Ask { key, method: &Method::GET, headers: &headers, web: false, fence: 0, now: tier.now() };
-    let answer = tier.get(ask).await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
-    let verdict = answer.verdict;
-    let mut body = std::pin::pin!(answer.response.into_body());
-    while let Some(frame) = std::future::poll_fn(|cx| http_body::Body::poll_frame(body.as_mut(), cx)).await {
-        frame.map_err(|error| anyhow::anyhow!("{error}"))?;
-    }
-    Ok(verdict)
-}
-
-async fn open(config: &CacheConfig) -> Result<Arc<Tier<Tagged>>> {
-    loop {
-        match Tier::open("bench", config, Tagged).await {
-            // The last one's threads let go of the folder a moment after it is dropped.
-            Err(CacheError::Locked { .. }) => tokio::time::sleep(Duration::from_millis(10)).await,
-            opened => return Ok(opened?),
-        }
-    }
-}
-
 async fn measure(objects: u64, rounds: u64) -> Result<Cost> {
     let folder = tempfile::tempdir()?;
-    let mut config = CacheConfig::default();
-    let path = folder.path().join("disk");
-    config.disk = vec![DiskConfig { path, size: ByteSize(1 << 40), weight: 100 }];
-    let tier = open(&config).await?;
+    let config = on_one_disk(folder.path());
+    let source = Same::of(64, Some("film"));
+    let (tier, _) = open(&config, &source).await?;
     let began = Instant::now();
     for n in 0..objects {
         ask(&tier, n).await?;
@@ -104,15 +59,16 @@ async fn measure(objects: u64, rounds: u64) -> Result<Cost> {
     let fill_s = began.elapsed().as_secs_f64();
     drop(tier);
 
-    let tier = open(&config).await?;
+    let (tier, _) = open(&config, &source).await?;
     // A disk that cannot follow goes without an object now and then, which is a miss below.
     let stored = tier.stats().disk_objects;
     ensure!(stored >= objects - objects / 100, "the disk kept {stored} of {objects}");
-    let (mut purges, mut firsts, mut still_visible, mut looked_at) = (Vec::new(), Vec::new(), 0, 0);
+    let (mut purges, mut firsts, mut taken_back, mut still_visible, mut looked_at) =
+        (Vec::new(), Vec::new(), 0, 0, 0);
     for round in 1..=rounds {
         let purge = Purge {
             fence: round,
-            service: "bench".into(),
+            service: SERVICE.into(),
             mode: PurgeMode::Hard,
             urls: Vec::new(),
             prefixes: Vec::new(),
@@ -130,10 +86,16 @@ async fn measure(objects: u64, rounds: u64) -> Result<Cost> {
                 firsts.push(began.elapsed().as_secs_f64() * 1000.0);
             }
             looked_at += 1;
+            taken_back += u64::from(verdict == Verdict::Purged);
             still_visible += u64::from(!matches!(verdict, Verdict::Purged | Verdict::Miss));
         }
     }
     ensure!(still_visible == 0, "{still_visible} of {looked_at} were still answered");
+    // What was never there cannot be seen either.
+    ensure!(
+        looked_at > 0 && taken_back >= looked_at - looked_at / 100,
+        "{taken_back} of {looked_at} were there"
+    );
     tier.close().await;
     purges.sort_by(f64::total_cmp);
     firsts.sort_by(f64::total_cmp);

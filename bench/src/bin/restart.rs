@@ -2,20 +2,16 @@
 //! takes. The journal is written by the tier's own code for objects that have no files; beside them stand some
 //! real ones, which must be hits at once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use bytes::Bytes;
 use clap::Parser;
-use futures_util::StreamExt;
-use http::{HeaderMap, Method, StatusCode};
 use kromka_bench::facts::Facts;
 use kromka_bench::frame::Evidence;
 use kromka_bench::report::Report;
 use kromka_bench::table::{Table, number};
-use kromka_cache::{Ask, CacheError, Fetched, Key, Source, SourceError, Tier, Verdict, Want, seed_journal};
-use kromka_config::{ByteSize, CacheConfig, DiskConfig};
+use kromka_bench::tier::{Same, ask, on_one_disk, open};
+use kromka_cache::{Verdict, seed_journal};
 use serde::Serialize;
 
 const WHAT: &str = "A tier opened on a disk whose journal knows so many objects: time until it answers a hit from \
@@ -28,10 +24,10 @@ const REAL: u64 = 100;
 #[derive(Parser)]
 struct Args {
     /// Objects in the journal.
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(REAL..=1 << 32))]
     objects: u64,
     /// How often it is opened.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
     #[command(flatten)]
     evidence: Evidence,
@@ -44,71 +40,26 @@ struct Round {
     bytes_per_object: f64,
 }
 
-/// A source that is asked once for each real object.
-#[derive(Clone, Copy)]
-struct Small<'a>(&'a AtomicU64);
-
-impl Source for Small<'static> {
-    async fn fetch(&self, _: Want) -> Result<Fetched, SourceError> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        let mut headers = HeaderMap::new();
-        headers.insert("cache-control", http::HeaderValue::from_static("max-age=86400"));
-        headers.insert("content-length", 100_000.into());
-        let body = futures_util::stream::iter([Ok(Bytes::from(vec![7; 100_000]))]).boxed();
-        Ok(Fetched { status: StatusCode::OK, headers, body })
-    }
-}
-
-static ASKED: AtomicU64 = AtomicU64::new(0);
-
-async fn ask(tier: &std::sync::Arc<Tier<Small<'static>>>, n: u64) -> Result<Verdict> {
-    let headers = HeaderMap::new();
-    let key = Key::new("bench", &format!("/{n}.ts"), None);
-    let ask = Ask {
-        key,
-        method: &Method::GET,
-        headers: &headers,
-        web: false,
-        fence: 0,
-        now: std::time::SystemTime::now(),
-    };
-    let answer = tier.get(ask).await.map_err(|failure| anyhow::anyhow!("{failure}"))?;
-    let verdict = answer.verdict;
-    let mut body = std::pin::pin!(answer.response.into_body());
-    while let Some(frame) = std::future::poll_fn(|cx| http_body::Body::poll_frame(body.as_mut(), cx)).await {
-        frame.map_err(|error| anyhow::anyhow!("{error}"))?;
-    }
-    Ok(verdict)
-}
-
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
     let folder = tempfile::tempdir()?;
-    let mut config = CacheConfig::default();
-    let path = folder.path().join("disk");
-    config.disk = vec![DiskConfig { path: path.clone(), size: ByteSize(1 << 45), weight: 100 }];
-    let tier = Tier::open("bench", &config, Small(&ASKED)).await?;
+    let config = on_one_disk(folder.path());
+    let source = Same::of(100_000, None);
+    let (tier, _) = open(&config, &source).await?;
     for n in 0..REAL {
         ask(&tier, n).await?;
     }
     tier.close().await;
     drop(tier);
-    seed_journal(&path, args.objects - REAL)?;
+    seed_journal(&config.disk[0].path, args.objects - REAL)?;
     let mut rounds = Vec::new();
     for _ in 0..args.rounds {
         let before = resident()?;
-        let (tier, began) = loop {
-            let began = Instant::now();
-            match Tier::open("bench", &config, Small(&ASKED)).await {
-                // The last one's threads let go of the folder a moment after it is dropped.
-                Err(CacheError::Locked { .. }) => tokio::time::sleep(Duration::from_millis(10)).await,
-                opened => break (opened?, began),
-            }
-        };
-        let opened = began.elapsed();
+        let (tier, opened) = open(&config, &source).await?;
+        let began = Instant::now();
         let verdict = ask(&tier, 7).await?;
-        let first = began.elapsed();
+        let first = opened + began.elapsed();
         ensure!(verdict == Verdict::Hit, "a stored object was no hit: {verdict:?}");
         ensure!(tier.stats().disk_objects >= args.objects, "{} objects", tier.stats().disk_objects);
         let grown = resident()?.saturating_sub(before);
@@ -120,7 +71,7 @@ async fn main() -> Result<()> {
         tier.close().await;
         drop(tier);
     }
-    ensure!(ASKED.load(Ordering::Relaxed) == REAL, "the source was asked again");
+    ensure!(source.asked() == REAL, "the source was asked again");
     let mut table = Table::new(&["round", "open, ms", "first hit, ms", "resident, bytes an object"]);
     for (n, round) in rounds.iter().enumerate() {
         let cells = [
