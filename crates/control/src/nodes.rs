@@ -100,7 +100,7 @@ pub struct NodeDrain {
     pub sessions_then: u64,
     /// Sessions that are playing there now.
     pub sessions_left: u64,
-    /// Less than one in a hundred is left: it may be stopped.
+    /// At most one in a hundred is left, and who was sent there last has had time to arrive: it may be stopped.
     pub done: bool,
 }
 

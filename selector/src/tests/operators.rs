@@ -127,7 +127,8 @@ async fn planned_work_takes_nodes_out_and_brings_them_back() {
     let named = reply.header("location").to_owned();
     assert_eq!(ranked(&rig, "198.51.100.1").await, ["c-1"]);
     let node = rig.get("/v1/nodes/a-1").await.json;
-    assert_eq!((&node["state"], &node["drain"]["done"]), (&json!("draining"), &json!(true)), "{node:#}");
+    // Who was sent there a moment ago may still be on the way.
+    assert_eq!((&node["state"], &node["drain"]["done"]), (&json!("draining"), &json!(false)), "{node:#}");
 
     let rig = rig.restart().await;
     rig.up(&["a-1", "b-1", "c-1"]).await;
