@@ -1,6 +1,6 @@
 //! What the handlers of one selector have at hand.
 
-use std::{sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use kromka_config::{SelectorService, SessionsConfig, SteeringConfig};
 use tokio::sync::Semaphore;
@@ -112,15 +112,17 @@ impl App {
         assign: bool,
         render: impl FnOnce(&Ranking<'_>, &Question<'_>) -> T,
     ) -> T {
+        let snapshot = self.roster.published();
         // An answer in DNS holds for a network: all of it is taken to be in one place.
         let located = |client| match surface {
             Surface::Dns => self.geo.of_network(Cell::of(client).net()),
             _ => self.geo.whereabouts(client),
         };
-        let place = question.client.map_or_else(Default::default, located);
+        // Whose distances are measured need not be looked up: a database takes longer than the ranking.
+        let unmeasured = |client: &IpAddr| !self.geo.is_empty() && !snapshot.distances().knows(*client);
+        let place = question.client.filter(unmeasured).map_or_else(Default::default, located);
         let began = Instant::now();
         let question = Question { now_ms: self.roster.ms_at(began), place, ..question };
-        let snapshot = self.roster.published();
         let ranking = match surface {
             Surface::Dns => decide_pair(&snapshot, &question),
             _ => decide(&snapshot, &question),

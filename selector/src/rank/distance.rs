@@ -146,6 +146,12 @@ impl Distances {
         self.shards.iter().all(|rows| rows.index.is_empty())
     }
 
+    /// Whether something was measured in the client's own network, or next to it: then it does not matter where the
+    /// client is.
+    pub(crate) fn knows(&self, client: IpAddr) -> bool {
+        self.find(Key::cell(client)).or_else(|| self.find(Key::block(client))).is_some()
+    }
+
     /// What is known of one cell.
     pub(super) fn values(&self, key: Key) -> Values<'_> {
         self.find(key).map_or(Values::Equal, Values::Table)
