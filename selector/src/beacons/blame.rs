@@ -1,4 +1,5 @@
-//! Which edges a session had trouble with of late, as it told itself: its own steering document names them last.
+//! Which edges a session had trouble with of late, as it told itself: its own steering document names them behind the
+//! others that are as sound.
 //!
 //! One report is enough, since it moves nobody but who sent it. What is remembered is bounded by two halves: a full
 //! or aged young one becomes the old one.
