@@ -60,20 +60,12 @@ pub(super) async fn run(args: Args, remote: &Remote, output: Output) -> Result<E
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::tests::arguments;
 
     #[test]
     fn an_operation_is_shown_listed_or_cancelled() {
-        let parse =
-            |words: &[&str]| Line::try_parse_from(["operations"].iter().chain(words)).map(|line| line.args);
+        let parse = |words: &[&str]| arguments::<Args>(words);
         assert!(parse(&[]).unwrap().id.is_none());
         assert!(parse(&["op", "--wait"]).unwrap().wait);
         assert!(matches!(parse(&["cancel", "op"]).unwrap().verb, Some(Verb::Cancel { id }) if id == "op"));

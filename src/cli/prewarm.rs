@@ -73,19 +73,13 @@ fn request(args: Args) -> PrewarmRequest {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use clap::Parser;
     use serde_json::json;
 
     use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::tests::arguments;
 
     fn parsed(line: &str) -> Result<PrewarmRequest, clap::Error> {
-        Line::try_parse_from(["prewarm"].into_iter().chain(line.split(' '))).map(|line| request(line.args))
+        arguments(&line.split(' ').collect::<Vec<_>>()).map(request)
     }
 
     #[test]

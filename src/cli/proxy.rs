@@ -110,18 +110,12 @@ fn config(args: &Args, state: PathBuf) -> Result<EdgeConfig> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
 
     use super::*;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::tests::arguments;
 
     fn parse(line: &str) -> Result<EdgeConfig> {
-        let args = Line::try_parse_from(line.split(' '))?.args;
+        let args = arguments(&line.split(' ').skip(1).collect::<Vec<_>>())?;
         config(&args, PathBuf::from("/state"))
     }
 

@@ -157,19 +157,13 @@ fn edge(text: &str) -> Result<Url, String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use clap::Parser;
     use kromka_access::{Ask, KeySet, verify};
 
     use super::*;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::cli::tests::arguments;
 
     fn args(line: &str) -> Result<Args, clap::Error> {
-        Line::try_parse_from(["sign"].into_iter().chain(line.split(' '))).map(|line| line.args)
+        arguments(&line.split(' ').collect::<Vec<_>>())
     }
 
     fn token(url: &str) -> &str {

@@ -9,6 +9,12 @@ fn the_command_line_is_sound() {
     Cli::command().debug_assert();
 }
 
+/// One verb's own arguments, after a first word that does not count.
+pub(super) fn arguments<A: clap::Args>(words: &[&str]) -> Result<A, clap::Error> {
+    let command = A::augment_args(clap::Command::new("kromka"));
+    A::from_arg_matches(&command.try_get_matches_from(["kromka"].iter().chain(words))?)
+}
+
 fn parsed(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(["kromka"].into_iter().chain(line.split_whitespace()))
 }

@@ -92,13 +92,7 @@ async fn prewarm_and_purge_wait_for_the_last_node_and_say_how_it_went() {
 async fn on_a_terminal_there_are_bars_and_the_data_come_after_them() {
     let source = Source::with_asset(media::TRACK).await;
     source.conduct("/stream/track/96k/002.ts", Conduct::HoldHead);
-    let fleet = Plan::web(&source.url)
-        .selected()
-        .with("edge", "shield", "first_byte = \"60s\"")
-        .with("edge", "cache", "first_byte = \"60s\"")
-        .with("origin", "cache", "first_byte = \"60s\"")
-        .start()
-        .await;
+    let fleet = Plan::web(&source.url).selected().patient().start().await;
     // script(1) gives the command a terminal, and keeps what it shows.
     let shown = fleet.folder().join("shown");
     let words = format!("{} prewarm --tree {} --wait", env!("CARGO_BIN_EXE_kromka"), media::TRACK);

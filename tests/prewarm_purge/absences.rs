@@ -44,13 +44,7 @@ async fn both_work_after_the_selector_was_killed_and_started_again() {
 async fn a_job_goes_on_while_the_selector_is_away_and_its_end_is_told_when_it_is_back() {
     let source = Source::with_asset(media::DEMO).await;
     source.conduct("/stream/demo/360p/005.ts", Conduct::HoldHead);
-    let mut fleet = Plan::web(&source.url)
-        .selected()
-        .with("edge", "cache", "first_byte = \"60s\"")
-        .with("edge", "shield", "first_byte = \"60s\"")
-        .with("origin", "cache", "first_byte = \"60s\"")
-        .start()
-        .await;
+    let mut fleet = Plan::web(&source.url).selected().patient().start().await;
     let operator = fleet.operator();
     let location = operator.begin("/v1/prewarm", json!({"service": "default", "trees": [media::DEMO]})).await;
     until("the job has begun everywhere", || async {
@@ -162,13 +156,7 @@ async fn nobody_is_sent_to_a_node_that_has_not_yet_applied_what_it_missed() {
 async fn a_killed_edge_finishes_its_job_after_its_restart() {
     let source = Source::with_asset(media::DEMO).await;
     source.conduct("/stream/demo/180p/003.ts", Conduct::HoldHead);
-    let mut fleet = Plan::web(&source.url)
-        .selected()
-        .with("edge", "cache", "first_byte = \"60s\"")
-        .with("edge", "shield", "first_byte = \"60s\"")
-        .with("origin", "cache", "first_byte = \"60s\"")
-        .start()
-        .await;
+    let mut fleet = Plan::web(&source.url).selected().patient().start().await;
     let operator = fleet.operator();
     let wanted = json!({"service": "default", "trees": [media::DEMO], "target": {"nodes": ["edge-1"]}});
     let location = operator.begin("/v1/prewarm", wanted).await;

@@ -88,13 +88,7 @@ async fn a_prefix_and_single_urls_are_filled_on_the_nodes_that_were_named() {
 async fn a_job_tells_how_far_it_is_and_can_be_cancelled() {
     let source = Source::with_asset(media::DEMO).await;
     source.conduct("/stream/demo/360p/005.ts", Conduct::HoldHead);
-    let fleet = Plan::web(&source.url)
-        .selected()
-        .with("edge", "cache", "first_byte = \"60s\"")
-        .with("edge", "shield", "first_byte = \"60s\"")
-        .with("origin", "cache", "first_byte = \"60s\"")
-        .start()
-        .await;
+    let fleet = Plan::web(&source.url).selected().patient().start().await;
     let operator = fleet.operator();
     let location = operator.begin("/v1/prewarm", json!({"service": "default", "trees": [media::DEMO]})).await;
     let total = media::files(media::DEMO).len() as u64;

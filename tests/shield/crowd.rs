@@ -11,15 +11,6 @@ use crate::world::{Conduct, Source, Viewer, media, until, wire, within};
 
 const PATH: &str = "/stream/live/001.ts";
 
-/// Two edges, each before the same shield, that wait for a slow source.
-fn patient(source: &Source) -> Plan {
-    Plan::web(&source.url)
-        .edges(2)
-        .with("edge", "cache", "first_byte = \"60s\"\nstall = \"60s\"")
-        .with("edge", "shield", "first_byte = \"60s\"\nstall = \"60s\"")
-        .with("origin", "cache", "first_byte = \"60s\"\nstall = \"60s\"")
-}
-
 #[tokio::test]
 async fn two_thousand_viewers_of_a_cold_segment_make_one_request_upstream() {
     const VIEWERS: usize = 2000;
@@ -27,7 +18,7 @@ async fn two_thousand_viewers_of_a_cold_segment_make_one_request_upstream() {
     let segment = media::noise(1, 60_000);
     source.put(PATH, segment.clone());
     source.conduct(PATH, Conduct::HoldHead);
-    let fleet = patient(&source).start().await;
+    let fleet = Plan::web(&source.url).edges(2).patient().start().await;
     let token = fleet.tokens.good();
     let request = format!("GET /~{token}{PATH} HTTP/1.1\r\nhost: edge\r\nconnection: close\r\n\r\n");
 
@@ -66,7 +57,7 @@ async fn a_viewer_who_leaves_does_not_break_the_others_nor_ask_again() {
     let segment = media::noise(2, 3_000_000);
     source.put(PATH, segment.clone());
     source.conduct(PATH, Conduct::HoldAfter(1_000_000));
-    let fleet = patient(&source).start().await;
+    let fleet = Plan::web(&source.url).edges(2).patient().start().await;
     let url = fleet.signed(PATH);
     let viewer = Viewer::new();
 
@@ -94,7 +85,7 @@ async fn a_fetch_that_everybody_left_is_finished_for_the_next_one() {
     let segment = media::noise(3, 2_000_000);
     source.put(PATH, segment.clone());
     source.conduct(PATH, Conduct::HoldAfter(500_000));
-    let fleet = patient(&source).start().await;
+    let fleet = Plan::web(&source.url).edges(2).patient().start().await;
     let url = fleet.signed(PATH);
     let viewer = Viewer::new();
     let only = viewer.open(Method::GET, &url, &[]).await.unwrap();
@@ -120,7 +111,7 @@ async fn bytes_stream_through_both_tiers_before_the_source_has_sent_all() {
     let segment = media::noise(4, 4_000_000);
     source.put(PATH, segment.clone());
     source.conduct(PATH, Conduct::HoldAfter(2_000_000));
-    let fleet = patient(&source).start().await;
+    let fleet = Plan::web(&source.url).edges(2).patient().start().await;
     let response = Viewer::new().open(Method::GET, &fleet.signed(PATH), &[]).await.unwrap();
     let mut pieces = response.bytes_stream();
     let mut seen = 0;

@@ -111,6 +111,12 @@ impl Plan {
         self
     }
 
+    /// Tiers that wait for a source that holds something back for as long as a scenario may take.
+    pub(crate) fn patient(self) -> Plan {
+        const LONG: &str = "first_byte = \"60s\"\nstall = \"60s\"";
+        self.with("edge", "cache", LONG).with("edge", "shield", LONG).with("origin", "cache", LONG)
+    }
+
     /// Starts everything and waits until it takes traffic.
     pub(crate) async fn start(self) -> Fleet {
         let mut fleet = self.prepare();

@@ -1,20 +1,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use clap::Parser;
 use kromka_access::Signer;
 
 use super::*;
+use crate::cli::tests::arguments;
 
 const SECRET: [u8; 32] = [7; 32];
 
-#[derive(Parser)]
-struct Line {
-    #[command(flatten)]
-    args: Args,
-}
-
 fn args(words: &[&str]) -> Args {
-    Line::try_parse_from(["verify"].iter().chain(words)).unwrap().args
+    arguments(words).unwrap()
 }
 
 fn token(claims: Claims) -> String {

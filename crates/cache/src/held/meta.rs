@@ -273,14 +273,7 @@ impl MetaRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, value.parse().unwrap());
-        }
-        headers
-    }
+    use crate::request::written;
 
     const MEDIA: Policy = Policy { web: false, authorized: false, negative: Duration::from_secs(1) };
 
@@ -288,7 +281,7 @@ mod tests {
     fn connection_fields_stay_behind() {
         let meta = Meta::of(
             StatusCode::PARTIAL_CONTENT,
-            &headers(&[
+            &written(&[
                 ("connection", "x-hop, close"),
                 ("x-hop", "1"),
                 ("x-kept", "2"),
@@ -309,11 +302,11 @@ mod tests {
     fn a_304_replaces_fields_and_renews_the_terms() {
         let then = SystemTime::now() - Duration::from_secs(100);
         let old =
-            headers(&[("cache-control", "max-age=1"), ("etag", "\"a\""), ("x-old", "1"), ("age", "50")]);
+            written(&[("cache-control", "max-age=1"), ("etag", "\"a\""), ("x-old", "1"), ("age", "50")]);
         let meta = Meta::of(StatusCode::OK, &old, then, MEDIA).unwrap();
         let now = SystemTime::now();
         let meta =
-            meta.updated(&headers(&[("cache-control", "max-age=9"), ("etag", "\"a\"")]), now, MEDIA).unwrap();
+            meta.updated(&written(&[("cache-control", "max-age=9"), ("etag", "\"a\"")]), now, MEDIA).unwrap();
         assert_eq!(meta.terms.lifetime, Duration::from_secs(9));
         assert_eq!(meta.terms.age(now), Duration::ZERO);
         assert_eq!(meta.headers.get("x-old").unwrap(), "1");
@@ -341,7 +334,7 @@ mod tests {
 
     #[test]
     fn survives_the_disk() {
-        let all = headers(&[("cache-control", "max-age=60"), ("x-title", "caf\u{e9}"), ("etag", "\"v1\"")]);
+        let all = written(&[("cache-control", "max-age=60"), ("x-title", "caf\u{e9}"), ("etag", "\"v1\"")]);
         let meta = Meta::of(StatusCode::OK, &all, SystemTime::now(), MEDIA).unwrap();
         let text = serde_json::to_string(&MetaRecord::from(&meta)).unwrap();
         let back = serde_json::from_str::<MetaRecord>(&text).unwrap().restore().unwrap();
@@ -355,7 +348,7 @@ mod tests {
 
     #[test]
     fn fields_of_one_user_are_not_stored_and_others_wait_for_the_source() {
-        let all = headers(&[
+        let all = written(&[
             ("cache-control", "max-age=60, private=\"set-cookie\", no-cache=\"x-a\""),
             ("set-cookie", "a=b"),
             ("x-a", "1"),
@@ -371,11 +364,11 @@ mod tests {
     #[test]
     fn tags_of_both_fields() {
         let all =
-            headers(&[("cache-tag", "a,b c"), ("surrogate-key", "d e"), ("cache-control", "max-age=1")]);
+            written(&[("cache-tag", "a,b c"), ("surrogate-key", "d e"), ("cache-control", "max-age=1")]);
         let meta = Meta::of(StatusCode::OK, &all, SystemTime::now(), MEDIA).unwrap();
         let named = |meta: &Meta| meta.tags.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(named(&meta), ["a", "b", "c", "d", "e"]);
-        let meta = meta.updated(&headers(&[("cache-tag", "f")]), SystemTime::now(), MEDIA).unwrap();
+        let meta = meta.updated(&written(&[("cache-tag", "f")]), SystemTime::now(), MEDIA).unwrap();
         assert_eq!(named(&meta), ["f", "d", "e"], "a 304 replaces the field, and not the other");
         assert_eq!(named(&MetaRecord::from(&meta).restore().unwrap()), ["f", "d", "e"]);
     }

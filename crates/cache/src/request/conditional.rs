@@ -60,19 +60,12 @@ fn lists(list: &str, etag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::written;
     use http::StatusCode;
     use std::time::Duration;
 
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, value.parse().unwrap());
-        }
-        headers
-    }
-
     fn meta(etag: &str) -> Meta {
-        let fields = headers(&[("etag", etag), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")]);
+        let fields = written(&[("etag", etag), ("last-modified", "Sun, 06 Nov 1994 08:49:37 GMT")]);
         let policy =
             crate::rules::freshness::Policy { web: true, authorized: false, negative: Duration::ZERO };
         Meta::of(StatusCode::OK, &fields, SystemTime::now(), policy).unwrap()
@@ -91,7 +84,7 @@ mod tests {
             ("a,b", false),
         ] {
             let asked =
-                headers(&[("if-none-match", value), ("if-modified-since", "Sun, 06 Nov 1994 08:49:38 GMT")]);
+                written(&[("if-none-match", value), ("if-modified-since", "Sun, 06 Nov 1994 08:49:38 GMT")]);
             assert_eq!(not_modified(&asked, &meta), want, "{value}");
         }
     }
@@ -104,7 +97,7 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:36 GMT", false),
             ("yesterday", false),
         ] {
-            assert_eq!(not_modified(&headers(&[("if-modified-since", value)]), &meta), want, "{value}");
+            assert_eq!(not_modified(&written(&[("if-modified-since", value)]), &meta), want, "{value}");
         }
     }
 
@@ -118,11 +111,11 @@ mod tests {
             ("\"a\"", "Sun, 06 Nov 1994 08:49:38 GMT", false),
         ] {
             assert_eq!(
-                range_holds(&headers(&[("if-range", asked)]), &meta(stored)),
+                range_holds(&written(&[("if-range", asked)]), &meta(stored)),
                 want,
                 "{stored} {asked}"
             );
         }
-        assert!(range_holds(&headers(&[]), &meta("\"a\"")));
+        assert!(range_holds(&written(&[]), &meta("\"a\"")));
     }
 }

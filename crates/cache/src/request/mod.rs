@@ -10,3 +10,13 @@ pub(crate) mod key;
 pub(crate) mod range;
 pub(crate) mod values;
 pub(crate) mod vary;
+
+/// Fields as a test writes them.
+#[cfg(test)]
+pub(crate) fn written(fields: &[(&'static str, &str)]) -> http::HeaderMap {
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(*name, value.parse().unwrap());
+    }
+    headers
+}

@@ -131,31 +131,24 @@ fn codings(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, value.parse().unwrap());
-        }
-        headers
-    }
+    use crate::request::written;
 
     #[test]
     fn names_are_sorted_and_single_and_a_star_is_never_matched() {
-        let names_of = |value: &str| names(&headers(&[("vary", value)]));
+        let names_of = |value: &str| names(&written(&[("vary", value)]));
         assert_eq!(
             names_of("Foo, accept-encoding,foo,"),
             Some(vec![ACCEPT_ENCODING, "foo".parse().unwrap()])
         );
         assert_eq!(names_of("foo, *"), None);
         assert_eq!(names_of("a b"), None);
-        assert_eq!(names(&headers(&[])), Some(vec![]));
+        assert_eq!(names(&written(&[])), Some(vec![]));
     }
 
     #[test]
     fn requests_that_mean_the_same_choose_the_same() {
         let names = [ACCEPT_ENCODING, "foo".parse().unwrap()];
-        let of = |fields: &[(&'static str, &str)]| chosen(&names, &headers(fields));
+        let of = |fields: &[(&'static str, &str)]| chosen(&names, &written(fields));
         assert_eq!(
             of(&[("accept-encoding", "gzip, BR;q=1.0"), ("foo", "1, 2")]),
             of(&[("accept-encoding", "br"), ("accept-encoding", "gzip"), ("foo", "1,2")])
@@ -176,7 +169,7 @@ mod tests {
             assert_eq!(of(&[("accept-encoding", nothing)]), of(&[("accept-encoding", "")]), "{nothing}");
         }
         let back = fields(&of(&[("foo", "1, 2"), ("accept-encoding", "br")]));
-        assert_eq!(back, headers(&[("accept-encoding", "br"), ("foo", "1,2")]));
+        assert_eq!(back, written(&[("accept-encoding", "br"), ("foo", "1,2")]));
     }
 
     #[test]
