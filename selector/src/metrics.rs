@@ -169,13 +169,13 @@ impl Metrics {
     }
 
     /// A check has ended.
-    pub(crate) fn checked(&self, check: Check) {
+    pub(crate) fn checked(&self, check: Check, took: std::time::Duration) {
         match check {
-            Check::Passed { ms } => {
+            Check::Passed { .. } => {
                 self.checks.with(&["passed"]).inc();
-                self.check_seconds.observe(ms / 1000.0);
+                self.check_seconds.observe(took.as_secs_f64());
             }
-            Check::Failed => self.checks.with(&["failed"]).inc(),
+            Check::Refused { .. } | Check::Lost => self.checks.with(&["failed"]).inc(),
         }
     }
 

@@ -30,12 +30,15 @@ struct Args {
     /// the world is synthetic.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Seeds: 1 to this; half of them for trials that no goal speaks of.
+    /// Seeds: 1 to this.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     seeds: u64,
-    /// Policies that are far from the best go through seeds 1 to this only.
-    #[arg(long, default_value_t = 3)]
-    few_seeds: u64,
+    /// Trials that no goal speaks of go through seeds 1 to this only; without it, through all.
+    #[arg(long)]
+    trial_seeds: Option<u64>,
+    /// Policies that are far from the best go through seeds 1 to this only; without it, through all.
+    #[arg(long)]
+    few_seeds: Option<u64>,
     /// Viewers at the busiest hour.
     #[arg(long, default_value_t = 5_000.0)]
     viewers: f64,
@@ -43,9 +46,9 @@ struct Args {
     #[arg(long, default_value_t = 2_400)]
     seconds: usize,
     /// Seeds whose fleet is watched for gray failures, through a whole day each; 0 = none.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 10)]
     watched_seeds: u64,
-    /// Only scenarios whose name has this in it, and no watching.
+    /// Only scenarios whose name has this in it, and the watching if `gray failures` has.
     #[arg(long)]
     only: Option<String>,
     /// Only ours.
@@ -78,7 +81,8 @@ fn main() -> Result<()> {
         true => ours.clone(),
         false => vec![Kind::Ours],
     };
-    let half = args.seeds.div_ceil(2);
+    let few = |seeds: Option<u64>| seeds.unwrap_or(args.seeds).clamp(1, args.seeds);
+    let (trial_seeds, few_seeds) = (few(args.trial_seeds), few(args.few_seeds));
     let mut entries: Vec<Entry> = Vec::new();
     entries.extend(contests().into_iter().map(|scenario| Entry::new(scenario, &all, args.seeds)));
     entries.extend(trials().into_iter().map(|it| Entry {
@@ -88,14 +92,13 @@ fn main() -> Result<()> {
     }));
     entries.extend(further_trials().into_iter().map(|it| Entry {
         kinds: of_trial(&it),
-        seeds: half,
+        seeds: trial_seeds,
         scenario: it,
     }));
     if let Some(part) = &args.only {
         entries.retain(|entry| entry.scenario.name.contains(part.as_str()));
     }
     let length = Length { viewers: args.viewers, seconds: args.seconds, warm_up: 600 };
-    let few_seeds = args.few_seeds.clamp(1, args.seeds);
     let suite = Suite { globe, few_seeds, length, entries };
     let progress = |what: &'static str| {
         move |done: usize, of: usize| {
@@ -105,7 +108,8 @@ fn main() -> Result<()> {
         }
     };
     let rows = suite.run(args.threads, progress("scenarios"));
-    let watched_seeds = if args.only.is_some() { 0 } else { args.watched_seeds };
+    let watched = args.only.as_ref().is_none_or(|part| "gray failures".contains(part.as_str()));
+    let watched_seeds = if watched { args.watched_seeds } else { 0 };
     let watches = suite.watch(watched_seeds, args.threads, progress("days"));
     let goals = goals(&rows, &watches);
     let names: Vec<&str> = contests().iter().map(|scenario| scenario.name).collect();
@@ -120,7 +124,7 @@ fn main() -> Result<()> {
     let settings = [
         ("world", if suite.globe.is_some() { "cities of the data" } else { "synthetic" }.to_owned()),
         ("seeds", format!("1 to {}", args.seeds)),
-        ("seeds of trials that no goal speaks of", format!("1 to {half}")),
+        ("seeds of trials that no goal speaks of", format!("1 to {trial_seeds}")),
         ("seeds of policies that are far from the best", format!("1 to {few_seeds}")),
         ("viewers at the busiest hour", args.viewers.to_string()),
         ("seconds of a run that count, after 600 that do not", args.seconds.to_string()),

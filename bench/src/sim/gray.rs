@@ -1,15 +1,15 @@
 //! Gray failures: an edge that fails its viewers while its heartbeats say that all is well. How soon does the production
 //! code (`rank::outlier`) take it out, and does it ever take out one that is sound?
 //!
-//! One selector watches the fleet of the world as production does: a check of a real object each second and sooner after
-//! one that was bad, heartbeats with requests and failures, players that report failures, a judgement each quarter of a
-//! second. Life is noisy: some requests always fail, paths and the selector's own line hiccup, the source has bad
+//! One selector watches the fleet of the world as production does: a check of a real object each second and sooner when
+//! the edge is suspicious, heartbeats with requests and failures, players that report failures, a judgement each quarter
+//! of a second. Life is noisy: some requests always fail, paths and the selector's own line hiccup, the source has bad
 //! minutes, evenings are busy, a network of clients is broken all day, and each node is restarted once.
 
 use std::sync::Arc;
 
 use kromka_selector::rank::Cell;
-use kromka_selector::rank::outlier::{Change, Check, HOLD_MS, Member, Outliers, Seen};
+use kromka_selector::rank::outlier::{Change, Check, HOLD_MS, Member, Outliers, Seen, Why};
 use serde::Serialize;
 
 use super::{cost::Curve, cost::Waiting, dice::Dice, world::World};
@@ -18,10 +18,12 @@ use super::{cost::Curve, cost::Waiting, dice::Dice, world::World};
 const REPORT_MS: u64 = 500;
 const CHECK_MS: u64 = 1_000;
 const JUDGE_MS: u64 = 250;
+/// Milliseconds between two looks whether a check is due or has ended.
+const LOOK_MS: u64 = 50;
 const TIMEOUT_MS: u64 = 2_000;
 const SUSPECT_MS: u64 = 1_250;
 /// By how much the next check comes sooner after a bad one.
-const SOONER: u64 = 5;
+const SOONER: u64 = 8;
 
 /// Requests of a viewer in a second, and the share of viewers whose player reports failures.
 const REQUESTS: f64 = 0.4;
@@ -40,12 +42,21 @@ const PEAK: f64 = 0.8;
 const SWING: f64 = 0.35;
 const DAY_MS: u64 = 86_400_000;
 
+/// How much longer than at its best a way can be, each time and each direction of asking.
+const JITTER: f64 = 0.1;
+/// Share of packets that are lost, and milliseconds until one is sent again: the first of a connection, and others.
+const PACKET_LOST: f64 = 0.005;
+const FIRST_AGAIN_MS: f64 = 1_000.0;
+const AGAIN_MS: f64 = 200.0;
+
 /// How long a restarted node is away.
 const AWAY_MS: u64 = 4_000;
 
 /// Failures that begin in each seed, of each kind; how long one is waited for.
 const BEGINNINGS: usize = 12;
 const WAITED_MS: u64 = 60_000;
+/// Seconds from which on it is late.
+pub const LATE_S: f64 = 5.0;
 /// How long the selector has watched before.
 const WATCHED_MS: u64 = 30_000;
 
@@ -90,8 +101,10 @@ pub struct Found {
     pub fault: Fault,
     /// Seconds until the edge got no new viewers, of each failure; a minute where it was not found.
     pub after_s: Vec<f64>,
-    /// Sound edges that were taken out meanwhile.
-    pub wrong: usize,
+    /// Those that took long: which edge, how far away, how many answers it gives.
+    pub late: Vec<String>,
+    /// Sound edges that were taken out meanwhile, with the reason.
+    pub wrong: Vec<String>,
 }
 
 /// What one seed came to.
@@ -101,41 +114,46 @@ pub struct Watch {
     pub found: Vec<Found>,
     /// Sound edges that were taken out in those hours, with the hour and the reason.
     pub false_ejections: Vec<String>,
-    /// Days of one edge that were watched.
-    pub edge_days: f64,
+    /// Days that were watched.
+    pub days: f64,
+    /// Edges of the fleet.
+    pub edges: usize,
+}
+
+impl Watch {
+    /// Sound edges that were taken out at any time.
+    pub fn wrong(&self) -> usize {
+        self.false_ejections.len() + self.found.iter().map(|found| found.wrong.len()).sum::<usize>()
+    }
 }
 
 /// Watches the fleet of `world` for so many hours, and through failures that begin at any hour of the day.
 pub fn watch(world: &World, seed: u64, hours: u64) -> Watch {
     let found = Fault::ALL.map(|fault| {
         let mut dice = Dice::new(seed, 40 + fault as u64);
-        let mut found = Found { fault, after_s: Vec::new(), wrong: 0 };
+        let mut found = Found { fault, after_s: Vec::new(), late: Vec::new(), wrong: Vec::new() };
         for _ in 0..BEGINNINGS {
             let begin_ms = dice.below(DAY_MS as usize) as u64;
             let node = dice.below(world.nodes.len());
             let mut fleet = Fleet::new(world, dice.bits(), begin_ms);
-            found.after_s.push(fleet.until_found(node, fault, &mut found.wrong));
+            let after_s = fleet.until_found(node, fault, &mut found.wrong);
+            found.after_s.push(after_s);
+            if after_s > LATE_S {
+                found.late.push(format!("{after_s} s, {}", fleet.about(node)));
+            }
         }
         found
     });
     let mut fleet = Fleet::new(world, seed, 0);
     let mut false_ejections = Vec::new();
-    for now_ms in (0..hours * DAY_MS / 24).step_by(JUDGE_MS as usize) {
-        for change in fleet.step(now_ms) {
+    for now_ms in (0..hours * DAY_MS / 24).step_by(LOOK_MS as usize) {
+        for change in fleet.step(now_ms, now_ms.is_multiple_of(JUDGE_MS)) {
             if let Change::Ejected(id, held) = change {
-                let node = fleet.members.iter().position(|member| member.id == id).unwrap_or(0);
-                let restarted = fleet.edges[node].restart_ms as f64 / 3.6e6;
-                let hour = now_ms as f64 / 3.6e6;
-                false_ejections
-                    .push(format!("{hour:.3} h, {id}, restarted at {restarted:.3} h: {}", held.why));
+                false_ejections.push(fleet.told(now_ms, &id, held.why));
             }
         }
     }
-    Watch {
-        found: found.into(),
-        false_ejections,
-        edge_days: (world.nodes.len() as u64 * hours) as f64 / 24.0,
-    }
+    Watch { found: found.into(), false_ejections, days: hours as f64 / 24.0, edges: world.nodes.len() }
 }
 
 /// A node, and what the selector has under way with it.
@@ -145,6 +163,8 @@ struct Edge {
     /// When checks end, when they began, and how they end.
     checks: Vec<(u64, u64, Check)>,
     heard_ms: u64,
+    /// Something has happened that may make it suspicious, or it was.
+    suspect: bool,
     load: f64,
     /// Answered and failed since the last heartbeat.
     answered: f64,
@@ -179,6 +199,7 @@ impl<'w> Fleet<'w> {
             next_check_ms: begin_ms + dice.below(CHECK_MS as usize) as u64,
             checks: Vec::new(),
             heard_ms: begin_ms,
+            suspect: false,
             load: 0.5,
             answered: 0.0,
             failed: 0,
@@ -212,22 +233,39 @@ impl<'w> Fleet<'w> {
         }
     }
 
+    /// What makes an edge easy or hard to judge.
+    fn about(&self, node: usize) -> String {
+        let way_ms = self.world.rtt(self.city, self.world.nodes[node].site);
+        let load = self.edges[node].load;
+        let answers = self.world.nodes[node].capacity * load * REQUESTS;
+        let id = &self.members[node].id;
+        format!("{id}, {way_ms:.0} ms away, load {load:.2}, {answers:.1} answers a second")
+    }
+
+    /// A line about an edge that was taken out.
+    fn told(&self, now_ms: u64, id: &str, why: Why) -> String {
+        let hour = now_ms as f64 / 3.6e6;
+        let node = self.members.iter().position(|member| &*member.id == id).unwrap_or(0);
+        let restarted = self.edges[node].restart_ms as f64 / 3.6e6;
+        format!("{hour:.4} h, {}, restarted at {restarted:.4} h: {why}", self.about(node))
+    }
+
     /// Seconds from the beginning of the failure until the node is taken out.
-    fn until_found(&mut self, node: usize, fault: Fault, wrong: &mut usize) -> f64 {
+    fn until_found(&mut self, node: usize, fault: Fault, wrong: &mut Vec<String>) -> f64 {
         let begin_ms = self.last_ms;
         // Restarts are the day's affair: this is about one node that fails.
         self.edges.iter_mut().for_each(|edge| edge.restart_ms = u64::MAX);
         let from_ms = begin_ms + WATCHED_MS;
-        for now_ms in (begin_ms..from_ms + WAITED_MS).step_by(50) {
+        for now_ms in (begin_ms..from_ms + WAITED_MS).step_by(LOOK_MS as usize) {
             if now_ms >= from_ms {
                 self.gray = Some((node, fault));
             }
-            for change in self.step(now_ms) {
+            for change in self.step(now_ms, true) {
                 match change {
                     Change::Ejected(id, _) if id == self.members[node].id && now_ms >= from_ms => {
                         return (now_ms - from_ms) as f64 / 1_000.0;
                     }
-                    Change::Ejected(..) => *wrong += 1,
+                    Change::Ejected(id, held) => wrong.push(self.told(now_ms, &id, held.why)),
                     Change::Returned(_) => {}
                 }
             }
@@ -235,8 +273,18 @@ impl<'w> Fleet<'w> {
         WAITED_MS as f64 / 1_000.0
     }
 
-    /// All that happens up to `now_ms`.
-    fn step(&mut self, now_ms: u64) -> Vec<Change> {
+    /// All that happens up to `now_ms`; or with `all` not set only to those that are suspicious, of which much is asked in
+    /// little time.
+    fn step(&mut self, now_ms: u64, all: bool) -> Vec<Change> {
+        let mut failed = false;
+        if !all {
+            for node in 0..self.edges.len() {
+                if self.edges[node].suspect {
+                    failed |= self.look(node, now_ms);
+                }
+            }
+            return if failed { self.judge(now_ms) } else { Vec::new() };
+        }
         let passed_s = now_ms.saturating_sub(self.last_ms) as f64 / 1_000.0;
         self.last_ms = now_ms;
         if self.dice.unit() < passed_s / 3_600.0 {
@@ -245,16 +293,10 @@ impl<'w> Fleet<'w> {
         if self.dice.unit() < passed_s / 20_000.0 {
             self.source_until_ms = now_ms + 120_000;
         }
-        let mut failed = false;
         for node in 0..self.edges.len() {
             self.serve(node, now_ms, passed_s);
-            self.check(node, now_ms);
-            let edge = &mut self.edges[node];
-            for (_, began_ms, check) in edge.checks.extract_if(.., |(at_ms, ..)| *at_ms <= now_ms) {
-                self.outliers.check(&self.members[node].id, check, began_ms, now_ms);
-                failed |= check == Check::Failed;
-            }
-            self.members[node].live = now_ms - edge.heard_ms <= SUSPECT_MS;
+            failed |= self.look(node, now_ms);
+            self.members[node].live = now_ms - self.edges[node].heard_ms <= SUSPECT_MS;
         }
         // One network fails everywhere, all day.
         let node = self.dice.below(self.edges.len());
@@ -264,8 +306,25 @@ impl<'w> Fleet<'w> {
         if !failed && now_ms < self.judged_ms + JUDGE_MS {
             return Vec::new();
         }
+        self.judge(now_ms)
+    }
+
+    fn judge(&mut self, now_ms: u64) -> Vec<Change> {
         self.judged_ms = now_ms;
         self.outliers.judge(&self.members, now_ms)
+    }
+
+    /// Begins a check that is due, and ends those that are over; true when one failed.
+    fn look(&mut self, node: usize, now_ms: u64) -> bool {
+        self.check(node, now_ms);
+        let mut failed = false;
+        let edge = &mut self.edges[node];
+        for (_, began_ms, check) in edge.checks.extract_if(.., |(at_ms, ..)| *at_ms <= now_ms) {
+            self.outliers.check(&self.members[node].id, check, began_ms, now_ms);
+            failed |= check.failed();
+            edge.suspect = true;
+        }
+        failed
     }
 
     fn away(&self, node: usize, now_ms: u64) -> bool {
@@ -319,14 +378,15 @@ impl<'w> Fleet<'w> {
         let lies = fault == Some(Fault::Lying);
         self.members[node].reported = if lies { 0.1 } else { edge.load };
         let failed = if lies { 0 } else { failed };
+        edge.suspect |= failed > 0;
         self.outliers.report(&self.members[node].id, answered, failed, now_ms);
     }
 
     /// Begins a check that is due.
     fn check(&mut self, node: usize, now_ms: u64) {
-        let suspicious = self.outliers.suspicious(&self.members[node].id, now_ms);
         let edge = &mut self.edges[node];
-        if suspicious {
+        edge.suspect = edge.suspect && self.outliers.suspicious(&self.members[node].id, now_ms);
+        if edge.suspect {
             edge.next_check_ms = edge.next_check_ms.min(now_ms + CHECK_MS / SOONER);
         }
         if edge.next_check_ms > now_ms {
@@ -335,19 +395,25 @@ impl<'w> Fleet<'w> {
         edge.next_check_ms = now_ms + CHECK_MS;
         let hidden = now_ms < edge.hidden_until_ms.max(self.blind_until_ms);
         let load = edge.load;
-        let rtt_ms = self.world.rtt(self.city, self.world.nodes[node].site) * self.dice.between(1.0, 1.1);
+        let rtt_ms = self.world.rtt(self.city, self.world.nodes[node].site);
         let refused = self.away(node, now_ms);
         let slower = self.fault(node).map_or(1.0, Fault::slower);
         let served_ms = (SERVICE_MS + self.curve.wait_ms(load)) * slower * self.dice.between(0.7, 1.6);
         // A connection of its own, then the object; now and then a packet is sent again.
-        let again_ms = if self.dice.unit() < 0.01 { 200.0 } else { 0.0 };
-        let ms = 2.0 * rtt_ms + served_ms + again_ms;
+        let dice = &mut self.dice;
+        let mut trip_ms = |again_ms| {
+            let lost = dice.unit() < PACKET_LOST;
+            rtt_ms * dice.between(1.0, 1.0 + JITTER) + if lost { again_ms } else { 0.0 }
+        };
+        let way_ms = trip_ms(FIRST_AGAIN_MS);
+        let ms = trip_ms(AGAIN_MS) + served_ms;
+        let whole_ms = way_ms + ms;
         let failing = self.dice.unit() < self.failing(node, now_ms);
         let (ends_ms, check) = match () {
-            () if hidden || ms > TIMEOUT_MS as f64 => (TIMEOUT_MS, Check::Failed),
-            () if refused => (rtt_ms as u64, Check::Failed),
-            () if failing => (ms as u64, Check::Failed),
-            () => (ms as u64, Check::Passed { ms }),
+            () if hidden || whole_ms > TIMEOUT_MS as f64 => (TIMEOUT_MS, Check::Lost),
+            () if refused => (way_ms as u64, Check::Lost),
+            () if failing => (whole_ms as u64, Check::Refused { ms, way_ms }),
+            () => (whole_ms as u64, Check::Passed { ms, way_ms }),
         };
         self.edges[node].checks.push((now_ms + ends_ms, now_ms, check));
     }

@@ -50,6 +50,8 @@ pub struct Scenario {
     pub popularity: f64,
     /// Routes change halfway: this share of all distances grow or shrink by half of themselves.
     pub rerouted: f64,
+    /// Selectors learn distances in the course of the run.
+    pub learn_distances: bool,
     /// How far selectors' clocks are off, in seconds; none runs at the right rate either.
     pub clock_error_s: f64,
     /// What goes wrong halfway.
@@ -77,6 +79,7 @@ impl Default for Scenario {
             waiting: Waiting::default(),
             popularity: 0.9,
             rerouted: 0.0,
+            learn_distances: true,
             clock_error_s: 0.0,
             accident: None,
             sites: 12,
@@ -96,7 +99,7 @@ impl Scenario {
 
     /// Distances are measured in the course of the run.
     pub(super) fn measures(&self) -> bool {
-        self.cold || self.rerouted > 0.0
+        self.learn_distances && (self.cold || self.rerouted > 0.0)
     }
 }
 
@@ -145,12 +148,13 @@ pub fn trials() -> Vec<Scenario> {
         accident("a site loses its power", Accident::SiteCut),
         accident("a node is cut off from selectors", Accident::Partition),
         Scenario { selectors: 1, ..accident("a node is drained", Accident::Drain) },
+        accident("a node is drained, 2 selectors", Accident::Drain),
     ]
 }
 
 /// Further ones, of which no goal speaks.
 pub fn further_trials() -> Vec<Scenario> {
-    let [usual, flash, prompt] = bases();
+    let [usual, flash, _] = bases();
     vec![
         Scenario { peak: 0.40, ..of("peak .40", &usual) },
         Scenario { peak: 0.80, learn_capacity: false, ..of("peak .80, capacity not learnt", &usual) },
@@ -186,8 +190,12 @@ pub fn further_trials() -> Vec<Scenario> {
         Scenario { popularity: 0.7, ..of("flash, popularity 0.7", &flash) },
         Scenario { popularity: 1.1, ..of("flash, popularity 1.1", &flash) },
         Scenario { rerouted: 0.2, ..of("a fifth of the routes change", &usual) },
+        Scenario {
+            rerouted: 0.2,
+            learn_distances: false,
+            ..of("a fifth of the routes change, not learnt", &usual)
+        },
         Scenario { clock_error_s: 3_600.0, ..of("flash, clocks up to an hour off", &flash) },
-        Scenario { accident: Some(Accident::Drain), ..of("a node is drained, 2 selectors", &prompt) },
         Scenario { accident: Some(Accident::Storm), ..of("all nodes restart", &usual) },
         Scenario { sites: 2, ..of("6 edges, flash", &flash) },
         Scenario { sites: 33, ..of("99 edges, flash", &flash) },

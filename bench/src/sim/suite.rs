@@ -73,6 +73,11 @@ impl Spread {
             max: values.fold(f64::NEG_INFINITY, f64::max),
         }
     }
+
+    /// In another unit.
+    pub fn times(self, scale: f64) -> Spread {
+        Spread { mean: self.mean * scale, min: self.min * scale, max: self.max * scale }
+    }
 }
 
 /// One policy in one scenario, over all seeds.
@@ -84,6 +89,8 @@ pub struct Row {
     pub policy: &'static str,
     /// The world.
     pub world: &'static str,
+    /// Runs, each with a seed of its own.
+    pub seeds: usize,
     /// What viewers paid beyond the free oracle, as a share.
     pub regret: Spread,
     /// Beyond the sticky oracle, where there is one.
@@ -110,6 +117,8 @@ pub struct Row {
     pub failed: Spread,
     /// Share of sessions that measured other sites.
     pub explored: Spread,
+    /// Sessions of the run that were sent to a dead or leaving node first.
+    pub to_dead: Spread,
 }
 
 impl Row {
@@ -120,6 +129,7 @@ impl Row {
             scenario: scenario.name,
             policy: kind.name(),
             world,
+            seeds: runs.len(),
             regret: spread(&|run, best| run.regret(best, 0.0, 1.0)),
             sticky_regret: runs
                 .iter()
@@ -136,6 +146,7 @@ impl Row {
             to_dead_s: spread(&|run, _| run.to_dead_s),
             failed: spread(&|run, _| run.failed as f64),
             explored: spread(&|run, _| run.explored),
+            to_dead: spread(&|run, _| run.to_dead as f64),
         }
     }
 }

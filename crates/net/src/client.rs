@@ -3,6 +3,7 @@
 //! reqwest does HTTP and pooling; the deadlines are ours, because a segment of 10 GB may take hours while no
 //! single step of it may take more than seconds. Only this file names reqwest.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use http_body::Body as _;
 use pin_project_lite::pin_project;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, Sleep, sleep, timeout};
+use tower::util::MapFutureLayer;
 
 use crate::BoxError;
 use crate::client_error::ClientError;
@@ -38,6 +40,20 @@ const POOL_IDLE: Duration = Duration::from_secs(55);
 const H2_STREAM_WINDOW: u32 = 4 << 20;
 /// The same for a whole connection: four streams at full speed.
 const H2_CONNECTION_WINDOW: u32 = 16 << 20;
+
+tokio::task_local! {
+    /// How long the connection that was made for this request took to stand.
+    static STOOD: Cell<Duration>;
+}
+
+/// Notes how long a connection takes to stand, for whoever asks within its own task.
+async fn timed<C: Future>(connecting: C) -> C::Output {
+    let began = Instant::now();
+    let connected = connecting.await;
+    // Nobody asks but `send_fresh`.
+    let _ = STOOD.try_with(|stood| stood.set(began.elapsed()));
+    connected
+}
 
 /// How a [`Client`] waits and whom it trusts.
 #[derive(Clone, Debug)]
@@ -101,6 +117,7 @@ impl Client {
                 .connect_timeout(options.connect)
                 .pool_idle_timeout(POOL_IDLE)
                 .pool_max_idle_per_host(kept)
+                .connector_layer(MapFutureLayer::new(timed))
                 .tcp_nodelay(true)
                 .tcp_keepalive(Duration::from_secs(30))
                 .tcp_user_timeout(options.stall)
@@ -152,6 +169,19 @@ impl Client {
         let moved = Arc::new(AtomicU64::new(0));
         let request = request.map(|body| reqwest::Body::wrap(Moving { body, moved: Arc::clone(&moved) }));
         self.execute(&self.fresh, request, self.first_byte, &moved).await
+    }
+
+    /// As [`send`](Self::send) over a connection of its own, and how long that took to stand: the name, TCP and, with
+    /// `https`, TLS. What it takes with an address and without TLS is one round trip.
+    pub async fn send_fresh(
+        &self,
+        request: Request<Bytes>,
+    ) -> Result<(Response<ClientBody>, Duration), ClientError> {
+        let sent = async {
+            let answer = self.execute(&self.fresh, request, self.first_byte, &AtomicU64::new(0)).await?;
+            Ok((answer, STOOD.with(Cell::get)))
+        };
+        STOOD.scope(Cell::default(), sent).await
     }
 
     /// `moved` counts the pieces of the request's body that have left.

@@ -8,18 +8,22 @@
 //! An edge that is found out gets no new viewers for a while ([`HOLD_MS`]), longer each time, and comes back through slow
 //! start. At most a third of the fleet's capacity is held back, or one edge if that is more; the worst first.
 //!
-//! - `evidence`: what was seen of one edge lately, bounded.
+//! - `evidence`: what was seen of one edge lately, bounded. `chance`: what accident explains of it.
+//! - `peers`: the rules, by which an edge is compared with all others.
 //! - [`Outliers`]: who is held back, and until when.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use super::Cell;
 
+mod chance;
 mod evidence;
+mod peers;
 #[cfg(test)]
 mod tests;
 
 use evidence::Evidence;
+use peers::{Charge, Look, Peers};
 
 /// How long an edge is usually held back the first time, in milliseconds; the n-th time n times as long.
 pub const HOLD_MS: u64 = 30_000;
@@ -46,19 +50,22 @@ const CONFIDENCE: f64 = 4.0;
 /// and how many times the share of its peers it must be.
 const WORSE: f64 = 3.0;
 
+/// Answers of the last seconds that show what is usual now.
+const RECENT: u64 = 20;
+
+/// What chance explains this rarely is no chance: a hundred edges that are checked each second for a year are checked
+/// three thousand million times.
+const RARE: f64 = 1e-10;
+/// What fails of a sound fleet, blips of the path included, is not less.
+const USUAL_LEAST: f64 = 0.002;
+const USUAL_MOST: f64 = 0.99;
 /// How long checks must fail without one that passes, in milliseconds, before an edge counts as failing: a blip of the
 /// path is no fault of the edge;
 const FAILING_MS: u64 = 2_000;
-/// with so many failures meanwhile, one after the other: a blip takes two checks with it, and chance a third,
-const FAILING_LEAST: usize = 4;
-/// and so many that what fails everywhere would explain them this rarely;
-const CHANCE: f64 = 1e-7;
-/// or how many times they must begin to fail anew,
-const RELAPSES: usize = 4;
-/// over at least this time in milliseconds.
+/// and how long they must go on failing among others that pass.
 const RELAPSING_MS: u64 = 3_000;
-/// The share of failures of the usual edge past which a failed check is the source's fault.
-const SOURCE_FAILS: f64 = 0.01;
+/// Turns of checks that must fail to make of a share of failures among few answers more than one viewer's accident.
+const TURNS_FAILED: usize = 2;
 
 /// How many times its peers' service time is too slow,
 const SLOW: f64 = 10.0;
@@ -69,21 +76,35 @@ const IDLE: f64 = 0.5;
 const BUSY: f64 = 0.9;
 /// the service time in milliseconds below which nothing is slow,
 const SERVICE_FLOOR_MS: f64 = 5.0;
-/// and this share of the way there and back besides, which varies the more the longer it is,
-const WAY_FLOOR: f64 = 0.02;
 /// and the measurements that it takes.
 const SERVED: usize = 5;
 
 /// What a check of an edge showed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Check {
-    /// The object came, after so many milliseconds.
+    /// The object came, over a connection of its own.
     Passed {
-        /// From the request to the last byte, the way there and back included.
+        /// Milliseconds from the request to the last byte, the way there and back included.
         ms: f64,
+        /// What the way took there and back a moment before, as the handshake of the same connection shows it.
+        way_ms: f64,
     },
-    /// Another status, a timeout, a broken body, no connection.
-    Failed,
+    /// An answer came that is not the object. The path is innocent of that.
+    Refused {
+        /// As above.
+        ms: f64,
+        /// As above.
+        way_ms: f64,
+    },
+    /// Nothing came in time, or not all of it.
+    Lost,
+}
+
+impl Check {
+    /// Whether the object did not come.
+    pub fn failed(self) -> bool {
+        !matches!(self, Check::Passed { .. })
+    }
 }
 
 /// What a client showed.
@@ -128,6 +149,10 @@ pub enum Why {
     Checks {
         /// Within ten seconds.
         failed: u32,
+        /// In so many turns: a row of checks of which nothing came is one.
+        turns_failed: u32,
+        /// Of so many from the first failure to the last.
+        turns: u32,
     },
     /// It is much slower than its peers.
     Slow {
@@ -166,7 +191,9 @@ impl fmt::Display for Why {
         match self {
             Why::Clients { failures } => write!(f, "clients of several networks report {failures} failures"),
             Why::Ratio { share } => write!(f, "{:.0} % of its answers are failures", share * 100.0),
-            Why::Checks { failed } => write!(f, "{failed} checks failed within ten seconds"),
+            Why::Checks { failed, turns_failed, turns } => {
+                write!(f, "{failed} checks failed within ten seconds, in {turns_failed} of {turns} turns")
+            }
             Why::Slow { ms, peers_ms } => write!(f, "takes {ms:.0} ms where its peers take {peers_ms:.0} ms"),
             Why::Lying { ms, reported } => {
                 write!(f, "says it is {:.0} % busy, and takes {ms:.0} ms", reported * 100.0)
@@ -223,13 +250,6 @@ struct Watched {
     live_since_ms: u64,
 }
 
-/// A suspicion, with how bad it is: 1 is the bound itself.
-#[derive(Clone, Copy, Debug)]
-struct Charge {
-    why: Why,
-    weight: f64,
-}
-
 impl Outliers {
     /// Nobody is held back yet; whoever will be is for `hold_ms` the first time.
     pub fn new(hold_ms: u64) -> Outliers {
@@ -257,6 +277,9 @@ impl Outliers {
         let counts = |watched: &&mut Watched| watched.live && began_ms >= watched.live_since_ms;
         if let Some(watched) = self.edges.get_mut(edge).filter(counts) {
             watched.evidence.check(check, began_ms, now_ms);
+            if watched.held.is_none() {
+                watched.evidence.learn(check);
+            }
         }
     }
 
@@ -277,7 +300,9 @@ impl Outliers {
 
     /// Judges the fleet as it is at `now_ms`. Edges that are not in it are forgotten.
     pub fn judge(&mut self, fleet: &[Member], now_ms: u64) -> Vec<Change> {
-        self.know(fleet, now_ms);
+        if self.know(fleet, now_ms) {
+            return Vec::new();
+        }
         let mut changes = Vec::new();
         let charges = self.charges(fleet);
         for (member, charge) in fleet.iter().zip(&charges) {
@@ -316,7 +341,10 @@ impl Outliers {
         changes
     }
 
-    fn know(&mut self, fleet: &[Member], now_ms: u64) {
+    /// Takes in who is there. True where nobody is held back and nothing speaks against anybody, which is most of the
+    /// time: then there is nothing to judge.
+    fn know(&mut self, fleet: &[Member], now_ms: u64) -> bool {
+        let mut quiet = true;
         if self.edges.len() > fleet.len() {
             let names: std::collections::BTreeSet<&str> = fleet.iter().map(|member| &*member.id).collect();
             self.edges.retain(|id, _| names.contains(&**id));
@@ -338,10 +366,10 @@ impl Outliers {
                 watched.live_since_ms = now_ms;
             }
             watched.live = member.live;
-            if member.reported >= BUSY {
-                watched.evidence.busy(now_ms);
-            }
+            watched.evidence.load(member.reported, now_ms);
+            quiet &= watched.times == 0 && (!member.live || watched.evidence.is_sound());
         }
+        quiet
     }
 
     /// What speaks against each edge, in the order of the fleet.
@@ -397,135 +425,4 @@ impl Watched {
             }
         }
     }
-}
-
-/// One live edge under comparison.
-struct Look<'a> {
-    evidence: &'a Evidence,
-    reported: f64,
-    load: f64,
-}
-
-/// What the fleet as a whole shows.
-struct Peers {
-    live: usize,
-    /// How many fail the selector's checks.
-    failing: usize,
-    /// Sum of clients' failures, and of loads.
-    failures: f64,
-    load: f64,
-    /// Shares of failures, ascending, of those with enough answers.
-    shares: Vec<f64>,
-    /// The same of the last seconds only, in which a source may have begun to fail.
-    recent: Vec<f64>,
-    /// Service times in milliseconds, ascending.
-    service: Vec<f64>,
-}
-
-impl Peers {
-    fn of(looks: &[Option<Look<'_>>]) -> Peers {
-        let looks = || looks.iter().flatten();
-        let sorted = |values: Vec<f64>| {
-            let mut values = values;
-            values.sort_by(f64::total_cmp);
-            values
-        };
-        Peers {
-            live: looks().count(),
-            failing: looks().filter(|look| look.evidence.spells().failed > 0).count(),
-            failures: looks().map(|look| look.evidence.failures().0).sum(),
-            load: looks().map(|look| look.load).sum(),
-            shares: sorted(
-                looks().filter_map(|look| look.evidence.share(SAMPLES)).map(|(share, _)| share).collect(),
-            ),
-            recent: sorted(looks().filter_map(|look| look.evidence.recent_share()).collect()),
-            service: sorted(looks().filter_map(|look| look.evidence.service_ms(SERVED)).collect()),
-        }
-    }
-
-    /// The worst that speaks against an edge.
-    fn charge(&self, look: &Look<'_>) -> Option<Charge> {
-        let charges =
-            [self.clients(look), self.ratio(look), self.checks(look), self.slow(look)].into_iter().flatten();
-        charges.max_by(|a, b| a.weight.total_cmp(&b.weight))
-    }
-
-    fn clients(&self, look: &Look<'_>) -> Option<Charge> {
-        let (failures, networks) = look.evidence.failures();
-        // What its peers' failures let expect of an edge with its load.
-        let load = self.load - look.load;
-        let others = self.failures - failures;
-        let expected = match load > 0.0 {
-            true => others * look.load / load,
-            false => others / (self.live - 1).max(1) as f64,
-        };
-        let bound = FAILURES + expected + DEVIATIONS * expected.sqrt();
-        (networks >= NETWORKS && failures >= bound)
-            .then_some(Charge { why: Why::Clients { failures: failures as u32 }, weight: failures / bound })
-    }
-
-    fn ratio(&self, look: &Look<'_>) -> Option<Charge> {
-        let (share, answers) = look.evidence.share(SAMPLES)?;
-        let usual = median_without(&self.shares, share).unwrap_or(0.0);
-        let bound = RATIO.max(WORSE * usual);
-        let least = least_share(share, answers as f64);
-        (least > bound).then_some(Charge { why: Why::Ratio { share }, weight: least / bound })
-    }
-
-    fn checks(&self, look: &Look<'_>) -> Option<Charge> {
-        let spells = look.evidence.spells();
-        let usual = self.usual_share(look);
-        // Where a fifth of all answers fails, four in a row are nothing.
-        let explained = CHANCE.ln() / usual.min(0.99).ln();
-        let failing = spells.longest_ms >= FAILING_MS
-            && spells.in_a_row >= FAILING_LEAST
-            && spells.in_a_row as f64 >= explained;
-        let relapsing = spells.count >= RELAPSES && spells.span_ms >= RELAPSING_MS;
-        // Where half of the others fail as well, it is this selector that cannot see, or the source.
-        let others = self.failing - usize::from(spells.failed > 0);
-        let blind = others > 0 && others * 2 >= self.live - 1;
-        (failing || relapsing && usual <= SOURCE_FAILS).then_some(())?;
-        let failed = spells.failed as u32;
-        (!blind).then_some(Charge { why: Why::Checks { failed }, weight: f64::from(failed) / 3.0 })
-    }
-
-    /// The share of failures of the edge's usual peer, within the window or lately, whichever is worse.
-    fn usual_share(&self, look: &Look<'_>) -> f64 {
-        let own = look.evidence.share(SAMPLES).map_or(f64::NAN, |(share, _)| share);
-        let recently = look.evidence.recent_share().unwrap_or(f64::NAN);
-        let usual = [median_without(&self.shares, own), median_without(&self.recent, recently)];
-        usual.into_iter().flatten().fold(0.0, f64::max)
-    }
-
-    fn slow(&self, look: &Look<'_>) -> Option<Charge> {
-        let ms = look.evidence.service_ms(SERVED).filter(|_| !look.evidence.was_busy())?;
-        let floor_ms = SERVICE_FLOOR_MS + WAY_FLOOR * look.evidence.way_ms();
-        let peers_ms = median_without(&self.service, ms)?.max(floor_ms);
-        let times = ms / peers_ms;
-        match look.reported {
-            reported if reported < IDLE && times > SLOW_IDLE => {
-                Some(Charge { why: Why::Lying { ms, reported }, weight: times / SLOW_IDLE })
-            }
-            reported if reported < BUSY && times > SLOW => {
-                Some(Charge { why: Why::Slow { ms, peers_ms }, weight: times / SLOW })
-            }
-            _ => None,
-        }
-    }
-}
-
-/// The median of ascending values, one equal to `own` left out.
-fn median_without(values: &[f64], own: f64) -> Option<f64> {
-    let at = values.iter().position(|value| *value == own).unwrap_or(values.len());
-    let left = values.len() - usize::from(at < values.len());
-    let middle = left.checked_sub(1)? / 2;
-    values.get(if middle >= at { middle + 1 } else { middle }).copied()
-}
-
-/// The lower end of Wilson's interval for a share of `answers` seen.
-fn least_share(share: f64, answers: f64) -> f64 {
-    let z2 = CONFIDENCE * CONFIDENCE;
-    let middle = share + z2 / (2.0 * answers);
-    let spread = CONFIDENCE * ((share * (1.0 - share) + z2 / (4.0 * answers)) / answers).sqrt();
-    (middle - spread) / (1.0 + z2 / answers)
 }

@@ -78,7 +78,7 @@ impl Roster {
         let mut nodes = self.nodes.lock();
         let began_ms = now_ms.saturating_sub(took.as_millis() as u64);
         nodes.outliers.check(edge, check, began_ms, now_ms);
-        if check == Check::Failed {
+        if check.failed() {
             self.judge(&mut nodes, now_ms);
         }
     }

@@ -271,9 +271,9 @@ fn checks_reach_all_that_are_heard_and_count() {
     let ids: Vec<_> = roster.to_check().iter().map(|edge| edge.id.to_string()).collect();
     assert_eq!(ids, ["e1", "e2", "e3"]);
     assert_eq!(&*roster.to_check()[0].url, "http://e1.example");
-    roster.checked("e1", Check::Passed { ms: 2.0 }, Duration::ZERO);
+    roster.checked("e1", Check::Passed { ms: 1.0, way_ms: 1.0 }, Duration::ZERO);
     assert!(!roster.to_check()[0].suspicious);
-    roster.checked("e1", Check::Failed, Duration::ZERO);
+    roster.checked("e1", Check::Lost, Duration::ZERO);
     assert!(roster.to_check()[0].suspicious);
 }
 

@@ -193,4 +193,10 @@ async fn what_may_not_be_repeated_is_sent_into_a_connection_of_its_own() {
         soon(client.send_body(request)).await.unwrap();
         assert_eq!(accepted.load(Ordering::Relaxed), 1 + sent);
     }
+    for sent in 4..=6 {
+        let began = Instant::now();
+        let (_, stood) = soon(client.send_fresh(get(&url))).await.unwrap();
+        assert!(Duration::ZERO < stood && stood < began.elapsed(), "{stood:?}");
+        assert_eq!(accepted.load(Ordering::Relaxed), 1 + sent);
+    }
 }

@@ -2,51 +2,73 @@
 
 use std::collections::VecDeque;
 
-use super::{Check, Seen};
+use super::{
+    BUSY, Check, FAILURES, RATIO, SAMPLES, SERVED, SERVICE_FLOOR_MS, SLOW, SLOW_IDLE, Seen, TURNS_FAILED,
+};
 use crate::rank::Cell;
 
 /// How far back evidence reaches, in milliseconds.
 const WINDOW_MS: u64 = 10_000;
-/// Steps of a second for which answers are counted: longer than checks are remembered, so that what the source did
+/// Steps of a second for which answers and loads are kept: longer than checks are remembered, so that what the source did
 /// wrong is still known when a check that it failed is judged.
 const STEPS: usize = 12;
 /// Length of a step, in milliseconds.
 const STEP_MS: u64 = 1_000;
-/// The last steps, which show what has just begun,
-const RECENT_STEPS: u64 = 3;
-/// and the answers in them that it takes.
-const RECENT_LEAST: u64 = 20;
+/// The last steps, which show what has just begun.
+const RECENT_STEPS: u64 = 4;
 /// Networks whose failures are told apart; what comes from more of them counts as from these.
 const NETWORKS_MAX: usize = 32;
 /// Failures of one network that count: a single broken network must not look like a broken edge.
 const PER_NETWORK: u32 = 4;
 /// Checks kept: as many as come in the window when they come fast.
-const CHECKS: usize = 64;
+const CHECKS: usize = 96;
+/// How long a blip of the path lasts at most, in milliseconds: of what is lost meanwhile, all is one accident.
+const BLIP_MS: u64 = 1_500;
 /// Measurements kept of how long the edge takes.
-const KEPT: usize = 7;
+const KEPT: usize = 6;
 /// How long checks go on fast after one that failed, in milliseconds.
 const SUSPICION_MS: u64 = 3_000;
-/// By how much the best time of a check is forgotten with each check: routes change.
-const FORGOTTEN: f64 = 1.000_2;
+/// A handshake that takes so many milliseconds is one whose first packet was dropped and sent again: by the way, or by an
+/// edge whose queue of connections is full. It tells nothing of the distance.
+const RESENT_MS: f64 = 1_000.0;
+/// By which share of the way the best time of a check is forgotten with each check: routes change.
+const FORGOTTEN: f64 = 0.000_2;
+/// The share of the way by which checks over it differ though the edge is the same.
+const WAY_VARIES: f64 = 0.1;
+/// How many milliseconds the curve is high of what load makes viewers wait, as `score` prices it.
+const WAITING_MS: f64 = 10.0;
+/// Checks after which what a way loses is known for the better part, and the share of them that is no fault of the edge
+/// however long it is lost.
+const LEARNT: f64 = 4_096.0;
+const LOST_MOST: f64 = 0.05;
 
 /// What was seen.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    /// Answers and failures, step by step.
-    answers: [Step; STEPS],
+    /// Answers, failures and load, step by step; the last step, and all answers.
+    steps: [Step; STEPS],
+    last: u64,
+    answers: Answers,
     /// Failures that clients report, by network.
     networks: Vec<Network>,
     /// The last checks, in the order in which they began: one that times out ends after others that began later.
     checks: VecDeque<Checked>,
     /// Milliseconds that checks and clients found the edge to take, without the way.
-    served: VecDeque<(u64, f64)>,
-    /// The best time of a check so far: the way there and back, and hardly more.
-    best_ms: f64,
-    /// A check has passed at least once: until then it is not known that this selector can reach the edge.
-    reached: bool,
-    /// Until when what was measured may stem from a time of known overload.
-    busy_until_ms: u64,
-    was_busy: bool,
+    served: VecDeque<Served>,
+    /// The shortest way of a check so far, and the best time besides it: until a check has passed it is not known that
+    /// this selector can reach the edge at all.
+    best: Option<Best>,
+    /// The share of checks of which nothing came.
+    lost: f64,
+}
+
+/// What the edge took.
+#[derive(Clone, Copy, Debug)]
+struct Served {
+    at_ms: u64,
+    ms: f64,
+    /// It had reported overload.
+    overload: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -56,11 +78,19 @@ struct Checked {
     check: Check,
 }
 
+/// What is to be expected of a check, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct Best {
+    way_ms: f64,
+    served_ms: f64,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Step {
     number: u64,
-    answers: u64,
-    failures: u64,
+    answers: Answers,
+    /// The highest load that the edge has reported.
+    load: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,19 +100,52 @@ struct Network {
     last_ms: u64,
 }
 
-/// Checks that failed: a spell is a row of them without one between that passed.
+/// Checks that failed. A turn is a check, or a row of them of which nothing came within [`BLIP_MS`]: a path that blips
+/// takes several with it. A spell is a row of failures without one between that passed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Spells {
-    /// How many spells.
-    pub(super) count: usize,
-    /// How many checks failed in all.
+    /// How many checks failed.
     pub(super) failed: usize,
+    /// How many turns that were,
+    pub(super) turns_failed: usize,
+    /// of how many from the first failure to the last.
+    pub(super) turns: usize,
     /// The longest spell, in milliseconds from the beginning of its first failure to that of its last,
     pub(super) longest_ms: u64,
-    /// and how many failed in it.
+    /// and how many turns failed in it.
     pub(super) in_a_row: usize,
     /// From the first failure of all to the last.
     pub(super) span_ms: u64,
+}
+
+/// Answers of an edge.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Answers {
+    /// How many,
+    pub(super) count: u64,
+    /// and how many failures of them.
+    pub(super) failures: u64,
+}
+
+impl Answers {
+    fn at_least(self, least: u64) -> Option<Answers> {
+        (self.count >= least.max(1)).then_some(self)
+    }
+
+    fn add(&mut self, more: Answers) {
+        self.count += more.count;
+        self.failures += more.failures;
+    }
+
+    fn take(&mut self, less: Answers) {
+        self.count -= less.count;
+        self.failures -= less.failures;
+    }
+
+    /// The share of failures.
+    pub(super) fn share(self) -> f64 {
+        self.failures as f64 / self.count as f64
+    }
 }
 
 impl Evidence {
@@ -111,14 +174,12 @@ impl Evidence {
     }
 
     pub(super) fn check(&mut self, check: Check, began_ms: u64, now_ms: u64) {
-        if let Check::Passed { ms } = check
-            && ms.is_finite()
-        {
-            self.reached = true;
-            self.best_ms = if self.best_ms > 0.0 { ms.min(self.best_ms * FORGOTTEN) } else { ms };
-            self.serve(ms - self.best_ms, now_ms);
+        match check {
+            Check::Passed { ms, way_ms } => self.pass(ms, way_ms, true, now_ms),
+            Check::Refused { ms, way_ms } => self.pass(ms, way_ms, false, now_ms),
+            Check::Lost => {}
         }
-        if self.reached {
+        if self.best.is_some() {
             if self.checks.len() >= CHECKS {
                 self.checks.pop_front();
             }
@@ -127,37 +188,72 @@ impl Evidence {
         }
     }
 
+    /// What the edge takes is what is left of the answer without the way, as the same connection's handshake shows it;
+    /// of that, what is more than at its best: the rest is the source's distance, or a large object. To refuse may be quick;
+    /// where it takes long, it shows what any answer takes.
+    fn pass(&mut self, ms: f64, way_ms: f64, came: bool, now_ms: u64) {
+        let resent = way_ms >= RESENT_MS;
+        let best = match self.best {
+            // How long the way is will be seen the next time.
+            None if resent || !came => return,
+            None => Best { way_ms, served_ms: f64::INFINITY },
+            Some(best) => best,
+        };
+        let way = if resent { best.way_ms } else { way_ms };
+        let served_ms = (ms + (way_ms - way) - way).max(0.0);
+        let forgotten = FORGOTTEN * best.way_ms;
+        let best = Best {
+            way_ms: way.min(best.way_ms + forgotten),
+            served_ms: served_ms.min(best.served_ms + forgotten),
+        };
+        let took_ms = served_ms - best.served_ms - WAY_VARIES * best.way_ms;
+        if came {
+            self.best = Some(best);
+        }
+        if came || took_ms > SLOW_IDLE * SERVICE_FLOOR_MS {
+            self.serve(took_ms, now_ms);
+        }
+    }
+
+    /// Learns what the way to a sound edge loses: a long one takes whoever has to ask twice past the time that a check
+    /// waits.
+    pub(super) fn learn(&mut self, check: Check) {
+        let lost = if check == Check::Lost { 1.0 } else { 0.0 };
+        self.lost = (self.lost + (lost - self.lost) / LEARNT).min(LOST_MOST);
+    }
+
+    /// The share of checks of which nothing comes usually.
+    pub(super) fn lost(&self) -> f64 {
+        self.lost
+    }
+
     /// The edge has gone away: what its checks have shown is the going.
     pub(super) fn away(&mut self) {
         self.checks.clear();
     }
 
-    /// The best time of a check, in milliseconds: the way there and back, and hardly more. 0 before the first.
-    pub(super) fn way_ms(&self) -> f64 {
-        self.best_ms
-    }
-
-    /// The edge says that it is overloaded.
-    pub(super) fn busy(&mut self, now_ms: u64) {
-        self.busy_until_ms = now_ms + WINDOW_MS;
-        self.was_busy = true;
-    }
-
-    /// Whether it has said so within the window.
-    pub(super) fn was_busy(&self) -> bool {
-        self.was_busy
+    /// The edge says how busy it is.
+    pub(super) fn load(&mut self, load: f64, now_ms: u64) {
+        let step = self.step(now_ms);
+        step.load = step.load.max(load);
     }
 
     /// Lets go of what is too old.
     pub(super) fn age(&mut self, now_ms: u64) {
-        self.was_busy = self.busy_until_ms > now_ms;
-        let recent = |at: u64| now_ms.saturating_sub(at) <= WINDOW_MS;
-        self.networks.retain(|network| recent(network.last_ms));
-        self.checks.retain(|checked| recent(checked.ended_ms));
-        self.served.retain(|(at, _)| recent(*at));
-        let oldest = (now_ms / STEP_MS).saturating_sub(STEPS as u64 - 1);
-        for step in self.answers.iter_mut().filter(|step| step.number < oldest) {
-            *step = Step::default();
+        let old = |at: u64| now_ms.saturating_sub(at) > WINDOW_MS;
+        self.networks.retain(|network| !old(network.last_ms));
+        while self.checks.front().is_some_and(|checked| old(checked.began_ms)) {
+            self.checks.pop_front();
+        }
+        while self.served.front().is_some_and(|served| old(served.at_ms)) {
+            self.served.pop_front();
+        }
+        let number = now_ms / STEP_MS;
+        if number > self.last {
+            for step in self.steps.iter_mut().filter(|step| step.number + STEPS as u64 <= number) {
+                self.answers.take(std::mem::take(step).answers);
+            }
+            self.last = number;
         }
     }
 
@@ -167,85 +263,131 @@ impl Evidence {
         (f64::from(failures), self.networks.len())
     }
 
-    /// The share of failures and the number of answers, if there are that many.
-    pub(super) fn share(&self, least: u64) -> Option<(f64, u64)> {
-        let answers: u64 = self.answers.iter().map(|step| step.answers).sum();
-        let failures: u64 = self.answers.iter().map(|step| step.failures).sum();
-        (answers >= least).then(|| (failures as f64 / answers as f64, answers))
+    /// Answers and failures within the window, if there are that many answers.
+    pub(super) fn answers(&self, least: u64) -> Option<Answers> {
+        self.answers.at_least(least)
     }
 
-    /// The share of failures of the last seconds, if there are answers enough.
-    pub(super) fn recent_share(&self) -> Option<f64> {
-        let newest = self.answers.iter().map(|step| step.number).max()?;
-        let recent = || self.answers.iter().filter(|step| step.number + RECENT_STEPS > newest);
-        let answers: u64 = recent().map(|step| step.answers).sum();
-        let failures: u64 = recent().map(|step| step.failures).sum();
-        (answers >= RECENT_LEAST).then(|| failures as f64 / answers as f64)
+    /// The same of the last seconds.
+    pub(super) fn recently(&self, least: u64) -> Option<Answers> {
+        let mut answers = Answers::default();
+        self.recent().for_each(|step| answers.add(step.answers));
+        answers.at_least(least)
+    }
+
+    fn recent(&self) -> impl Iterator<Item = &Step> {
+        let numbers = self.last.saturating_sub(RECENT_STEPS - 1)..=self.last;
+        numbers
+            .filter_map(|number| self.steps.get(number as usize % STEPS).filter(|step| step.number == number))
+    }
+
+    /// How many checks failed.
+    pub(super) fn failed(&self) -> usize {
+        self.checks.iter().filter(|checked| checked.check.failed()).count()
+    }
+
+    /// Whether there is nothing that any rule could hold against the edge, whatever its peers show.
+    pub(super) fn is_sound(&self) -> bool {
+        self.failures().0 < FAILURES
+            && self.failed() < TURNS_FAILED
+            && self.answers(SAMPLES).is_none_or(|answers| answers.share() <= RATIO)
+            && self.recently(SAMPLES).is_none_or(|answers| answers.share() <= RATIO)
+            && self.is_quick()
+    }
+
+    fn is_quick(&self) -> bool {
+        let least = SLOW.min(SLOW_IDLE) * SERVICE_FLOOR_MS;
+        let quick = |served: &&Served| served.ms <= least && !served.overload;
+        self.served.iter().rev().filter(quick).take(2).count() == 2
+            || self.service_ms(SERVED, true).is_none_or(|ms| ms <= least)
     }
 
     /// How checks failed.
     pub(super) fn spells(&self) -> Spells {
         let mut spells = Spells::default();
-        let (mut spell, mut in_a_row, mut first) = (None, 0, None);
+        let (mut first, mut passed) = (None, 0);
+        // When the spell began, the turns that failed in it, and when the path may have blipped.
+        let (mut spell, mut in_a_row, mut blip): (Option<u64>, usize, Option<u64>) = (None, 0, None);
         for Checked { began_ms: at, check, .. } in self.checks.iter().copied() {
-            match check {
-                Check::Passed { .. } => spell = None,
-                Check::Failed => {
-                    spells.failed += 1;
-                    if spell.is_none() {
-                        spells.count += 1;
-                        in_a_row = 0;
-                    }
-                    in_a_row += 1;
-                    let lasts_ms = at - *spell.get_or_insert(at);
-                    if lasts_ms >= spells.longest_ms {
-                        (spells.longest_ms, spells.in_a_row) = (lasts_ms, in_a_row);
-                    }
-                    spells.span_ms = at - *first.get_or_insert(at);
-                }
+            if !check.failed() {
+                (spell, in_a_row, blip) = (None, 0, None);
+                passed += usize::from(first.is_some());
+                continue;
             }
+            let same = check == Check::Lost && blip.is_some_and(|since| at - since < BLIP_MS);
+            if check != Check::Lost {
+                blip = None;
+            } else if blip.is_none() {
+                blip = Some(at);
+            }
+            spells.failed += 1;
+            spells.turns_failed += usize::from(!same);
+            spells.turns = spells.turns_failed + passed;
+            in_a_row += usize::from(!same);
+            let lasts_ms = at - *spell.get_or_insert(at);
+            if lasts_ms >= spells.longest_ms {
+                (spells.longest_ms, spells.in_a_row) = (lasts_ms, in_a_row);
+            }
+            spells.span_ms = at - *first.get_or_insert(at);
         }
         spells
     }
 
-    /// The time that the edge takes in two cases of three at least, if there are that many measurements: some are slow
-    /// because a packet was sent again, and not by the edge.
-    pub(super) fn service_ms(&self, least: usize) -> Option<f64> {
-        if self.served.len() < least {
-            return None;
+    /// The time that the edge takes all but once at least, if there are that many measurements: now and then one is slow
+    /// because a packet was sent again, and not by the edge. Of one that is judged (not one of its peers), only those
+    /// count that are not of a time of overload, which has its price.
+    pub(super) fn service_ms(&self, least: usize, judged: bool) -> Option<f64> {
+        let counts = |served: &&Served| !(judged && served.overload);
+        let (mut lowest, mut second, mut count) = (f64::INFINITY, f64::INFINITY, 0);
+        for Served { ms, .. } in self.served.iter().filter(counts) {
+            count += 1;
+            if *ms < lowest {
+                (lowest, second) = (*ms, lowest);
+            } else {
+                second = second.min(*ms);
+            }
         }
-        let mut times: Vec<f64> = self.served.iter().map(|(_, ms)| *ms).collect();
-        times.sort_by(f64::total_cmp);
-        times.get(times.len() / 3).copied()
+        (count >= least).then_some(if count == KEPT { second } else { lowest })
     }
 
     pub(super) fn suspicious(&self, now_ms: u64) -> bool {
-        let fresh = self.checks.iter().any(|checked| {
-            checked.check == Check::Failed && now_ms.saturating_sub(checked.ended_ms) <= SUSPICION_MS
-        });
-        fresh || self.served.back().is_some_and(|(_, ms)| *ms > 5.0 * super::SERVICE_FLOOR_MS)
+        let fresh = self
+            .checks
+            .iter()
+            .any(|checked| checked.check.failed() && now_ms.saturating_sub(checked.ended_ms) <= SUSPICION_MS);
+        let fails = self.recently(1).is_some_and(|answers| answers.share() > RATIO);
+        fresh || fails || self.served.back().is_some_and(|served| served.ms > SLOW_IDLE * SERVICE_FLOOR_MS)
     }
 
     fn count(&mut self, answers: u64, failures: u64, now_ms: u64) {
+        let more = Answers { count: answers, failures };
+        self.step(now_ms).answers.add(more);
+        self.answers.add(more);
+    }
+
+    /// The step of this second.
+    fn step(&mut self, now_ms: u64) -> &mut Step {
         let number = now_ms / STEP_MS;
-        let step = &mut self.answers[number as usize % STEPS];
+        self.last = self.last.max(number);
+        let step = &mut self.steps[number as usize % STEPS];
         if step.number != number {
-            *step = Step { number, ..Step::default() };
+            let before = std::mem::replace(step, Step { number, ..Step::default() });
+            self.answers.take(before.answers);
         }
-        step.answers += answers;
-        step.failures += failures;
+        step
     }
 
+    /// Keeps what the edge took, less what a load as it has reported lets expect.
     fn serve(&mut self, ms: f64, now_ms: u64) {
+        let load = self.recent().map(|step| step.load).fold(0.0, f64::max);
         if ms.is_finite() {
-            push(&mut self.served, (now_ms, ms.max(0.0)), KEPT);
+            let priced = load.min(BUSY);
+            let waiting_ms = WAITING_MS * priced.powi(3) / (1.0 - priced);
+            if self.served.len() >= KEPT {
+                self.served.pop_front();
+            }
+            let ms = (ms - waiting_ms).max(0.0);
+            self.served.push_back(Served { at_ms: now_ms, ms, overload: load >= BUSY });
         }
     }
-}
-
-fn push<T>(kept: &mut VecDeque<T>, new: T, most: usize) {
-    if kept.len() >= most {
-        kept.pop_front();
-    }
-    kept.push_back(new);
 }
