@@ -92,6 +92,24 @@ async fn where_each_site_has_one_edge_they_come_nearest_first() {
 }
 
 #[tokio::test]
+async fn where_all_are_silent_the_names_still_lead_to_them() {
+    let (rig, dns) = rig("127.0.0.1:0").await;
+    for (id, number, ms) in [("a-1", 1, 80.0), ("b-1", 2, 10.0), ("c-1", 3, 40.0)] {
+        beat(&rig, id, number, Some(ms)).await;
+    }
+    // It is their hearing, more likely than all of them, that is gone.
+    let silent = async {
+        while rig.get("/v1/select?path=/a/master.m3u8").await.json["reason"] != "panic" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), silent).await.expect("all are taken for down");
+    let mut named = ask(dns, [203, 0, 113]).await.0;
+    named.sort_unstable();
+    assert_eq!(named, [1, 2, 3]);
+}
+
+#[tokio::test]
 async fn an_edge_without_an_address_is_left_out_and_without_any_the_answer_is_a_failure() {
     let (rig, dns) = rig("127.0.0.1:0").await;
     assert_eq!(rig.beat(&node("a-1")).await.status, 200);
