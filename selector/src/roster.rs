@@ -26,7 +26,7 @@ use crate::{
         Assigned, Candidate, Capacity, Cell, Distances, Gain, Learner, Parts, Position, Reach, Settings,
         SiteSettings, Snapshot, outlier::Outliers, score::Prices,
     },
-    store::nodes::StoredNode,
+    store::nodes::{Decided, StoredNode},
 };
 
 mod called;
@@ -135,6 +135,8 @@ struct Entry {
     gone: bool,
     drained: bool,
     revision: u64,
+    /// The start of the process that an operator resumed, and by which entry of the feed it learns of that.
+    resumed: Option<(String, Decided)>,
     /// Since when it drains, if it does.
     drain: Option<Drain>,
     /// When it came back, see [`Candidate::returned_ms`].
@@ -200,6 +202,7 @@ impl Roster {
                 gone: node.gone,
                 drained: node.drained,
                 revision: node.revision,
+                resumed: None,
                 drain: None,
                 returned_ms: None,
                 assigned: Arc::default(),
@@ -257,6 +260,7 @@ impl Roster {
                 }
                 entry.capacity.observe(heartbeat.load.utilisation(), heartbeat.load.ttfb_ms, now_ms);
                 entry.heartbeat = heartbeat.clone();
+                entry.ignore_echo();
                 if moved {
                     entry.called = Called::of(heartbeat);
                 }
@@ -279,6 +283,7 @@ impl Roster {
                     gone: heartbeat.goodbye,
                     drained: false,
                     revision: 1,
+                    resumed: None,
                     drain: None,
                     // Among others that are at work it is the one that is cold; together they all are.
                     returned_ms: Some(now_ms)
@@ -350,13 +355,14 @@ impl Roster {
     }
 
     /// Marks a node as drained or resumed by an operator; false when it is unknown.
-    pub(crate) fn set_drained(&self, id: &str, drained: bool, revision: u64) -> bool {
+    pub(crate) fn set_drained(&self, id: &str, drained: bool, decided: &Decided) -> bool {
         let mut nodes = self.nodes.lock();
         let Some(entry) = nodes.entries.get_mut(id) else { return false };
         entry.drained = drained;
-        entry.revision = revision;
+        entry.revision = decided.revision;
+        entry.resumed = (!drained).then(|| (entry.heartbeat.boot.clone(), decided.clone()));
         if !drained {
-            // What it said last may be the echo of an earlier drain; its next heartbeat tells.
+            // What it said last may be the echo of an earlier drain; its next heartbeats tell.
             entry.heartbeat.state = NodeState::Up;
         }
         self.publish(&mut nodes);
@@ -545,6 +551,19 @@ impl Nodes {
 }
 
 impl Entry {
+    /// A node that has not read yet that it was resumed may still say that it drains: that is no news. One that says
+    /// so after a restart means it, and so does one that follows another selector's feed.
+    fn ignore_echo(&mut self) {
+        let Some((boot, decided)) = &self.resumed else { return };
+        let heartbeat = &mut self.heartbeat;
+        let same = heartbeat.boot == *boot && heartbeat.feed_id == decided.feed_id;
+        if same && heartbeat.feed_seq < decided.feed_seq {
+            heartbeat.state = NodeState::Up;
+        } else {
+            self.resumed = None;
+        }
+    }
+
     fn candidate(&self, policy: &Policy, now_ms: u64) -> Candidate {
         let (heartbeat, called) = (&self.heartbeat, &self.called);
         let load = &heartbeat.load;

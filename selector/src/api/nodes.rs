@@ -95,8 +95,8 @@ async fn decide(app: &App, id: &str, headers: &HeaderMap, drained: bool) -> Resu
     if !revision::matches(headers, revision) {
         return Err(ApiError::Changed);
     }
-    let revision = app.store.set_drained(id, drained).await?;
-    app.roster.set_drained(id, drained, revision);
+    let decided = app.store.set_drained(id, drained).await?;
+    app.roster.set_drained(id, drained, &decided);
     shown(app, id)
 }
 

@@ -10,6 +10,17 @@ use super::{
 /// Nodes that were silent for this long are forgotten, in milliseconds: 30 days.
 const FORGOTTEN_MS: u64 = 30 * 86_400_000;
 
+/// What became of an operator's decision about a node.
+#[derive(Clone, Debug)]
+pub(crate) struct Decided {
+    /// Grows with every decision; the `ETag`.
+    pub revision: u64,
+    /// The feed that tells the node, and
+    pub feed_id: String,
+    /// the entry of it that does.
+    pub feed_seq: u64,
+}
+
 /// One node as it is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredNode {
@@ -82,7 +93,7 @@ impl Store {
     ///
     /// # Errors
     /// When SQLite fails.
-    pub(crate) async fn set_drained(&self, id: &str, drained: bool) -> Result<u64, StoreError> {
+    pub(crate) async fn set_drained(&self, id: &str, drained: bool) -> Result<Decided, StoreError> {
         let failed = failed("keep a node's state");
         let mut transaction = self.begin().await?;
         let revision: i64 = sqlx::query_scalar(
@@ -97,7 +108,7 @@ impl Store {
         let state = if drained { NodeState::Draining } else { NodeState::Up };
         let seq = append_in(&mut transaction, &FeedItem::Node { id: id.to_owned(), state }).await?;
         self.commit_feed(transaction, seq).await?;
-        Ok(revision as u64)
+        Ok(Decided { revision: revision as u64, feed_id: self.feed_id().to_owned(), feed_seq: seq })
     }
 
     /// Drops nodes nobody has heard for 30 days.

@@ -74,7 +74,7 @@ async fn everything_is_there_after_a_restart() {
     let mut record = Record::new(OperationKind::Purge, &names, &[], 5);
     store.create_operation(&mut record, &purge("default", PurgeMode::Hard, "/a")).await.unwrap();
     store.save_node(&heartbeat("e1"), 7, false).await.unwrap();
-    let revision = store.set_drained("e1", true).await.unwrap();
+    let revision = store.set_drained("e1", true).await.unwrap().revision;
     let (id, head) = (store.feed_id().to_owned(), store.feed_head());
     store.close().await;
 

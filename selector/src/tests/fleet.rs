@@ -74,6 +74,33 @@ async fn a_drained_node_gets_no_new_viewers_until_it_is_resumed_also_after_a_res
 }
 
 #[tokio::test]
+async fn a_node_that_has_not_read_that_it_was_resumed_does_not_drain_itself() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1"]).await;
+    let boot = node("a-1").boot;
+    let feed_id = rig.feed("a-1", 0, 0).await.feed_id;
+    let beat = async |boot: &str, feed_seq: u64, state: NodeState| {
+        let (boot, feed_id) = (boot.to_owned(), feed_id.clone());
+        let heartbeat = Heartbeat { boot, feed_id, feed_seq, state, ..node("a-1") };
+        assert_eq!(rig.beat(&heartbeat).await.status, 200);
+    };
+    rig.post("/v1/nodes/a-1:drain", json!({})).await;
+    let drained = rig.feed("a-1", 0, 0).await.head;
+    beat(&boot, drained, NodeState::Draining).await;
+    assert_eq!(rig.post("/v1/nodes/a-1:resume", json!({})).await.json["state"], "up");
+    let resumed = rig.feed("a-1", 0, 0).await.head;
+    beat(&boot, drained, NodeState::Draining).await;
+    assert_eq!(state(&rig, "a-1").await, "up", "it was sent before it knew");
+    beat(&boot, resumed, NodeState::Draining).await;
+    assert_eq!(state(&rig, "a-1").await, "draining", "it knows, and is about to stop");
+
+    assert_eq!(rig.post("/v1/nodes/a-1:resume", json!({})).await.json["state"], "up");
+    let later = format!("{boot}-later");
+    beat(&later, resumed, NodeState::Draining).await;
+    assert_eq!(state(&rig, "a-1").await, "draining", "it has started again, and is not ready");
+}
+
+#[tokio::test]
 async fn a_decision_on_an_old_version_is_refused() {
     let rig = Rig::start().await;
     rig.up(&["a-1"]).await;
