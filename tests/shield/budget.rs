@@ -13,7 +13,8 @@ const MEMORY: u64 = 64 << 20;
 const OBJECT: usize = 1 << 20;
 /// Objects that viewers dawdle over: more than sockets take off a tier's hands.
 const LONG: usize = 16 << 20;
-const DAWDLERS: usize = 24;
+/// Four times the memory: what each connection takes besides is not what this is about.
+const DAWDLERS: usize = 16;
 /// Of the flood, at once.
 const AT_ONCE: usize = 8;
 
