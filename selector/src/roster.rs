@@ -551,19 +551,6 @@ impl Nodes {
 }
 
 impl Entry {
-    /// A node that has not read yet that it was resumed may still say that it drains: that is no news. One that says
-    /// so after a restart means it, and so does one that follows another selector's feed.
-    fn ignore_echo(&mut self) {
-        let Some((boot, decided)) = &self.resumed else { return };
-        let heartbeat = &mut self.heartbeat;
-        let same = heartbeat.boot == *boot && heartbeat.feed_id == decided.feed_id;
-        if same && heartbeat.feed_seq < decided.feed_seq {
-            heartbeat.state = NodeState::Up;
-        } else {
-            self.resumed = None;
-        }
-    }
-
     fn candidate(&self, policy: &Policy, now_ms: u64) -> Candidate {
         let (heartbeat, called) = (&self.heartbeat, &self.called);
         let load = &heartbeat.load;

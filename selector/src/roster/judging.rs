@@ -180,6 +180,19 @@ impl Roster {
 }
 
 impl Entry {
+    /// A node that has not read yet that it was resumed may still say that it drains: that is no news. One that says
+    /// so after a restart means it, and so does one that follows another selector's feed.
+    pub(super) fn ignore_echo(&mut self) {
+        let Some((boot, decided)) = &self.resumed else { return };
+        let heartbeat = &mut self.heartbeat;
+        let same = heartbeat.boot == *boot && heartbeat.feed_id == decided.feed_id;
+        if same && heartbeat.feed_seq < decided.feed_seq {
+            heartbeat.state = NodeState::Up;
+        } else {
+            self.resumed = None;
+        }
+    }
+
     /// Whether a heartbeat is older than the last one: by its number, or of a process before the one that is heard
     /// now. Boots are named by the time they began (UUIDv7); where a clock was set back between two of them, the newer
     /// one is believed as soon as the older is silent.
