@@ -88,9 +88,8 @@ impl Signature {
 /// Behind a token an answer is one viewer's: shared caches on the way must leave it alone.
 pub(crate) fn make_private(headers: &mut HeaderMap) {
     let Some(value) = headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok()) else { return };
-    let directives = value.split(',').map(str::trim);
     let kept: Vec<&str> =
-        directives.filter(|one| !one.eq_ignore_ascii_case("public") && !one.is_empty()).collect();
+        kromka_cache::members(value).filter(|one| !one.eq_ignore_ascii_case("public")).collect();
     if kept.iter().any(|one| one.eq_ignore_ascii_case("private") || one.eq_ignore_ascii_case("no-store")) {
         return;
     }

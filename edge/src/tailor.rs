@@ -4,7 +4,7 @@
 //! of plan or of pathways is a change of the resource.
 
 use futures_util::FutureExt;
-use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, IF_NONE_MATCH, LAST_MODIFIED};
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{Either, Full};
 use kromka_access::Session;
@@ -110,7 +110,7 @@ pub(crate) fn respond(
     let original = headers.get(ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default();
     let original = original.trim_start_matches("W/").trim_matches('"');
     let tag = format!("\"{original}-{:016x}\"", xxh3_64(text.as_bytes()));
-    let unchanged = matches(asked, &tag);
+    let unchanged = kromka_cache::none_match(asked, Some(&tag));
     // What the original's tag is made of can stand in a header, and so can digits.
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(ETAG, tag);
@@ -126,11 +126,4 @@ pub(crate) fn respond(
     }
     *response.headers_mut() = headers;
     response
-}
-
-/// `If-None-Match` by weak comparison (RFC 9110 section 13.1.2).
-fn matches(asked: &HeaderMap, tag: &str) -> bool {
-    let lines = asked.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
-    let mut tags = lines.flat_map(|line| line.split(',')).map(str::trim);
-    tags.any(|one| one == "*" || one.trim_start_matches("W/") == tag)
 }

@@ -14,7 +14,7 @@ use std::time::Instant;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_LOCATION, EXPECT, HOST, LOCATION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use kromka_cache::{Ask, Key, SourceFault, Verdict};
+use kromka_cache::{Ask, Key, SourceFault, Tier, Verdict};
 use kromka_net::{Counted, Incoming, Peer};
 
 use crate::Content;
@@ -22,11 +22,35 @@ use crate::edge::Edge;
 use crate::error::Denied;
 use crate::respond;
 use crate::services::Service;
+use crate::shield::Shields;
 
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What an unsafe request may have changed (RFC 9111 section 4.4). It is forgotten also where the viewer leaves before
+/// there is an answer: the server goes on.
+struct Changed<'a> {
+    tier: &'a Arc<Tier<Shields>>,
+    keys: Vec<Key>,
+}
+
+impl Changed<'_> {
+    /// Forgets it for good.
+    async fn undo(mut self) {
+        self.tier.undo(&self.keys).await;
+        self.keys.clear();
+    }
+}
+
+impl Drop for Changed<'_> {
+    fn drop(&mut self) {
+        for key in &self.keys {
+            self.tier.invalidate(key);
+        }
+    }
+}
 
 impl Edge {
     /// The story of a request for web content.
@@ -96,6 +120,10 @@ impl Edge {
         request.headers_mut().remove(EXPECT);
         let uri = request.uri().clone();
         let safe = request.method().is_safe();
+        let mut changed = Changed { tier: &self.tier, keys: Vec::new() };
+        if !safe {
+            changed.keys.push(key(service, &uri, site));
+        }
         let (broken, too_large) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let noted = (Arc::clone(&broken), Arc::clone(&too_large));
         let request = request.map(|body| {
@@ -107,27 +135,31 @@ impl Edge {
         });
         let fetched = match self.shields.pass_on(request).await {
             Ok(fetched) => fetched,
-            Err(_) if too_large.load(Ordering::Relaxed) => return Err(Denied::Upload { limit }),
-            // The viewer's fault, not the server's.
-            Err(_) if broken.load(Ordering::Relaxed) => return Err(Denied::BrokenUpload),
             Err(error) => {
                 // Where it was reached, nobody knows what the server did with it.
-                if !safe && error.kind != SourceFault::Unreachable {
-                    self.tier.undo(&key(service, &uri, site)).await;
+                if error.kind == SourceFault::Unreachable {
+                    changed.keys.clear();
                 }
-                return Err(Denied::Tier(error.into()));
+                changed.undo().await;
+                return Err(match () {
+                    () if too_large.load(Ordering::Relaxed) => Denied::Upload { limit },
+                    // The viewer's fault, not the server's.
+                    () if broken.load(Ordering::Relaxed) => Denied::BrokenUpload,
+                    () => Denied::Tier(error.into()),
+                });
             }
         };
         // An error changed nothing; a redirect may well have (RFC 9111 section 4.4).
-        if !safe && (fetched.status.is_success() || fetched.status.is_redirection()) {
-            self.tier.undo(&key(service, &uri, site)).await;
-            for name in [LOCATION, CONTENT_LOCATION] {
-                if let Some(other) = fetched.headers.get(&name).and_then(|value| same_site(value, &uri, site))
-                {
-                    self.tier.undo(&key(service, &other, site)).await;
-                }
+        if fetched.status.is_success() || fetched.status.is_redirection() {
+            let named = |name| fetched.headers.get(name).and_then(|value| same_site(value, &uri, site));
+            if !safe {
+                let others = [LOCATION, CONTENT_LOCATION].into_iter().filter_map(named);
+                changed.keys.extend(others.map(|other| key(service, &other, site)));
             }
+        } else {
+            changed.keys.clear();
         }
+        changed.undo().await;
         let length =
             fetched.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let mut response = Response::new(Content::Left(kromka_cache::Body::passing(fetched.body, length)));

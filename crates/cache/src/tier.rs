@@ -202,24 +202,21 @@ impl<S: Source> Tier<S> {
             || ask.web && failure.is_silence() && terms.usable_disconnected(ask.now, bound)
     }
 
-    /// Forgets an object, all its representations included.
-    pub fn invalidate(&self, key: &Key) {
-        self.forget(key);
-    }
-
-    /// As [`invalidate`](Self::invalidate), because an unsafe request changed it (RFC 9111 §4.4): returns when
-    /// no restart brings back what the request undid. A disk that does not answer is waited for at most until it
-    /// is taken out.
-    pub async fn undo(&self, key: &Key) {
-        if self.forget(key)
-            && let Some(disk) = &self.store.disk
-        {
+    /// Forgets objects as [`invalidate`](Self::invalidate) does, because an unsafe request changed them (RFC 9111
+    /// §4.4), and returns when no restart brings back what the request undid. All are forgotten at once; a disk that
+    /// does not answer is waited for at most until it is taken out.
+    pub async fn undo(&self, keys: &[Key]) {
+        let mut noted = false;
+        for key in keys {
+            noted |= self.invalidate(key);
+        }
+        if let Some(disk) = self.store.disk.as_ref().filter(|_| noted) {
             disk.flush().await;
         }
     }
 
-    /// Returns whether the disk has still to write that down.
-    fn forget(&self, key: &Key) -> bool {
+    /// Forgets an object, all its representations included. Returns whether a disk has still to write that down.
+    pub fn invalidate(&self, key: &Key) -> bool {
         for opening in self.openings.lock().values().filter(|opening| opening.key.base() == *key) {
             opening.revoke();
         }

@@ -141,13 +141,17 @@ impl Disks {
     }
 
     /// Takes whatever is under a name off the disks.
-    pub(crate) fn forget_name(&self, name: u128) {
+    /// Returns whether there was something.
+    pub(crate) fn forget_name(&self, name: u128) -> bool {
+        let mut found = false;
         for disk in self.inner.disks() {
             let id = disk.shared.index.lock().id(name);
             if let Some(id) = id {
                 disk.forget(name, id);
+                found = true;
             }
         }
+        found
     }
 
     /// What has this name and number is no longer wanted: nobody finds it from now on, and its file goes

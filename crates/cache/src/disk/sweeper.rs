@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
 
 use super::budget::PAGE;
 use super::index::{Finished, Held, Place};
@@ -27,6 +28,8 @@ const BATCH: usize = 256;
 pub(super) struct Sweeping {
     state: Mutex<State>,
     wake: Condvar,
+    /// How many of those queued are gone.
+    gone: watch::Sender<u64>,
 }
 
 struct State {
@@ -36,6 +39,8 @@ struct State {
     condemned: HashSet<(u128, u64)>,
     /// The file system is full though the budget is not: so much has to go.
     squeeze: u64,
+    /// How many were ever queued.
+    queued: u64,
     stop: bool,
 }
 
@@ -52,7 +57,9 @@ impl Sweeping {
         let queue: Vec<Condemned> =
             garbage.into_iter().map(|(name, id)| Condemned { name, id, held: None, cost: 0 }).collect();
         let condemned = queue.iter().map(|it| (it.name, it.id)).collect();
-        Self { state: Mutex::new(State { queue, condemned, squeeze: 0, stop: false }), wake: Condvar::new() }
+        let queued = queue.len() as u64;
+        let state = State { queue, condemned, squeeze: 0, queued, stop: false };
+        Self { state: Mutex::new(state), wake: Condvar::new(), gone: watch::Sender::new(0) }
     }
 
     /// The index gives something up: from now on nothing is written into its file. To be called with the
@@ -71,8 +78,18 @@ impl Sweeping {
         if let Held::Unfinished(generation) = &held {
             generation.evicted();
         }
-        self.state.lock().queue.push(Condemned { name, id, held: Some(held), cost });
+        let mut state = self.state.lock();
+        state.queue.push(Condemned { name, id, held: Some(held), cost });
+        state.queued += 1;
+        drop(state);
         self.wake.notify_all();
+    }
+
+    /// Waits until what is queued now is gone.
+    pub(super) async fn swept(&self) {
+        let queued = self.state.lock().queued;
+        // The sender is ours, so it is there.
+        let _ = self.gone.subscribe().wait_for(|gone| *gone >= queued).await;
     }
 
     /// There may be something to do.
@@ -118,7 +135,7 @@ impl Sweeper {
     /// Waits for something to do and does it; `false` at the end.
     fn turn(&self) -> bool {
         let sweeping = &self.shared.sweeping;
-        let (queue, squeeze) = {
+        let (queue, squeeze, queued) = {
             let mut state = sweeping.state.lock();
             if state.queue.is_empty() && state.squeeze == 0 && !state.stop && !self.is_tight() {
                 sweeping.wake.wait_for(&mut state, PAUSE);
@@ -133,9 +150,10 @@ impl Sweeper {
                 }
                 return false;
             }
-            (std::mem::take(&mut state.queue), std::mem::take(&mut state.squeeze))
+            (std::mem::take(&mut state.queue), std::mem::take(&mut state.squeeze), state.queued)
         };
         queue.into_iter().for_each(|condemned| self.free(condemned));
+        sweeping.gone.send_replace(queued);
         if self.is_tight() || squeeze > 0 {
             let used = self.shared.budget.used();
             self.evict_to(self.shared.budget.low().min(used.saturating_sub(squeeze)));

@@ -12,13 +12,15 @@ use tokio::sync::{mpsc, oneshot};
 use super::budget::{PAGE, space};
 use super::files;
 use super::index::{Finished, Held, Place};
-use super::one::{FIRST, Shared};
+use super::one::{FIRST, STUCK, Shared};
 use super::pack::{self, Record, Spot};
 use super::trailer::{self, Header};
 use crate::held::blocks;
 use crate::held::generation::Generation;
 use crate::stats::count;
 
+/// How long writing the journal anew may take before the disk counts as stuck: millions of lines, made durable.
+const COMPACTING: Duration = Duration::from_secs(120);
 /// After a failed write the disk is left alone this long; blocks are not stored meanwhile.
 const REST: Duration = Duration::from_secs(1);
 /// How long the writer waits for the sweeper to make room for a viewer's block, and for one of a pre-warm.
@@ -57,7 +59,7 @@ pub(super) fn start(
         while let Some(job) = queue.blocking_recv() {
             let shared = writer.shared.clone();
             let out = shared.out.load(Ordering::Acquire);
-            *shared.busy_since.lock() = Some(Instant::now());
+            *shared.stuck_at.lock() = Some(Instant::now() + STUCK);
             match job {
                 Job::Store { generation, block, bytes, wait } => {
                     if !out {
@@ -80,7 +82,7 @@ pub(super) fn start(
             if !out {
                 writer.tidy();
             }
-            *shared.busy_since.lock() = None;
+            *shared.stuck_at.lock() = None;
         }
     })
 }
@@ -365,13 +367,13 @@ impl Writer {
                     .record(spot)
                     .and_then(|record| self.pack(generation, record.body, false))
                     .map(|spot| spot.is_some()),
-                // One that has lost a block gets its trailer with the last of them.
+                // One that lacks a block has no place for what is new: it goes.
                 Place::File(_) => self.finish_if_complete(generation),
             },
-            Some(Held::Unfinished(_)) => self.finish_if_complete(generation).and_then(|done| match done {
-                true => Ok(true),
-                false => self.shared.journal.append_header(generation).map(|()| true),
-            }),
+            Some(Held::Unfinished(_)) => self
+                .finish_if_complete(generation)
+                .and_then(|done| if done { Ok(()) } else { self.shared.journal.append_header(generation) })
+                .map(|()| true),
             None => Ok(true),
         };
         if matches!(written, Ok(true)) {
@@ -417,8 +419,8 @@ impl Writer {
         let shared = &self.shared;
         shared.book();
         if shared.journal.is_long() {
-            // A line for every object, and all of it made durable: long, and no sign of a disk that hangs.
-            *shared.busy_since.lock() = None;
+            // A line for every object, and all of it made durable: long, and no sign yet of a disk that hangs.
+            *shared.stuck_at.lock() = Some(Instant::now() + COMPACTING);
             if let Err(error) = shared.journal.compact(&shared.index) {
                 self.failed(&error);
             }

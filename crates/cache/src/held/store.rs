@@ -202,8 +202,8 @@ impl Store {
         self.records.vary(&variant, &names).then_some(variant)
     }
 
-    /// Forgets every representation of an object (RFC 9111 §4.4). Returns whether the disk has still to write
-    /// down that it does.
+    /// Forgets every representation of an object (RFC 9111 §4.4). Returns whether a disk has still to write
+    /// that down.
     pub(crate) fn invalidate(&self, base: &Key) -> bool {
         let mut noted = false;
         let mut keys = vec![base.clone()];
@@ -219,9 +219,10 @@ impl Store {
         }
         for key in &keys {
             if let Some(Record::Current(generation)) = self.records.get(key) {
+                noted |= generation.home().is_some();
                 self.discard(&generation);
             } else if let Some(disk) = &self.disk {
-                disk.forget_name(key.hash());
+                noted |= disk.forget_name(key.hash());
             }
         }
         noted
@@ -292,13 +293,19 @@ impl Store {
         bytes
     }
 
-    /// Bytes of a block from disk that need no waiting: the first of `wanted`, which begins in the block.
-    pub(crate) fn at_hand(&self, generation: &Generation, block: u32, wanted: Range<u64>) -> Option<Bytes> {
+    /// Bytes of a block from disk that need no waiting: the first of `wanted`, which begins in the block. `opens`:
+    /// they are the first that its reader takes of the block, which is offered to memory once for all of them.
+    pub(crate) fn at_hand(
+        &self,
+        generation: &Generation,
+        block: u32,
+        wanted: Range<u64>,
+        opens: bool,
+    ) -> Option<Bytes> {
         let disk = self.disk.as_ref()?;
         generation.home()?;
         let start = blocks::start_of(block, generation.block);
-        // A block is offered as a whole, so once for all its pieces: with the first.
-        let keep = self.memory.has_room() || wanted.start == start && self.memory.draws();
+        let keep = self.memory.has_room() || opens && self.memory.draws();
         match disk.at_hand(generation, block, &wanted, keep, &self.memory)? {
             AtHand::Part(bytes) => {
                 // Of several parts, the last one counts for the block.

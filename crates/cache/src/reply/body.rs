@@ -148,6 +148,8 @@ pub(crate) struct Reader {
     later: VecDeque<Piece>,
     /// A block that was at hand when the header was written.
     first: Option<(u32, Bytes)>,
+    /// The block that was read from disk last.
+    opened: Option<u32>,
     following: Option<Arc<Attached>>,
     waiting: Option<Waiting>,
     /// Until it has its first piece; afterwards those who have none yet.
@@ -180,6 +182,7 @@ impl Reader {
             piece,
             later,
             first: None,
+            opened: None,
             following,
             waiting: None,
             turn: None,
@@ -324,7 +327,8 @@ impl Reader {
                 return None;
             }
         }
-        store.at_hand(&self.generation, block, position..end.unwrap_or(u64::MAX))
+        let opens = self.opened.replace(block) != Some(block);
+        store.at_hand(&self.generation, block, position..end.unwrap_or(u64::MAX), opens)
     }
 
     fn advance(&mut self, position: u64, end: Option<u64>, mut bytes: Bytes) -> Bytes {

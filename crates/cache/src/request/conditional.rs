@@ -11,11 +11,7 @@ use crate::held::meta::Meta;
 /// `If-Modified-Since` (§13.2.2).
 pub(crate) fn not_modified(asked: &HeaderMap, meta: &Meta) -> bool {
     if asked.contains_key(IF_NONE_MATCH) {
-        return asked
-            .get_all(IF_NONE_MATCH)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|value| value.trim() == "*" || meta.etag().is_some_and(|etag| lists(value, etag)));
+        return none_match(asked, meta.etag());
     }
     // A response that does not say when it changed has not changed since it was made (RFC 9111 §4.3.2).
     let modified = meta.last_modified().or_else(|| meta.headers.get(DATE)?.to_str().ok());
@@ -23,6 +19,12 @@ pub(crate) fn not_modified(asked: &HeaderMap, meta: &Meta) -> bool {
         (Some(since), Some(modified)) => modified <= since,
         _ => false,
     }
+}
+
+/// Whether `If-None-Match` names what has this entity tag, by weak comparison (RFC 9110 §13.1.2).
+pub fn none_match(asked: &HeaderMap, etag: Option<&str>) -> bool {
+    let mut lines = asked.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    lines.any(|line| line.trim() == "*" || etag.is_some_and(|etag| lists(line, etag)))
 }
 
 /// Whether a range may be answered with a part: there is no `If-Range`, or it names exactly what
@@ -43,13 +45,13 @@ fn since(asked: &HeaderMap) -> Option<SystemTime> {
 
 /// Weak comparison against a list of entity tags.
 fn lists(list: &str, etag: &str) -> bool {
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    let etag = opaque(etag);
+    let etag = etag.trim();
+    let etag = etag.strip_prefix("W/").unwrap_or(etag);
     // Entity tags may hold commas, so the list is cut at quotes.
     let mut rest = list;
     while let Some(open) = rest.find('"') {
         let Some(close) = rest[open + 1..].find('"') else { return false };
-        if rest[open..=open + 1 + close] == etag {
+        if rest[open..=open + 1 + close] == *etag {
             return true;
         }
         rest = &rest[open + close + 2..];

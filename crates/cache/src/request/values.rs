@@ -16,13 +16,33 @@ pub(crate) fn value(text: &str) -> Option<HeaderValue> {
 
 /// The members of a list (RFC 9110 §5.6.1), without the white space around them; commas inside quoted strings
 /// separate nothing, and empty members are none.
-pub(crate) fn members(list: &str) -> impl Iterator<Item = &str> {
-    let mut quoted = false;
+pub fn members(list: &str) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
     list.split(move |c| {
-        quoted ^= c == '"';
+        // A quoted string may hold its own end behind a backslash (§5.6.4).
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = quoted,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
         c == ',' && !quoted
     })
     // Not `trim`: what it takes for white space beyond ASCII belongs to the value.
     .map(|member| member.trim_matches([' ', '\t']))
     .filter(|member| !member.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_strings_hold_commas_and_their_own_quotes() {
+        let of = |list| members(list).collect::<Vec<_>>();
+        assert_eq!(of(r#"a , "b, c",, d"#), ["a", r#""b, c""#, "d"]);
+        assert_eq!(of(r#""a\", b", c"#), [r#""a\", b""#, "c"]);
+        assert_eq!(of(r#""a\\", c"#), [r#""a\\""#, "c"]);
+        assert_eq!(of(r"a\, b"), [r"a\", "b"], "without quotes it is a character like any other");
+    }
 }

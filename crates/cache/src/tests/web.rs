@@ -96,7 +96,7 @@ async fn an_unsafe_request_undoes_every_representation_on_disk_too() {
     }
     let ledger = || std::fs::metadata(folder.path().join("ledger")).unwrap().len();
     let before = ledger();
-    tier.undo(&key("/a")).await;
+    tier.undo(&[key("/a")]).await;
     assert!(ledger() > before, "a process that is killed now does not forget it");
     for foo in ["1", "2"] {
         assert_eq!(get(&tier, "/a").web().with("foo", foo).whole().await.verdict, Verdict::Miss);
@@ -115,4 +115,36 @@ async fn an_unsafe_request_undoes_every_representation_on_disk_too() {
     let one = get(&tier, "/a").web().with("foo", "1").whole().await;
     assert_eq!(one.verdict, Verdict::Miss, "one that only the disk knew is undone as well");
     tier.close().await;
+}
+
+#[tokio::test]
+async fn what_was_undone_does_not_come_back_after_a_kill() {
+    let (folder, copy) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let origin = Origin::new();
+    let disk = |root: &std::path::Path| kromka_config::DiskConfig {
+        path: root.to_owned(),
+        size: ByteSize(10 << 20),
+        weight: 100,
+    };
+    let mut config = config();
+    config.disk = vec![disk(folder.path())];
+    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    // Files, and what is packed.
+    let paths: Vec<String> = (0..40).map(|n| format!("/{n}")).collect();
+    for (n, path) in paths.iter().enumerate() {
+        origin.put(path, pattern(if n % 2 == 0 { 900 } else { 70_000 }, 1), "\"1\"", "max-age=600");
+        get(&tier, path).web().whole().await;
+    }
+    tier.store.disk.as_ref().unwrap().flush().await;
+    let keys: Vec<Key> = paths.iter().map(|path| key(path)).collect();
+    tier.undo(&keys).await;
+    // As the disk is if it is killed now.
+    super::disks::copy(folder.path(), copy.path());
+    config.disk = vec![disk(copy.path())];
+    let after = Tier::open("test", &config, origin.clone()).await.unwrap();
+    for path in &paths {
+        assert_eq!(get(&after, path).web().whole().await.verdict, Verdict::Miss, "{path}");
+    }
+    tier.close().await;
+    after.close().await;
 }

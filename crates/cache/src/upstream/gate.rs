@@ -160,15 +160,11 @@ impl Gate {
         }
     }
 
-    /// Whether a service's source is left alone right now.
-    pub(crate) fn rests(&self, service: &str) -> bool {
-        self.lane(service).rest().is_some()
-    }
-
-    /// Whether a failed fetch may be tried again.
+    /// Whether a failed fetch may be tried again, which is paid for: not while the source rests.
     pub(crate) fn may_retry(&self, service: &str) -> bool {
         let pay = |saved: u64| saved.checked_sub(PRICE);
-        self.lane(service).savings.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).is_ok()
+        let lane = self.lane(service);
+        lane.rest().is_none() && lane.savings.fetch_update(Ordering::Relaxed, Ordering::Relaxed, pay).is_ok()
     }
 
     /// A fetch that is no try again: it earns a share of one.

@@ -393,17 +393,16 @@ impl<S: Source> Tier<S> {
                 self.gate.said_busy(service, error.retry_after);
             }
             use SourceFault::{Broken, Busy, Unreachable};
-            let passing = matches!(error.kind, Unreachable | Broken | Busy) && !self.gate.rests(service);
-            if !again || !passing || !self.gate.may_retry(service) {
+            let passing = again && matches!(error.kind, Unreachable | Broken | Busy);
+            if passing {
+                tokio::time::sleep(jitter::spread(RETRY_PAUSE)).await;
+            }
+            // Others may have been refused meanwhile.
+            if !passing || !self.gate.may_retry(service) {
                 tracing::debug!(%key, %error, "source failed");
                 return Err(error.into());
             }
             again = false;
-            tokio::time::sleep(jitter::spread(RETRY_PAUSE)).await;
-            // Others may have been refused meanwhile.
-            if self.gate.rests(service) {
-                return Err(error.into());
-            }
             count(&self.store.counters.source_retries);
         }
     }
