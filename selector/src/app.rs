@@ -54,6 +54,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// What it hands out sessions for.
     pub(crate) services: Vec<SelectorService>,
+    /// Held while it is read what operators decided, and obeyed.
+    pub(crate) obeying: tokio::sync::Mutex<()>,
     /// How long tokens live.
     pub(crate) sessions: SessionsConfig,
     /// How often players ask which edge to take.
@@ -98,6 +100,8 @@ impl App {
 
     /// Has the roster obey what operators decided, as it stands in the store.
     pub(crate) async fn obey(&self) -> Result<(), StoreError> {
+        // One after the other, or an older policy could be obeyed last.
+        let _one = self.obeying.lock().await;
         self.roster.obey(Policy::load(&self.store).await?);
         Ok(())
     }

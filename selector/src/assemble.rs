@@ -93,6 +93,7 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
         gate,
         metrics: Metrics::new(&registry),
         services: config.service.clone(),
+        obeying: tokio::sync::Mutex::default(),
         sessions: config.sessions.clone(),
         steering: config.steering.clone(),
         pace: Default::default(),

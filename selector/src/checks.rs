@@ -34,8 +34,9 @@ const TICK: Duration = Duration::from_millis(50);
 /// Checks under way at once.
 const AT_ONCE: usize = 128;
 
-/// Bytes read of an object; more would measure the line, and load it.
-const BYTES: usize = 64 << 10;
+/// Bytes read of an object: what fits into a connection's first window (ten segments, RFC 6928), and so takes one round
+/// trip. More would measure the line, and load it.
+const BYTES: usize = 12 << 10;
 
 /// How long a token of a check lives, and how long it is used, in seconds.
 const TOKEN_LIFE_S: i64 = 60;

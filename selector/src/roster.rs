@@ -233,6 +233,12 @@ impl Roster {
     /// When the node is new and the roster full.
     pub(crate) fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<Heard, Refused> {
         let now_ms = self.now_ms();
+        // Before the lock: a database takes its time.
+        let located: Vec<_> = heartbeat
+            .rtt
+            .iter()
+            .map(|rtt| Cell::parse(&rtt.cell).map(|cell| (cell, self.geo.of_network(cell.net()))))
+            .collect();
         let mut guard = self.nodes.lock();
         let nodes = &mut *guard;
         let known = nodes.entries.len();
@@ -260,7 +266,6 @@ impl Roster {
                 }
                 entry.capacity.observe(heartbeat.load.utilisation(), heartbeat.load.ttfb_ms, now_ms);
                 entry.heartbeat = heartbeat.clone();
-                entry.ignore_echo();
                 if moved {
                     entry.called = Called::of(heartbeat);
                 }
@@ -299,10 +304,11 @@ impl Roster {
             }
         };
         let news = nodes.entries.get_mut(&heartbeat.id).map_or(&[][..], Entry::unread).to_vec();
-        for rtt in &news {
-            if let Some(cell) = Cell::parse(&rtt.cell) {
-                let place = self.geo.of_network(cell.net());
-                nodes.learner.learn(cell, &place, &heartbeat.site, rtt.n, rtt.p50_ms, now_ms);
+        // What is unread stands at the end.
+        let read = located.len().saturating_sub(news.len());
+        for (rtt, located) in news.iter().zip(located.iter().skip(read)) {
+            if let Some((cell, place)) = located {
+                nodes.learner.learn(*cell, place, &heartbeat.site, rtt.n, rtt.p50_ms, now_ms);
             }
         }
         if !news.is_empty() && now_ms >= nodes.tabled_ms + nodes.learner.len() as u64 / CELLS_PER_MS {
@@ -358,13 +364,13 @@ impl Roster {
     pub(crate) fn set_drained(&self, id: &str, drained: bool, decided: &Decided) -> bool {
         let mut nodes = self.nodes.lock();
         let Some(entry) = nodes.entries.get_mut(id) else { return false };
+        if decided.revision < entry.revision {
+            // A later decision has come here first.
+            return true;
+        }
         entry.drained = drained;
         entry.revision = decided.revision;
         entry.resumed = (!drained).then(|| (entry.heartbeat.boot.clone(), decided.clone()));
-        if !drained {
-            // What it said last may be the echo of an earlier drain; its next heartbeats tell.
-            entry.heartbeat.state = NodeState::Up;
-        }
         self.publish(&mut nodes);
         true
     }
@@ -577,7 +583,7 @@ impl Entry {
             pathway: Arc::clone(&called.pathway),
             reach: self.reach,
             heard_ms: self.heard_ms,
-            draining: self.drained || heartbeat.state == NodeState::Draining,
+            draining: self.drained || heartbeat.state == NodeState::Draining && !self.echoes(),
             gone: self.gone || now_ms.saturating_sub(self.heard_ms) > LEFT_MS,
             ejected: false,
             reported: reported / factor,

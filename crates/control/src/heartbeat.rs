@@ -42,6 +42,10 @@ pub struct Heartbeat {
     pub t_ms: u64,
     /// What the node says of itself: `up` or `draining`. `suspect` and `down` are the selector's to conclude.
     pub state: NodeState,
+    /// It drains for a reason of its own, not because an operator wants it to: it has not applied what it missed
+    /// yet, or is about to stop.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unready: bool,
     /// The kromka version it runs.
     pub version: String,
     /// How busy it is.

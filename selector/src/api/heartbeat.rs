@@ -33,6 +33,9 @@ const TEXT_MAX: usize = 128;
 /// Most addresses, and most protocols.
 const LIST_MAX: usize = 16;
 
+/// Most distances; nodes tell two hundred at a time.
+const CELLS_MAX: usize = 1_000;
+
 /// Takes a heartbeat. For nodes only.
 #[utoipa::path(
     post, path = "/v1/nodes/{id}/heartbeat", tag = "for nodes", security(("node" = [])),
@@ -119,9 +122,13 @@ fn check(id: &str, heartbeat: &Heartbeat) -> Result<(), ApiError> {
             return Err(ApiError::field(pointer, format!("at most {TEXT_MAX} bytes")));
         }
     }
-    for (pointer, count) in [("/addresses", heartbeat.addresses.len()), ("/alpn", heartbeat.alpn.len())] {
-        if count > LIST_MAX {
-            return Err(ApiError::field(pointer, format!("{count} entries; at most {LIST_MAX}")));
+    for (pointer, count, most) in [
+        ("/addresses", heartbeat.addresses.len(), LIST_MAX),
+        ("/alpn", heartbeat.alpn.len(), LIST_MAX),
+        ("/rtt", heartbeat.rtt.len(), CELLS_MAX),
+    ] {
+        if count > most {
+            return Err(ApiError::field(pointer, format!("{count} entries; at most {most}")));
         }
     }
     Ok(())

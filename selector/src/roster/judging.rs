@@ -180,17 +180,15 @@ impl Roster {
 }
 
 impl Entry {
-    /// A node that has not read yet that it was resumed may still say that it drains: that is no news. One that says
-    /// so after a restart means it, and so does one that follows another selector's feed.
-    pub(super) fn ignore_echo(&mut self) {
-        let Some((boot, decided)) = &self.resumed else { return };
-        let heartbeat = &mut self.heartbeat;
-        let same = heartbeat.boot == *boot && heartbeat.feed_id == decided.feed_id;
-        if same && heartbeat.feed_seq < decided.feed_seq {
-            heartbeat.state = NodeState::Up;
-        } else {
-            self.resumed = None;
-        }
+    /// Whether its heartbeats still tell of a drain that an operator has ended since: it has not read that yet. One that
+    /// is not ready for a reason of its own, has started again or follows another selector's feed means what it says.
+    pub(super) fn echoes(&self) -> bool {
+        let heartbeat = &self.heartbeat;
+        let unread = |(boot, decided): &(String, crate::store::nodes::Decided)| {
+            let same = heartbeat.boot == *boot && heartbeat.feed_id == decided.feed_id;
+            same && heartbeat.feed_seq < decided.feed_seq
+        };
+        !heartbeat.unready && self.resumed.as_ref().is_some_and(unread)
     }
 
     /// Whether a heartbeat is older than the last one: by its number, or of a process before the one that is heard

@@ -33,6 +33,7 @@ fn beat(id: &str, boot: &str, seq: u64) -> Heartbeat {
         seq,
         t_ms: 0,
         state: NodeState::Up,
+        unready: false,
         version: "0".into(),
         load: Load { egress_bps: seq, egress_limit_bps: 1_000_000_000, ..Load::default() },
         sessions_started: 0,

@@ -47,6 +47,7 @@ fn heartbeat(id: &str) -> Heartbeat {
         seq: 1,
         t_ms: 0,
         state: NodeState::Up,
+        unready: false,
         version: "0".into(),
         load: Load::default(),
         sessions_started: 0,

@@ -91,8 +91,18 @@ async fn a_node_that_has_not_read_that_it_was_resumed_does_not_drain_itself() {
     let resumed = rig.feed("a-1", 0, 0).await.head;
     beat(&boot, drained, NodeState::Draining).await;
     assert_eq!(state(&rig, "a-1").await, "up", "it was sent before it knew");
+    let behind = Heartbeat {
+        boot: boot.clone(),
+        feed_id: feed_id.clone(),
+        feed_seq: drained,
+        state: NodeState::Draining,
+        unready: true,
+        ..node("a-1")
+    };
+    assert_eq!(rig.beat(&behind).await.status, 200);
+    assert_eq!(state(&rig, "a-1").await, "draining", "it has a reason of its own");
     beat(&boot, resumed, NodeState::Draining).await;
-    assert_eq!(state(&rig, "a-1").await, "draining", "it knows, and is about to stop");
+    assert_eq!(state(&rig, "a-1").await, "draining", "it knows, and says so still");
 
     assert_eq!(rig.post("/v1/nodes/a-1:resume", json!({})).await.json["state"], "up");
     let later = format!("{boot}-later");

@@ -94,11 +94,16 @@ impl Status {
         self.pulse();
     }
 
-    /// What the node says of itself. Until it has applied what it missed, nobody is to be sent to it; a
-    /// node that no selector tells what it missed serves from its last state after [`PATIENCE`].
-    pub(super) fn state(&self) -> NodeState {
+    /// Whether nobody is to be sent to it for a reason of its own: until it has applied what it missed (a node that
+    /// no selector tells what it missed serves from its last state after [`PATIENCE`]), and when it is about to stop.
+    pub(super) fn is_unready(&self) -> bool {
         let behind = !self.caught_up() && self.born.elapsed() < PATIENCE;
-        match behind || self.leaving.load(Ordering::Acquire) {
+        behind || self.leaving.load(Ordering::Acquire)
+    }
+
+    /// What the node says of itself.
+    pub(super) fn state(&self) -> NodeState {
+        match self.is_unready() {
             true => NodeState::Draining,
             false => self.record.lock().state,
         }
