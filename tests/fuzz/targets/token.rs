@@ -23,11 +23,17 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     let Ok(claims) = serde_json::from_str::<Value>(text) else { return };
     let Ok(token) = signer.sign_anything(&claims) else { return };
     let Ok(session) = verify(&token, keys, NOW) else { return };
+    let container = claims["cdniuc"].as_str().unwrap_or_default();
     for path in ["/", "/a/b.ts", "/ab/c.ts", "/a/b/c.m3u8"] {
-        let ask = Ask { service: "default", path, multivariant: false, client: None, now: NOW };
-        if session.permits(&ask).is_ok() {
-            assert!(session.reach().opens(path), "{path} by {claims}");
+        let ask = |service| Ask { service, path, multivariant: false, client: None, now: NOW };
+        if session.permits(&ask("default")).is_ok() {
             assert_eq!(claims["aud"], "default", "another service's: {claims}");
+            // Told anew from the words of the claim.
+            let of = container.strip_prefix("path:").unwrap_or_default();
+            let opened = if of.ends_with('/') { path.starts_with(of) } else { path == of };
+            assert!(opened, "{path} by {claims}");
         }
+        let elsewhere = session.permits(&ask("other")).is_ok();
+        assert!(!elsewhere || claims["aud"] == "other", "{path} of another service by {claims}");
     }
 });
