@@ -22,7 +22,14 @@ const SKIP_VERSION: u64 = 9;
 /// As [`parse`].
 pub fn delta(text: &str) -> Result<Option<String>, PlaylistError> {
     let Playlist::Media(media) = parse(text)? else { return Ok(None) };
-    let skip = skippable(&media);
+    let mut skip = skippable(&media);
+    if skip > 0 {
+        let leaning = leaning(text)?;
+        // What begins where the one before it ends stays behind it.
+        while leaning.get(skip).is_some_and(|leans| *leans) {
+            skip -= 1;
+        }
+    }
     if skip == 0 {
         return Ok(None);
     }
@@ -48,6 +55,34 @@ pub fn delta(text: &str) -> Result<Option<String>, PlaylistError> {
         }
     }
     Ok(Some(left))
+}
+
+/// Which segments begin in their file where the one before ends, themselves or with their first part: they say no
+/// offset.
+fn leaning(text: &str) -> Result<Vec<bool>, PlaylistError> {
+    let (mut all, mut leans, mut first) = (Vec::new(), false, true);
+    let mut before = None;
+    for line in lines(text)? {
+        match line?.content {
+            Content::Tag(tag) => match *tag {
+                Tag::Byterange(tag) => leans |= tag.offset().is_none(),
+                Tag::Part(part) => {
+                    // Of another file than the part before, it begins with the file.
+                    let file = Some(part.uri().to_owned());
+                    let open = part.byterange().is_some_and(|range| range.offset.is_none());
+                    leans |= first && open && before == file;
+                    (first, before) = (false, file);
+                }
+                _ => {}
+            },
+            Content::Uri(_) => {
+                all.push(leans);
+                (leans, first) = (false, true);
+            }
+            Content::Other => {}
+        }
+    }
+    Ok(all)
 }
 
 /// How many segments, from the first on, lie wholly before the skip boundary.
@@ -144,6 +179,18 @@ mod tests {
         ] {
             assert_eq!(delta(&whole).unwrap(), None, "{whole}");
         }
+    }
+
+    #[test]
+    fn a_segment_that_begins_where_another_ends_stays_behind_it() {
+        let media = "#EXTINF:4,\n#EXT-X-BYTERANGE:9@0\na.mp4\n#EXTINF:4,\n#EXT-X-BYTERANGE:5@9\na.mp4\n";
+        let last = "#EXTINF:4,\n#EXT-X-BYTERANGE:3\na.mp4\n#EXTINF:4,\nb.mp4\n";
+        let left = delta(&format!("{HEAD}{media}{last}")).unwrap().unwrap();
+        assert!(left.contains("SKIPPED-SEGMENTS=1\n#EXTINF:4,\n#EXT-X-BYTERANGE:5@9\n"), "{left}");
+        assert!(parse(&left).is_ok(), "{left}");
+        // All the way to the first: then there is nothing to leave out.
+        let chain = media.replace("5@9", "5");
+        assert_eq!(delta(&format!("{HEAD}{chain}{last}")).unwrap(), None);
     }
 
     proptest! {
