@@ -26,7 +26,7 @@ use crate::{
 const EDGES: usize = EDGES_MAX;
 
 /// How long an answer may be kept, in seconds.
-const TTL_S: u64 = 30;
+pub(super) const TTL_S: u64 = 30;
 
 /// Bytes of an answer, more or less: of what stands around the edges, and of one edge.
 const AROUND: usize = 192;
@@ -72,8 +72,8 @@ impl<'q> Wanted<'q> {
                     let address = value.parse().map_err(|_| format!("client_ip={value} is no address"))?;
                     set(&mut wanted.client_ip, &name, address)?;
                 }
-                "n" | "k" => {
-                    let n = value.parse().map_err(|_| format!("{name}={value} is no number of edges"))?;
+                "n" => {
+                    let n = value.parse().map_err(|_| format!("n={value} is no number of edges"))?;
                     set(&mut wanted.n, &name, n)?;
                 }
                 other => {
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_question_is_read_and_what_is_wrong_with_it_is_named() {
-        let wanted = Wanted::read("path=/a%20b/m.m3u8&client_ip=2001:db8::1&k=3&exclude=e1,e2").unwrap();
+        let wanted = Wanted::read("path=/a%20b/m.m3u8&client_ip=2001:db8::1&n=3&exclude=e1,e2").unwrap();
         assert_eq!(
             (&*wanted.path, wanted.n, wanted.exclude.as_deref()),
             ("/a b/m.m3u8", Some(3), Some("e1,e2"))
@@ -229,7 +229,7 @@ mod tests {
         for (wrong, word) in [
             ("", "path"),
             ("path=/a&n=x", "n=x"),
-            ("path=/a&n=1&k=2", "k"),
+            ("path=/a&n=1&n=2", "n"),
             ("path=/a&path=/b", "path"),
             ("path=/a&client_ip=here", "client_ip=here"),
             ("path=/a&colour=red", "colour"),

@@ -305,6 +305,32 @@ async fn nobody_is_silenced_but_by_who_switched_steering_off() {
 }
 
 #[tokio::test]
+async fn a_player_that_does_not_say_where_it_is_counts_once() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1"]).await;
+    let carried = async || {
+        let reply = rig.get(&format!("/v1/select?path={ASSET}")).await;
+        reply.json["edges"][0]["utilisation"].as_f64().unwrap()
+    };
+    let look = async |target: &str| {
+        let reply = rig.send("GET", target, &[], "").await;
+        let manifest = Manifest::parse(&reply.text).unwrap();
+        assert_eq!(nodes(&manifest), ["a-1"]);
+        let reload = manifest.reload_uri.unwrap();
+        reload[reload.find("/steer").unwrap()..].to_owned()
+    };
+    let idle = carried().await;
+    let mut next = look(&format!("/steer/default?path={ASSET}")).await;
+    let one = carried().await;
+    assert!(one > idle, "it was sent there: {one} {idle}");
+    for _ in 0..20 {
+        next = look(&next).await;
+    }
+    look(&format!("{next}&_HLS_pathway=elsewhere")).await;
+    assert_eq!(carried().await, one, "it is still one viewer");
+}
+
+#[tokio::test]
 async fn any_page_may_read_it_and_nobody_may_keep_it() {
     let rig = Rig::start().await;
     rig.up(&["a-1"]).await;
@@ -341,10 +367,10 @@ async fn who_has_had_enough_of_an_edge_says_so() {
     assert_eq!(listed(&three.json).len(), 2, "{three:?}");
     assert!(!listed(&three.json).contains(&node));
     assert_eq!(
-        listed(&rig.send("GET", &format!("/v1/select?path={ASSET}&k=1"), &[], "").await.json).len(),
+        listed(&rig.send("GET", &format!("/v1/select?path={ASSET}&n=1"), &[], "").await.json).len(),
         1
     );
-    for wrong in ["n=0", "n=9", "n=x", "exclude=a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a"] {
+    for wrong in ["n=0", "n=9", "n=x", "k=1", "exclude=a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a"] {
         let reply = rig.send("GET", &format!("/v1/select?path={ASSET}&{wrong}"), &[], "").await;
         assert_eq!(reply.status, 400, "{wrong}: {reply:?}");
     }

@@ -126,7 +126,10 @@ pub(super) fn order<'a>(
     {
         named[..=place].rotate_right(1);
     }
-    ways.moves_to = named.first().filter(|way| Some(way.id) != current).map(|way| way.at);
+    // Who is on none of ours, as far as it says, has been sent to the first one when it asked first; that it does not
+    // say that it went there makes it no newcomer each time.
+    let counted = asked.since.is_some() && current.and_then(node_of).is_none();
+    ways.moves_to = named.first().filter(|way| !counted && Some(way.id) != current).map(|way| way.at);
     ways.priority.extend(named.into_iter().map(|way| way.id));
 
     // What the player knows and the ranking does not offer: good for when all else fails, if it is there at all.
