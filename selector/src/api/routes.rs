@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    middleware::from_fn_with_state,
+    extract::Request,
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{MethodRouter, delete, get, post, put},
 };
@@ -20,16 +21,37 @@ use crate::{app::App, error::ApiError};
 
 type Route = MethodRouter<Arc<App>>;
 
-/// The answer to a method that a path does not have. To the router `{id}` and `{id}:verb` are one path with the
-/// methods of both; what is said of either is its own.
+/// What can be done with the things in a folder, by `POST {folder}/{id}:{verb}`.
+const VERBS: [(&str, &[&str]); 2] = [("/v1/nodes", &["drain", "resume"]), ("/v1/operations", &["cancel"])];
+
+/// The answer to a method that a path does not have; where the router names too many that it has, its own.
 pub(crate) async fn method_not_allowed(uri: Uri) -> Response {
     let mut response = ApiError::MethodNotAllowed.into_response();
-    let (folder, name) = uri.path().rsplit_once('/').unwrap_or_default();
-    if ["/v1/nodes", "/v1/operations"].contains(&folder) {
-        let methods = if name.contains(':') { "POST" } else { "GET,HEAD" };
+    if let Some(methods) = own_methods(uri.path()) {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     }
     response
+}
+
+/// Refuses what the router lets through because `{id}` and `{id}:verb` are one path to it, with the methods of both.
+async fn apart(request: Request, next: Next) -> Response {
+    let method = request.method().as_str();
+    match own_methods(request.uri().path()) {
+        Some(methods) if methods.split(',').all(|own| own != method) => {
+            method_not_allowed(request.uri().clone()).await
+        }
+        _ => next.run(request).await,
+    }
+}
+
+/// The methods of a thing in one of these folders, or of a verb of it, which may have its colon escaped.
+fn own_methods(path: &str) -> Option<&'static str> {
+    let (folder, name) = path.rsplit_once('/')?;
+    let (_, verbs) = VERBS.iter().find(|(known, _)| *known == folder)?;
+    match [":", "%3A", "%3a"].iter().find_map(|colon| name.rsplit_once(colon)) {
+        None => Some("GET,HEAD"),
+        Some((_, verb)) => verbs.contains(&verb).then_some("POST"),
+    }
 }
 
 /// The control API.
@@ -47,11 +69,16 @@ pub(crate) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/v1/operations", read(get(operations::list)))
         .route(
             "/v1/operations/{id}",
-            read(get(operations::show)).merge(write(Scope::ContentWrite, post(operations::cancel))),
+            read(get(operations::show))
+                .merge(write(Scope::ContentWrite, post(operations::cancel)))
+                .layer(from_fn(apart)),
         )
         .route("/v1/operations/{id}/stream", read(get(operations::follow)))
         .route("/v1/nodes", read(get(nodes::list)))
-        .route("/v1/nodes/{id}", read(get(nodes::show)).merge(write(Scope::NodesWrite, post(nodes::verb))))
+        .route(
+            "/v1/nodes/{id}",
+            read(get(nodes::show)).merge(write(Scope::NodesWrite, post(nodes::verb))).layer(from_fn(apart)),
+        )
         .route("/v1/select/explain", read(get(explain::explained)))
         .route("/v1/simulate", read(post(explain::simulated)))
         .route(

@@ -22,6 +22,9 @@ const GIVEN_UP_MS: u64 = 600_000;
 /// Receipts are no longer awaited after this long, in milliseconds: 30 days. Then the node is forgotten, too.
 const AWAITED_MS: u64 = 30 * 86_400_000;
 
+/// Longest that is kept of why a job failed, in characters.
+const WHY_MAX: usize = 1_024;
+
 /// An operation as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -89,7 +92,7 @@ impl Record {
         let Some(share) = self.share(node).filter(|share| waits(share)) else { return false };
         let before = share.clone();
         share.state = job.state;
-        share.error = job.error.clone();
+        share.error = job.error.as_ref().map(|why| why.chars().take(WHY_MAX).collect());
         share.progress = Some(job.progress());
         if job.state == OperationState::Succeeded {
             share.applied_at = DateTime::from_timestamp_millis(now_ms as i64);

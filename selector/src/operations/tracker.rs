@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use kromka_control::{FeedItem, Heartbeat, OperationState};
+use kromka_control::{FeedItem, Heartbeat, JobProgress, OperationState};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -47,13 +47,19 @@ impl Tracked {
         Tracked { record, written, dirty: false, written_ms: now_ms, unmentioned: HashMap::new() }
     }
 
-    fn hear(&mut self, heartbeat: &Heartbeat, same_feed: bool, now_ms: u64) -> bool {
+    /// Hears a node that follows this feed, or not, and tells that of the job.
+    fn hear(
+        &mut self,
+        heartbeat: &Heartbeat,
+        job: Option<&JobProgress>,
+        same_feed: bool,
+        now_ms: u64,
+    ) -> bool {
         let node = &heartbeat.id;
         let mut changed = false;
         if same_feed {
             changed |= self.record.receipt(node, heartbeat.feed_seq, now_ms);
         }
-        let job = heartbeat.jobs.iter().find(|job| job.operation == self.record.operation.id);
         if let Some(job) = job {
             self.unmentioned.remove(node);
             changed |= self.record.job(node, job, now_ms);
@@ -142,8 +148,10 @@ impl Tracker {
     pub(crate) fn heartbeat(&self, heartbeat: &Heartbeat, now_ms: u64) {
         let same_feed = heartbeat.feed_id == self.store.feed_id();
         let mut changed = false;
-        for tracked in self.open.lock().values_mut() {
-            changed |= tracked.hear(heartbeat, same_feed, now_ms);
+        let jobs: HashMap<&str, &JobProgress> =
+            heartbeat.jobs.iter().map(|job| (job.operation.as_str(), job)).collect();
+        for (id, tracked) in self.open.lock().iter_mut() {
+            changed |= tracked.hear(heartbeat, jobs.get(id.as_str()).copied(), same_feed, now_ms);
         }
         if changed {
             self.changed();

@@ -184,6 +184,31 @@ async fn malformed_requests_are_told_what_is_wrong_and_where() {
 }
 
 #[tokio::test]
+async fn a_thing_and_what_is_done_with_it_have_each_their_own_methods() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1"]).await;
+    for (method, path, allowed) in [
+        ("POST", "/v1/nodes/a-1", "GET,HEAD"),
+        ("DELETE", "/v1/nodes/a-1", "GET,HEAD"),
+        ("GET", "/v1/nodes/a-1:drain", "POST"),
+        ("HEAD", "/v1/nodes/a-1%3Aresume", "POST"),
+        ("PUT", "/v1/nodes/a-1:drain", "POST"),
+        ("POST", "/v1/operations/x", "GET,HEAD"),
+        ("GET", "/v1/operations/x:cancel", "POST"),
+    ] {
+        let reply = rig.send(method, path, &[("authorization", &format!("Bearer {ALL}"))], "").await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.header("allow")),
+            (405, allowed),
+            "{method} {path}: {reply:?}"
+        );
+    }
+    assert_eq!(rig.post("/v1/nodes/a-1%3adrain", json!({})).await.json["state"], "draining");
+    assert_eq!(rig.get("/v1/nodes/a-1").await.status, 200);
+    assert_eq!(rig.get("/v1/nodes/a-1:explode").await.status, 404, "there is no such thing");
+}
+
+#[tokio::test]
 async fn a_node_cannot_slip_in_what_is_none() {
     let rig = Rig::start().await;
     for (pointer, change) in [
@@ -199,6 +224,7 @@ async fn a_node_cannot_slip_in_what_is_none() {
         ("#/version", json!({"version": "9".repeat(129)})),
         ("#/boot", json!({"boot": "b".repeat(129)})),
         ("#/addresses", json!({"addresses": vec!["192.0.2.1"; 17]})),
+        ("#/jobs", json!({"jobs": vec![json!({"operation": "x", "state": "running"}); 1_001]})),
         ("#/load/egress_bps", json!({"load": {"egress_bps": -1}})),
     ] {
         let mut body = serde_json::to_value(node("a-1")).unwrap();
