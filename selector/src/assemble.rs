@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::{
     admin::Admin,
-    answer::dns,
+    answer::{self, dns},
     app::{App, STREAMS_MAX},
     auth::Gatekeeper,
     beacons::Beacons,
@@ -77,7 +77,8 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
     let now = now_ms();
     let geo = Arc::new(Geo::new(&config.geo));
     let checker = Checker::new(&config.checks)?;
-    let roster = Roster::new(&config.routing, &config.site, *config.checks.hold, Arc::clone(&geo));
+    let answers = answer::kept_for(&config.dns);
+    let roster = Roster::new(&config.routing, &config.site, *config.checks.hold, answers, Arc::clone(&geo));
     roster.restore(store.nodes().await?, now);
     let app = Arc::new(App {
         url: urls.plain.as_str().trim_end_matches('/').to_owned(),

@@ -6,15 +6,13 @@
 
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use arc_swap::{ArcSwap, Guard};
-use ipnet::IpNet;
 use kromka_config::{RoutingConfig, SiteConfig};
-use kromka_control::{Errors, Heartbeat, NodeInfo, NodeRole, NodeState};
+use kromka_control::{Errors, Heartbeat, NodeRole, NodeState};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -31,8 +29,10 @@ use crate::{
 
 mod called;
 mod judging;
+mod orders;
 #[cfg(test)]
 mod tests;
+mod views;
 
 use called::Called;
 pub(crate) use judging::Hearing;
@@ -43,11 +43,11 @@ const NODES_MAX: usize = 4_096;
 /// Past this silence, in milliseconds, a node no longer counts as part of the fleet: one hour.
 const LEFT_MS: u64 = 3_600_000;
 
+/// Past this silence, in milliseconds, it is let go: one day.
+const FORGOTTEN_MS: u64 = 24 * LEFT_MS;
+
 /// Where this process's clock begins, in milliseconds: late enough that silences from before can be expressed.
 const CLOCK_BEGINS_MS: u64 = 1 << 40;
-
-/// Most edges that an edge is told of in its site.
-const BESIDE: usize = 64;
 
 /// How long a selector that has just started waits for the nodes it knows, in milliseconds, before it tells
 /// operations that they are down.
@@ -97,6 +97,8 @@ pub(crate) struct Roster {
     nodes: Mutex<Nodes>,
     published: ArcSwap<Snapshot>,
     receipts: watch::Sender<u64>,
+    /// For how long an answer may lead to an edge, in milliseconds.
+    answers_ms: u64,
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +128,8 @@ impl Nodes {
 struct Entry {
     heartbeat: Heartbeat,
     heard_ms: u64,
+    /// When it is judged to have been heard last: earlier than it was, where its connection has ended since.
+    judged_ms: u64,
     /// Heard by this process, not only read from the store.
     heard_here: bool,
     /// How far its log of distances has been read, in the numbers of its `boot`.
@@ -134,6 +138,7 @@ struct Entry {
     errors_read: Errors,
     gone: bool,
     drained: bool,
+    /// Of what operators decided, as the store counts; 0 until that is known.
     revision: u64,
     /// The start of the process that an operator resumed, and by which entry of the feed it learns of that.
     resumed: Option<(String, Decided)>,
@@ -149,11 +154,13 @@ struct Entry {
 }
 
 impl Roster {
-    /// An empty roster.
+    /// An empty roster. Edges seen to fail are held back for `hold` at first; what viewers were answered may lead to an edge
+    /// for as long as `answers`.
     pub(crate) fn new(
         routing: &RoutingConfig,
         sites: &[SiteConfig],
         hold: Duration,
+        answers: Duration,
         geo: Arc<Geo>,
     ) -> Roster {
         let of_site = |site: &SiteConfig| {
@@ -182,6 +189,7 @@ impl Roster {
             nodes: Mutex::new(nodes),
             published: ArcSwap::default(),
             receipts: watch::Sender::new(0),
+            answers_ms: answers.as_millis() as u64,
         };
         roster.publish(&mut roster.nodes.lock());
         roster
@@ -196,6 +204,7 @@ impl Roster {
             let known_ms = if silent_ms > LEFT_MS { silent_ms } else { self.settings.suspect_after_ms + 1 };
             let entry = Entry {
                 heard_ms: CLOCK_BEGINS_MS - known_ms,
+                judged_ms: CLOCK_BEGINS_MS - known_ms,
                 heard_here: false,
                 rtt_read: 0,
                 errors_read: node.heartbeat.errors,
@@ -254,7 +263,8 @@ impl Roster {
                 let elapsed_ms = now_ms.saturating_sub(entry.heard_ms);
                 let sent = entry.assigned.reported(elapsed_ms, self.settings.settle_ms);
                 entry.gain.learn(heartbeat.sessions_started, sent, elapsed_ms);
-                let was_away = entry.gone || elapsed_ms > self.settings.down_after_ms;
+                let judged_silent_ms = now_ms.saturating_sub(entry.judged_ms);
+                let was_away = entry.gone || judged_silent_ms > self.settings.down_after_ms;
                 if entry.heard_here && (was_away || before.boot != heartbeat.boot) {
                     entry.returned_ms = Some(now_ms);
                 }
@@ -271,6 +281,7 @@ impl Roster {
                 }
                 entry.reach = called::reach(heartbeat);
                 entry.heard_ms = now_ms;
+                entry.judged_ms = now_ms;
                 entry.heard_here = true;
                 entry.gone = heartbeat.goodbye;
                 let (requests, failures) = entry.news(restarted, first);
@@ -282,12 +293,13 @@ impl Roster {
                 let entry = Entry {
                     heartbeat: heartbeat.clone(),
                     heard_ms: now_ms,
+                    judged_ms: now_ms,
                     heard_here: true,
                     rtt_read: 0,
                     errors_read: heartbeat.errors,
                     gone: heartbeat.goodbye,
                     drained: false,
-                    revision: 1,
+                    revision: 0,
                     resumed: None,
                     drain: None,
                     // Among others that are at work it is the one that is cold; together they all are.
@@ -322,24 +334,25 @@ impl Roster {
         Ok(heard)
     }
 
-    /// The connection that a node reported over has ended: as if it had been silent for a while, until it is heard.
+    /// The connection that a node reported over has ended: it is judged as if it had been silent for a while, until it
+    /// is heard.
     pub(crate) fn doubt(&self, id: &str) {
         let silent_since = self.now_ms().saturating_sub(self.settings.suspect_after_ms + 1);
         let mut nodes = self.nodes.lock();
         if let Some(entry) = nodes.entries.get_mut(id) {
-            entry.heard_ms = entry.heard_ms.min(silent_since);
+            entry.judged_ms = entry.judged_ms.min(silent_since);
             self.publish(&mut nodes);
         }
     }
 
-    /// Replaces the snapshot and lets go of nodes that have been silent for an hour and are not drained: what an
-    /// operator decided is not forgotten.
+    /// Replaces the snapshot and lets go of nodes that have been silent for a day and are not drained: what an operator
+    /// decided is not forgotten.
     pub(crate) fn tick(&self) {
         let now_ms = self.now_ms();
         let mut nodes = self.nodes.lock();
         nodes
             .entries
-            .retain(|_, entry| entry.drained || now_ms.saturating_sub(entry.heard_ms) < 24 * LEFT_MS);
+            .retain(|_, entry| entry.drained || now_ms.saturating_sub(entry.heard_ms) < FORGOTTEN_MS);
         nodes.table(now_ms);
         self.judge(&mut nodes, now_ms);
         self.publish(&mut nodes);
@@ -358,163 +371,6 @@ impl Roster {
     /// Tells when a node has been heard, and so may have applied more of the feed.
     pub(crate) fn watch_receipts(&self) -> watch::Receiver<u64> {
         self.receipts.subscribe()
-    }
-
-    /// Marks a node as drained or resumed by an operator; false when it is unknown.
-    pub(crate) fn set_drained(&self, id: &str, drained: bool, decided: &Decided) -> bool {
-        let mut nodes = self.nodes.lock();
-        let Some(entry) = nodes.entries.get_mut(id) else { return false };
-        if decided.revision < entry.revision {
-            // A later decision has come here first.
-            return true;
-        }
-        entry.drained = drained;
-        entry.revision = decided.revision;
-        entry.resumed = (!drained).then(|| (entry.heartbeat.boot.clone(), decided.clone()));
-        self.publish(&mut nodes);
-        true
-    }
-
-    /// Obeys what operators decided about routing, from the next decision on.
-    pub(crate) fn obey(&self, policy: Policy) {
-        let mut settings = Settings::clone(&self.settings);
-        for (site, cost_ms) in &policy.costs {
-            settings.sites.entry(site.clone()).or_default().cost_ms = *cost_ms;
-        }
-        let mut nodes = self.nodes.lock();
-        nodes.settings = Arc::new(settings);
-        nodes.policy = policy;
-        self.publish(&mut nodes);
-    }
-
-    /// The prefix of the zone that holds an address.
-    pub(crate) fn zone_of(&self, address: IpAddr) -> Option<IpNet> {
-        let zones = Arc::clone(&self.nodes.lock().policy.zones);
-        zones.of(address).map(|(net, _)| *net)
-    }
-
-    /// One node with the revision of what operators decided about it.
-    pub(crate) fn node(&self, id: &str) -> Option<(NodeInfo, u64)> {
-        let now_ms = self.now_ms();
-        let nodes = self.nodes.lock();
-        nodes.entries.get(id).map(|entry| (self.info(&nodes, entry, now_ms), entry.revision))
-    }
-
-    /// Up to `limit` nodes ordered by id, those after the one named `after` if one is named.
-    pub(crate) fn list(&self, limit: usize, after: Option<&str>) -> Vec<NodeInfo> {
-        let now_ms = self.now_ms();
-        let nodes = self.nodes.lock();
-        let later = nodes.entries.iter().filter(|(id, _)| after.is_none_or(|after| id.as_str() > after));
-        later.take(limit).map(|(_, entry)| self.info(&nodes, entry, now_ms)).collect()
-    }
-
-    /// The last heartbeat of every node that this process has heard, its silence in milliseconds, and whether it
-    /// said goodbye.
-    pub(crate) fn heard(&self) -> Vec<(Heartbeat, u64, bool)> {
-        let now_ms = self.now_ms();
-        let nodes = self.nodes.lock();
-        let heard = nodes.entries.values().filter(|entry| entry.heard_here);
-        heard
-            .map(|entry| (entry.heartbeat.clone(), now_ms.saturating_sub(entry.heard_ms), entry.gone))
-            .collect()
-    }
-
-    /// Nodes that are down, with their silence in milliseconds. While the roster is distrusted, and for nodes that
-    /// had no time yet to find a selector that has just started, silence says nothing.
-    pub(crate) fn down(&self) -> Vec<(String, u64)> {
-        let now_ms = self.now_ms();
-        let distrusted = self.snapshot().distrusted(now_ms);
-        let nodes = self.nodes.lock();
-        let down = nodes.entries.values().filter(|entry| {
-            let believed = !distrusted && (entry.heard_here || now_ms >= CLOCK_BEGINS_MS + PATIENCE_MS);
-            nodes.state(&self.settings, entry, now_ms) == NodeState::Down && (entry.gone || believed)
-        });
-        down.map(|entry| (entry.heartbeat.id.clone(), now_ms.saturating_sub(entry.heard_ms))).collect()
-    }
-
-    /// Where the other edges are that are up in the site of this one; at most [`BESIDE`].
-    pub(crate) fn beside(&self, edge: &Heartbeat) -> Vec<String> {
-        let now_ms = self.now_ms();
-        let nodes = self.nodes.lock();
-        let beside = nodes.entries.values().filter(|entry| {
-            let other = &entry.heartbeat;
-            other.role == NodeRole::Edge
-                && other.site == edge.site
-                && other.id != edge.id
-                && nodes.state(&self.settings, entry, now_ms) == NodeState::Up
-        });
-        beside.take(BESIDE).map(|entry| entry.heartbeat.url.clone()).collect()
-    }
-
-    /// What a node is; `None` when it was never heard.
-    pub(crate) fn role_of(&self, id: &str) -> Option<NodeRole> {
-        self.nodes.lock().entries.get(id).map(|entry| entry.heartbeat.role)
-    }
-
-    /// The least feed number that every live shield has applied in the feed named `feed_id`; `None` when there is
-    /// no live shield.
-    pub(crate) fn shields_at(&self, feed_id: &str) -> Option<u64> {
-        let now_ms = self.now_ms();
-        let nodes = self.nodes.lock();
-        let live = |entry: &&Entry| {
-            entry.heartbeat.role == NodeRole::Origin
-                && nodes.state(&self.settings, entry, now_ms) != NodeState::Down
-        };
-        let applied =
-            |entry: &Entry| if entry.heartbeat.feed_id == feed_id { entry.heartbeat.feed_seq } else { 0 };
-        nodes.entries.values().filter(live).map(applied).min()
-    }
-
-    /// How many nodes there are of each role and state.
-    pub(crate) fn census(&self) -> BTreeMap<(&'static str, &'static str), u64> {
-        let now_ms = self.now_ms();
-        let mut census = BTreeMap::new();
-        for role in ["edge", "origin"] {
-            for state in ["up", "draining", "suspect", "down"] {
-                census.insert((role, state), 0);
-            }
-        }
-        let nodes = self.nodes.lock();
-        for entry in nodes.entries.values() {
-            let role = if entry.heartbeat.role == NodeRole::Edge { "edge" } else { "origin" };
-            let state = match nodes.state(&self.settings, entry, now_ms) {
-                NodeState::Up => "up",
-                NodeState::Draining => "draining",
-                NodeState::Suspect => "suspect",
-                NodeState::Down => "down",
-            };
-            *census.entry((role, state)).or_insert(0) += 1;
-        }
-        census
-    }
-
-    /// What every live node has applied of the feed.
-    pub(crate) fn receipts(&self) -> Vec<(String, u64)> {
-        let now_ms = self.now_ms();
-        let nodes = self.nodes.lock();
-        let live = nodes
-            .entries
-            .values()
-            .filter(|entry| nodes.state(&self.settings, entry, now_ms) != NodeState::Down);
-        live.map(|entry| (entry.heartbeat.id.clone(), entry.heartbeat.feed_seq)).collect()
-    }
-
-    fn info(&self, nodes: &Nodes, entry: &Entry, now_ms: u64) -> NodeInfo {
-        let heartbeat = &entry.heartbeat;
-        NodeInfo {
-            id: heartbeat.id.clone(),
-            role: heartbeat.role,
-            site: heartbeat.site.clone(),
-            state: nodes.state(&self.settings, entry, now_ms),
-            url: heartbeat.url.clone(),
-            tls_url: heartbeat.tls_url.clone(),
-            load: heartbeat.load.clone(),
-            feed_seq: heartbeat.feed_seq,
-            version: heartbeat.version.clone(),
-            ejected: nodes.outliers.held(&heartbeat.id).map(|held| held.why.to_string()),
-            heartbeat_age_ms: entry.heard_here.then(|| now_ms.saturating_sub(entry.heard_ms)),
-            drain: entry.drain.map(|begun| begun.now(heartbeat.load.sessions)),
-        }
     }
 
     fn publish(&self, nodes: &mut Nodes) {
@@ -543,14 +399,17 @@ impl Nodes {
         entry.candidate(&self.policy, now_ms).standing(settings, now_ms)
     }
 
-    /// Notes when a node begins to drain and with how many sessions, whoever wants it to.
+    /// Notes when a node begins to drain and with how many sessions, whoever wants it to. One that is silent for a moment
+    /// meanwhile does not begin anew.
     fn note_drains(&mut self, settings: &Settings, now_ms: u64) {
         for entry in self.entries.values_mut() {
-            let draining =
-                entry.candidate(&self.policy, now_ms).standing(settings, now_ms) == NodeState::Draining;
-            match draining {
-                true => drop(entry.drain.get_or_insert_with(|| Drain::begin(entry.heartbeat.load.sessions))),
-                false => entry.drain = None,
+            let sessions = entry.heartbeat.load.sessions;
+            match entry.candidate(&self.policy, now_ms).standing(settings, now_ms) {
+                NodeState::Draining if entry.drain.is_none() => {
+                    entry.drain = Some(Drain::begin(sessions, now_ms));
+                }
+                NodeState::Draining | NodeState::Down => {}
+                NodeState::Up | NodeState::Suspect => entry.drain = None,
             }
         }
     }
@@ -582,7 +441,7 @@ impl Entry {
             tls_url: called.tls_url.clone(),
             pathway: Arc::clone(&called.pathway),
             reach: self.reach,
-            heard_ms: self.heard_ms,
+            heard_ms: self.judged_ms,
             draining: self.drained || heartbeat.state == NodeState::Draining && !self.echoes(),
             gone: self.gone || now_ms.saturating_sub(self.heard_ms) > LEFT_MS,
             ejected: false,

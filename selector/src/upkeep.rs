@@ -87,7 +87,8 @@ fn said(hearing: Hearing, isolated: bool) -> bool {
 /// Writes down which nodes there are.
 pub(crate) async fn save_nodes(app: &App, now: u64) -> Result<(), StoreError> {
     for (heartbeat, silent_ms, gone) in app.roster.heard() {
-        app.store.save_node(&heartbeat, now.saturating_sub(silent_ms), gone).await?;
+        let kept = app.store.save_node(&heartbeat, now.saturating_sub(silent_ms), gone).await?;
+        app.roster.remember(&heartbeat.id, kept);
     }
     Ok(())
 }

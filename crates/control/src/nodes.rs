@@ -100,7 +100,9 @@ pub struct NodeDrain {
     pub sessions_then: u64,
     /// Sessions that are playing there now.
     pub sessions_left: u64,
-    /// At most one in a hundred is left, and who was sent there last has had time to arrive: it may be stopped.
+    /// At most one in a hundred is left, no answer of DNS or of `GET /v1/select` that led there before the drain may
+    /// still be used, and who came by the last of them has been counted: it may be stopped. A session that was handed
+    /// out before and is not started yet still names the node, until its `start_expires_at`.
     pub done: bool,
 }
 

@@ -24,6 +24,8 @@ pub(crate) mod steer;
 #[cfg(fuzzing)]
 pub use dns::any_message;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -31,9 +33,17 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use http_body_util::Full;
+use kromka_config::DnsConfig;
 use kromka_net::Peer;
 
 use crate::{app::App, error::ApiError};
+
+/// For how long an answer that was given before may lead a viewer to an edge, at most: DNS by its time to live, the
+/// ranked list by its `ttl_s`. A redirect is followed at once.
+pub(crate) fn kept_for(dns: &DnsConfig) -> Duration {
+    let names = dns.zone.iter().map(|zone| *zone.ttl);
+    names.fold(Duration::from_secs(select::TTL_S), Duration::max)
+}
 
 /// An answer of a viewer's: short, and whole.
 pub(crate) type Text = Full<Bytes>;

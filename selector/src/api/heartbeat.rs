@@ -36,6 +36,9 @@ const LIST_MAX: usize = 16;
 /// Most distances; nodes tell two hundred at a time.
 const CELLS_MAX: usize = 1_000;
 
+/// Most jobs; nodes tell of 64 that wait and 256 that have ended.
+const JOBS_MAX: usize = 1_000;
+
 /// Takes a heartbeat. For nodes only.
 #[utoipa::path(
     post, path = "/v1/nodes/{id}/heartbeat", tag = "for nodes", security(("node" = [])),
@@ -63,7 +66,8 @@ pub(crate) async fn hear(
         app.tracker.heartbeat(&heartbeat, now);
     }
     if heard.notable {
-        app.store.save_node(&heartbeat, now, heartbeat.goodbye).await?;
+        let kept = app.store.save_node(&heartbeat, now, heartbeat.goodbye).await?;
+        app.roster.remember(&heartbeat.id, kept);
         let state = if heartbeat.goodbye { "goodbye" } else { "heard" };
         tracing::info!(node = heartbeat.id, role = %heartbeat.role, site = heartbeat.site, url = heartbeat.url, state, "node");
     }
@@ -126,6 +130,7 @@ fn check(id: &str, heartbeat: &Heartbeat) -> Result<(), ApiError> {
         ("/addresses", heartbeat.addresses.len(), LIST_MAX),
         ("/alpn", heartbeat.alpn.len(), LIST_MAX),
         ("/rtt", heartbeat.rtt.len(), CELLS_MAX),
+        ("/jobs", heartbeat.jobs.len(), JOBS_MAX),
     ] {
         if count > most {
             return Err(ApiError::field(pointer, format!("{count} entries; at most {most}")));

@@ -84,22 +84,18 @@ pub(crate) async fn plan(
 ) -> Result<Response, ApiError> {
     let now = Utc::now();
     window.validate(now).map_err(ApiError::Invalid)?;
-    let known = app.roster.list(usize::MAX, None);
-    let nobody = |kind: &str, at: usize| {
-        ApiError::field(format!("/{kind}/{at}"), "no node of that name or site has reported")
-    };
-    if let Some(at) = window.nodes.iter().position(|id| known.iter().all(|node| node.id != *id)) {
-        return Err(nobody("nodes", at));
+    let (node, site) = app.roster.unknown(&window.nodes, &window.sites);
+    if let Some((kind, at)) = node.map(|at| ("nodes", at)).or(site.map(|at| ("sites", at))) {
+        return Err(ApiError::field(
+            format!("/{kind}/{at}"),
+            "no node of that name or site has reported to this selector; GET /v1/nodes lists them",
+        ));
     }
-    if let Some(at) = window.sites.iter().position(|site| known.iter().all(|node| node.site != *site)) {
-        return Err(nobody("sites", at));
-    }
-    if app.store.maintenance().await?.len() >= MAINTENANCE_MAX {
+    let id = Uuid::now_v7().to_string();
+    if !app.store.plan(&id, &window).await? {
         let full = format!("{MAINTENANCE_MAX} windows are planned; take some back first");
         return Err(ApiError::Conflict(full));
     }
-    let id = Uuid::now_v7().to_string();
-    app.store.plan(&id, &window).await?;
     app.obey().await?;
     let location = format!("/v1/maintenance/{id}");
     Ok((StatusCode::CREATED, [(LOCATION, location)], Answer(told(id, window, now))).into_response())
@@ -118,9 +114,10 @@ pub(crate) async fn take_back(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Answer<Maintenance>, ApiError> {
-    let planned = app.store.maintenance().await?.into_iter().find(|(known, _)| *known == id);
-    let (id, window) = planned.ok_or_else(|| ApiError::NotFound("no such work is planned".to_owned()))?;
-    app.store.unplan(&id).await?;
+    let planned = app.store.unplan(&id).await?;
+    let window = planned.ok_or_else(|| {
+        ApiError::NotFound("no such work is planned; GET /v1/maintenance lists what is".to_owned())
+    })?;
     app.obey().await?;
     Ok(Answer(told(id, window, Utc::now())))
 }

@@ -91,11 +91,9 @@ pub(crate) async fn verb(
 }
 
 async fn decide(app: &App, id: &str, headers: &HeaderMap, drained: bool) -> Result<Response, ApiError> {
-    let (_, revision) = app.roster.node(id).ok_or_else(unknown)?;
-    if !revision::matches(headers, revision) {
-        return Err(ApiError::Changed);
-    }
-    let decided = app.store.set_drained(id, drained).await?;
+    app.roster.role_of(id).ok_or_else(unknown)?;
+    let unchanged = |revision| revision::matches(headers, revision);
+    let decided = app.store.set_drained(id, drained, unchanged).await?.ok_or(ApiError::Changed)?;
     app.roster.set_drained(id, drained, &decided);
     shown(app, id)
 }

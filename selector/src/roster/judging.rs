@@ -132,7 +132,7 @@ impl Roster {
     }
 
     fn hears(&self, entry: &Entry, now_ms: u64) -> bool {
-        now_ms.saturating_sub(entry.heard_ms) <= self.settings.down_after_ms
+        now_ms.saturating_sub(entry.judged_ms) <= self.settings.down_after_ms
     }
 
     /// Judges the fleet; what changes is said in the log, and kept for [`changes`](Self::changes).
@@ -198,7 +198,7 @@ impl Entry {
         let before = &self.heartbeat;
         match before.boot == heartbeat.boot {
             true => heartbeat.seq <= before.seq,
-            false => heartbeat.boot < before.boot && now_ms.saturating_sub(self.heard_ms) <= down_after_ms,
+            false => heartbeat.boot < before.boot && now_ms.saturating_sub(self.judged_ms) <= down_after_ms,
         }
     }
 

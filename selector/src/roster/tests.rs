@@ -16,6 +16,7 @@ fn roster() -> Roster {
         &RoutingConfig::default(),
         &[],
         Duration::from_secs(30),
+        Duration::from_secs(20),
         Arc::new(Geo::new(&GeoConfig::default())),
     )
 }
@@ -57,7 +58,9 @@ impl Roster {
 
     fn silence(&self, id: &str, ms: u64) {
         let mut nodes = self.nodes.lock();
-        nodes.entries.get_mut(id).unwrap().heard_ms -= ms;
+        let entry = nodes.entries.get_mut(id).unwrap();
+        entry.heard_ms -= ms;
+        entry.judged_ms -= ms;
         self.publish(&mut nodes);
     }
 
@@ -258,6 +261,46 @@ fn an_edge_that_fails_is_passed_over_and_comes_back_slowly() {
     }
     assert_eq!(roster.ejected(), 0);
     assert!(roster.nodes.lock().entries[&first].returned_ms.is_some());
+}
+
+#[test]
+fn who_is_doubted_is_judged_by_it_and_still_shown_as_heard_when_it_was() {
+    let roster = roster();
+    for id in ["e1", "e2"] {
+        roster.hear(id, "b1", 1);
+    }
+    let heard = Instant::now();
+    roster.doubt("e1");
+    assert_eq!((roster.state_of("e1"), roster.state_of("e2")), (NodeState::Suspect, NodeState::Up));
+    let shown = |id: &str| roster.node(id).unwrap().0.heartbeat_age_ms.unwrap();
+    let kept = || roster.heard().iter().map(|(_, silent_ms, _)| *silent_ms).max().unwrap();
+    assert!(u128::from(shown("e1").max(kept())) <= heard.elapsed().as_millis() + 1, "nobody was silent");
+    roster.hear("e1", "b1", 2);
+    assert_eq!(roster.state_of("e1"), NodeState::Up);
+    let entry = |read: fn(&Entry) -> Option<u64>| read(&roster.nodes.lock().entries["e1"]);
+    assert_eq!(entry(|entry| entry.returned_ms), None, "it had not been away");
+}
+
+#[test]
+fn a_drain_goes_on_where_the_node_is_silent_for_a_moment() {
+    let roster = roster();
+    let begun = |roster: &Roster| roster.nodes.lock().entries["e1"].drain;
+    let beat = |seq, sessions, drains| {
+        let state = if drains { NodeState::Draining } else { NodeState::Up };
+        let load = Load { sessions, ..Load::default() };
+        roster.heartbeat(&Heartbeat { state, load, ..beat("e1", "b1", seq) }).unwrap();
+        roster.tick();
+        roster.node("e1").unwrap().0.drain
+    };
+    assert_eq!(beat(1, 400, false), None);
+    assert_eq!(beat(2, 400, true).unwrap().sessions_then, 400);
+    roster.silence("e1", 60_000);
+    roster.tick();
+    let away = roster.node("e1").unwrap().0;
+    assert_eq!((away.state, away.drain), (NodeState::Down, None), "nothing is known of its sessions");
+    let back = beat(3, 100, true).unwrap();
+    assert_eq!((back.sessions_then, back.sessions_left, back.done), (400, 100, false));
+    assert!(begun(&roster).is_some() && beat(4, 100, false).is_none() && begun(&roster).is_none());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::door::{Store, StoreError, failed, unreadable};
 const KEPT_MS: u64 = 86_400_000;
 
 /// Most windows that may be planned at once.
-pub(crate) const MAINTENANCE_MAX: usize = 1_000;
+pub(crate) const MAINTENANCE_MAX: u32 = 1_000;
 
 /// Which table of decisions is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,33 +90,37 @@ impl Store {
         Ok(rows.into_iter().filter_map(window).collect())
     }
 
-    /// Plans work.
+    /// Plans work; false if [`MAINTENANCE_MAX`] windows are planned already.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub(crate) async fn plan(&self, id: &str, window: &MaintenanceRequest) -> Result<(), StoreError> {
+    pub(crate) async fn plan(&self, id: &str, window: &MaintenanceRequest) -> Result<bool, StoreError> {
         let body = serde_json::to_string(window).map_err(unreadable("window"))?;
-        sqlx::query("INSERT INTO maintenance (id, ends_ms, body) VALUES (?, ?, ?)")
-            .bind(id)
-            .bind(window.ends_at.timestamp_millis())
-            .bind(body)
-            .execute(&self.writer)
-            .await
-            .map_err(failed("plan work"))?;
-        Ok(())
+        let planned = sqlx::query(
+            "INSERT INTO maintenance (id, ends_ms, body) SELECT ?1, ?2, ?3 \
+             WHERE (SELECT count(*) FROM maintenance) < ?4",
+        )
+        .bind(id)
+        .bind(window.ends_at.timestamp_millis())
+        .bind(body)
+        .bind(MAINTENANCE_MAX)
+        .execute(&self.writer)
+        .await
+        .map_err(failed("plan work"))?;
+        Ok(planned.rows_affected() > 0)
     }
 
-    /// Takes planned work back; nothing happens where there is none of that name.
+    /// Takes planned work back and returns it; nothing where there is none of that name.
     ///
     /// # Errors
-    /// When SQLite fails.
-    pub(crate) async fn unplan(&self, id: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM maintenance WHERE id = ?")
+    /// When SQLite fails, or a newer version planned what this one cannot read; that is taken back all the same.
+    pub(crate) async fn unplan(&self, id: &str) -> Result<Option<MaintenanceRequest>, StoreError> {
+        let body: Option<String> = sqlx::query_scalar("DELETE FROM maintenance WHERE id = ? RETURNING body")
             .bind(id)
-            .execute(&self.writer)
+            .fetch_optional(&self.writer)
             .await
             .map_err(failed("take planned work back"))?;
-        Ok(())
+        body.map(|body| serde_json::from_str(&body).map_err(unreadable("window"))).transpose()
     }
 
     /// Forgets windows that ended a day ago.

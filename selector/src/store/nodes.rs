@@ -21,6 +21,15 @@ pub(crate) struct Decided {
     pub feed_seq: u64,
 }
 
+/// What operators decided about a node, as it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ordered {
+    /// It is to be drained.
+    pub drained: bool,
+    /// Grows with every decision.
+    pub revision: u64,
+}
+
 /// One node as it is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredNode {
@@ -63,7 +72,7 @@ impl Store {
         Ok(rows.into_iter().filter_map(node).collect())
     }
 
-    /// Keeps what a node said last, without what is only of the moment.
+    /// Keeps what a node said last, without what is only of the moment. Returns what operators have decided about it.
     ///
     /// # Errors
     /// When SQLite fails.
@@ -72,30 +81,45 @@ impl Store {
         heartbeat: &Heartbeat,
         heard_ms: u64,
         gone: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Ordered, StoreError> {
         let lasting = Heartbeat { jobs: Vec::new(), rtt: Vec::new(), ..heartbeat.clone() };
         let body = serde_json::to_string(&lasting).unwrap_or_default();
-        sqlx::query(
+        let (drained, revision): (bool, i64) = sqlx::query_as(
             "INSERT INTO nodes (id, heard_ms, gone, heartbeat) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (id) DO UPDATE SET heard_ms = ?2, gone = ?3, heartbeat = ?4",
+             ON CONFLICT (id) DO UPDATE SET heard_ms = ?2, gone = ?3, heartbeat = ?4 RETURNING drained, revision",
         )
         .bind(&heartbeat.id)
         .bind(heard_ms as i64)
         .bind(gone)
         .bind(body)
-        .execute(&self.writer)
+        .fetch_one(&self.writer)
         .await
         .map_err(failed("keep a node"))?;
-        Ok(())
+        Ok(Ordered { drained, revision: revision as u64 })
     }
 
-    /// Drains or resumes a node and tells all nodes through the feed, in one transaction. Returns its new revision.
+    /// Drains or resumes a node and tells all nodes through the feed, in one transaction: if it still stands at a revision
+    /// that `lets` it, 0 where nothing is kept of it. Nothing if it does not.
     ///
     /// # Errors
     /// When SQLite fails.
-    pub(crate) async fn set_drained(&self, id: &str, drained: bool) -> Result<Decided, StoreError> {
+    pub(crate) async fn set_drained(
+        &self,
+        id: &str,
+        drained: bool,
+        lets: impl FnOnce(u64) -> bool,
+    ) -> Result<Option<Decided>, StoreError> {
         let failed = failed("keep a node's state");
+        // There is one writer: nobody decides between the look and the write.
         let mut transaction = self.begin().await?;
+        let before: Option<i64> = sqlx::query_scalar("SELECT revision FROM nodes WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(&failed)?;
+        if !lets(before.unwrap_or_default() as u64) {
+            return Ok(None);
+        }
         let revision: i64 = sqlx::query_scalar(
             "INSERT INTO nodes (id, drained) VALUES (?1, ?2) \
              ON CONFLICT (id) DO UPDATE SET drained = ?2, revision = revision + 1 RETURNING revision",
@@ -108,15 +132,16 @@ impl Store {
         let state = if drained { NodeState::Draining } else { NodeState::Up };
         let seq = append_in(&mut transaction, &FeedItem::Node { id: id.to_owned(), state }).await?;
         self.commit_feed(transaction, seq).await?;
-        Ok(Decided { revision: revision as u64, feed_id: self.feed_id().to_owned(), feed_seq: seq })
+        Ok(Some(Decided { revision: revision as u64, feed_id: self.feed_id().to_owned(), feed_seq: seq }))
     }
 
-    /// Drops nodes nobody has heard for 30 days.
+    /// Drops nodes nobody has heard for 30 days, but for those that are drained: what an operator decided is not
+    /// forgotten.
     ///
     /// # Errors
     /// When SQLite fails.
     pub(crate) async fn trim_nodes(&self, now_ms: u64) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM nodes WHERE heard_ms < ?")
+        sqlx::query("DELETE FROM nodes WHERE heard_ms < ? AND NOT drained")
             .bind(now_ms.saturating_sub(FORGOTTEN_MS) as i64)
             .execute(&self.writer)
             .await

@@ -5,17 +5,19 @@
 use std::path::Path;
 
 use kromka_control::{
-    FeedItem, Heartbeat, Load, NodeRole, NodeState, OperationKind, OperationState, PurgeMode, PurgeOrder,
-    WarmOrder,
+    FeedItem, Heartbeat, Load, MaintenanceRequest, NodeRole, NodeState, OperationKind, OperationState,
+    PurgeMode, PurgeOrder, WarmOrder,
 };
 use serde_json::json;
 
 use super::{
     Store,
     audit::AuditLine,
+    decisions::MAINTENANCE_MAX,
     door::now_ms,
     idempotency::{Attempt, KEPT_MS, KeptAnswer},
     keys::StoredKey,
+    nodes::Ordered,
 };
 use crate::operations::Record;
 
@@ -75,7 +77,7 @@ async fn everything_is_there_after_a_restart() {
     let mut record = Record::new(OperationKind::Purge, &names, &[], 5);
     store.create_operation(&mut record, &purge("default", PurgeMode::Hard, "/a")).await.unwrap();
     store.save_node(&heartbeat("e1"), 7, false).await.unwrap();
-    let revision = store.set_drained("e1", true).await.unwrap().revision;
+    let revision = store.set_drained("e1", true, |_| true).await.unwrap().unwrap().revision;
     let (id, head) = (store.feed_id().to_owned(), store.feed_head());
     store.close().await;
 
@@ -88,6 +90,47 @@ async fn everything_is_there_after_a_restart() {
     assert!(nodes[0].drained && nodes[0].revision == revision && nodes[0].heard_ms == 7);
     let feed = store.feed_after(0).await.unwrap();
     assert_eq!((feed.len(), feed[0].seq, feed[1].seq), (2, record.feed_seq, head));
+}
+
+#[tokio::test]
+async fn what_operators_decided_about_a_node_is_decided_upon_what_stands_there_and_not_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let drain = async |drained, upon: u64| {
+        let decided = store.set_drained("e1", drained, |revision| revision == upon).await.unwrap();
+        decided.map(|decided| decided.revision)
+    };
+    let head = store.feed_head();
+    assert_eq!(drain(true, 1).await, None, "nothing is kept of it");
+    assert_eq!(store.feed_head(), head, "what is not decided is told nobody");
+    assert_eq!(drain(true, 0).await, Some(1), "it has not been written yet that it was heard");
+    assert_eq!((drain(false, 0).await, drain(false, 1).await), (None, Some(2)));
+    let kept = Ordered { drained: false, revision: 2 };
+    assert_eq!(store.save_node(&heartbeat("e1"), 7, false).await.unwrap(), kept);
+    assert_eq!(drain(true, 2).await, Some(3));
+    store.save_node(&heartbeat("e2"), 7, false).await.unwrap();
+    store.trim_nodes(u64::MAX / 2).await.unwrap();
+    let left: Vec<_> = store.nodes().await.unwrap().into_iter().map(|node| node.heartbeat.id).collect();
+    assert_eq!(left, ["e1"], "it is drained");
+}
+
+#[tokio::test]
+async fn no_more_work_is_planned_than_there_is_room_for_and_it_is_taken_back_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let window: MaintenanceRequest = serde_json::from_value(json!({
+        "nodes": ["e1"], "begins_at": "2030-01-01T00:00:00Z", "ends_at": "2030-01-01T01:00:00Z",
+    }))
+    .unwrap();
+    let ids: Vec<String> = (0..MAINTENANCE_MAX + 8).map(|n| n.to_string()).collect();
+    let plans = ids.iter().map(|id| store.plan(id, &window));
+    let planned: Vec<bool> =
+        futures_util::future::join_all(plans).await.into_iter().map(|planned| planned.unwrap()).collect();
+    assert_eq!(planned.iter().filter(|planned| **planned).count(), MAINTENANCE_MAX as usize);
+    let first = ids.iter().zip(planned).find(|(_, planned)| *planned).unwrap().0;
+    assert_eq!(store.unplan(first).await.unwrap(), Some(window.clone()));
+    assert_eq!(store.unplan(first).await.unwrap(), None);
+    assert!(store.plan("later", &window).await.unwrap());
 }
 
 #[tokio::test]

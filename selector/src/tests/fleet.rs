@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use kromka_control::{CellRtt, FeedItem, Heartbeat, NodeState};
 use serde_json::json;
 
-use super::rig::{ALL, ASSET, Rig, node};
+use super::rig::{ALL, ASSET, Rig, config, node};
 
 async fn chosen(rig: &Rig) -> String {
     let reply = rig.send("GET", &format!("/route{ASSET}"), &[], "").await;
@@ -126,6 +126,39 @@ async fn a_decision_on_an_old_version_is_refused() {
     let reply = drain(&tag).await;
     assert_eq!((reply.status.as_u16(), reply.slug()), (412, "changed"));
     assert_eq!(drain("*").await.status, 200);
+}
+
+#[tokio::test]
+async fn of_two_who_decide_upon_the_same_version_one_comes_too_late() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1"]).await;
+    let tag = rig.get("/v1/nodes/a-1").await.header("etag").to_owned();
+    let drain = async |_: usize| {
+        let fields = [("authorization", &*format!("Bearer {ALL}")), ("if-match", tag.as_str())];
+        rig.send("POST", "/v1/nodes/a-1:drain", &fields, "").await.status.as_u16()
+    };
+    let mut answers = futures_util::future::join_all((0..8).map(drain)).await;
+    answers.sort_unstable();
+    assert_eq!(answers, [200, 412, 412, 412, 412, 412, 412, 412]);
+}
+
+#[tokio::test]
+async fn a_decision_about_a_node_outlives_all_that_is_known_of_the_node() {
+    let rig = Rig::start().await;
+    rig.running.drain().await;
+    let settings = config(rig.folder.path());
+    // As it stands there after a version that wrote heartbeats which this one cannot read.
+    let store = crate::store::Store::open(&settings.store.path).await.unwrap();
+    for drained in [true, false, true] {
+        store.set_drained("a-1", drained, |_| true).await.unwrap();
+    }
+    store.close().await;
+    let rig = Rig::with(settings, rig.folder).await;
+    assert_eq!(rig.get("/v1/nodes/a-1").await.status, 404, "not heard yet");
+    rig.up(&["a-1", "b-1"]).await;
+    let shown = rig.get("/v1/nodes/a-1").await;
+    assert_eq!((&shown.json["state"], shown.header("etag")), (&json!("draining"), "\"r3\""), "{shown:?}");
+    assert_eq!(chosen(&rig).await, "b-1");
 }
 
 #[tokio::test]
