@@ -161,19 +161,16 @@ impl Beacons {
         Ok(())
     }
 
-    /// Takes a beacon of a session that was vouched for. `site` names the site of an edge, where there is such an edge;
-    /// it may wait for another lock, for none is held here meanwhile. Answers with what it says of edges, and how
-    /// many of its entries do not count.
+    /// Takes a beacon of a session that was vouched for; `sites` are those of the edges that it names, as far as there are
+    /// such. Answers with what it says of edges, and how many of its entries do not count.
     pub(crate) fn take(
         &self,
         session: SessionOf<'_>,
         cell: Cell,
         beacon: &Beacon,
-        site: impl Fn(&str) -> Option<Arc<str>>,
+        sites: &HashMap<&str, Arc<str>>,
         now_ms: u64,
     ) -> (Vec<Told>, u64) {
-        let sites: Vec<_> = beacon.samples.iter().map(|sample| site(&sample.edge)).collect();
-        let known: Vec<bool> = beacon.errors.iter().map(|error| site(&error.edge).is_some()).collect();
         let name = self.hasher.hash_one(session);
         let mut tally = self.tally.lock();
         tally.turn(now_ms);
@@ -183,14 +180,15 @@ impl Beacons {
         let Tally { sessions, gathered, .. } = &mut *tally;
         let session = sessions.entry(name).or_default();
         let (mut told, mut left_out) = (Vec::new(), 0);
-        for (sample, site) in beacon.samples.iter().zip(sites) {
+        for sample in &beacon.samples {
+            let site = sites.get(&*sample.edge);
             let Some(site) = site.filter(|site| session.sites.insert(Arc::clone(site))) else {
                 left_out += 1;
                 continue;
             };
             told.extend(seen(sample).map(|seen| Told { edge: sample.edge.clone(), seen }));
             if let Some(ms) = rtt_ms(sample) {
-                let key = (cell, site);
+                let key = (cell, Arc::clone(site));
                 if gathered.len() < GATHERED || gathered.contains_key(&key) {
                     let kept = gathered.entry(key).or_default();
                     if kept.len() < KEPT {
@@ -200,9 +198,10 @@ impl Beacons {
             }
         }
         let mut blamed = Vec::new();
-        for (error, known) in beacon.errors.iter().zip(known) {
+        for error in &beacon.errors {
             // What is older than the evidence reaches back is no news.
-            let counts = session.errors < ERRORS && error.ago_ms < MINUTE_MS && known;
+            let counts =
+                session.errors < ERRORS && error.ago_ms < MINUTE_MS && sites.contains_key(&*error.edge);
             if !counts {
                 left_out += 1;
                 continue;
@@ -306,8 +305,8 @@ mod tests {
     }
 
     /// Edges are called after their site.
-    fn site(edge: &str) -> Option<Arc<str>> {
-        edge.split_once('-').map(|(site, _)| Arc::from(site))
+    fn sites() -> HashMap<&'static str, Arc<str>> {
+        ["a-1", "a-2", "b-1"].into_iter().map(|edge| (edge, Arc::from(&edge[..1]))).collect()
     }
 
     #[test]
@@ -315,14 +314,14 @@ mod tests {
         let beacons = Beacons::new(&BeaconsConfig::default());
         let first =
             beacon(vec![sample("a-1", 10.0), sample("a-2", 11.0), sample("b-1", 20.0), sample("?", 1.0)], 0);
-        let (told, left_out) = beacons.take(named("s"), cell(1), &first, site, 1_000);
+        let (told, left_out) = beacons.take(named("s"), cell(1), &first, &sites(), 1_000);
         assert_eq!((told.len(), left_out), (2, 2));
         assert_eq!(told[0], Told { edge: "a-1".into(), seen: Seen::Served { ms: 2.0 } });
-        let (told, left_out) = beacons.take(named("s"), cell(1), &first, site, 30_000);
+        let (told, left_out) = beacons.take(named("s"), cell(1), &first, &sites(), 30_000);
         assert_eq!((told.len(), left_out), (0, 4), "the same minute");
-        let (told, _) = beacons.take(named("s"), cell(1), &first, site, 61_000);
+        let (told, _) = beacons.take(named("s"), cell(1), &first, &sites(), 61_000);
         assert_eq!(told.len(), 2);
-        let (told, left_out) = beacons.take(named("s"), cell(1), &beacon(vec![], 32), site, 62_000);
+        let (told, left_out) = beacons.take(named("s"), cell(1), &beacon(vec![], 32), &sites(), 62_000);
         assert_eq!((told.len(), left_out), (ERRORS as usize, 26));
     }
 
@@ -332,7 +331,13 @@ mod tests {
         for n in 0..1_000 {
             // A few lie, all as well as they can.
             let ms = if n % 4 == 0 { 1.0 } else { 30.0 + f64::from(n % 7) };
-            beacons.take(named(&n.to_string()), cell(1), &beacon(vec![sample("a-1", ms)], 0), site, 20_000);
+            beacons.take(
+                named(&n.to_string()),
+                cell(1),
+                &beacon(vec![sample("a-1", ms)], 0),
+                &sites(),
+                20_000,
+            );
         }
         let medians = beacons.medians(20_000);
         assert_eq!(medians.len(), 1);
@@ -354,7 +359,7 @@ mod tests {
         assert!(admitted <= TOTAL as usize && admitted >= NETWORKS, "{admitted}");
         for n in 0..120_000u32 {
             let samples = vec![sample("a-1", 9.0), sample("b-1", 9.0)];
-            beacons.take(named(&n.to_string()), cell(n), &beacon(samples, 1), site, 2 * MINUTE_MS);
+            beacons.take(named(&n.to_string()), cell(n), &beacon(samples, 1), &sites(), 2 * MINUTE_MS);
         }
         let tally = beacons.tally.lock();
         assert_eq!(
@@ -382,15 +387,10 @@ mod tests {
     }
 
     #[test]
-    fn no_lock_is_held_while_sites_are_looked_up_and_what_is_counted_holds_up_no_steering() {
+    fn what_is_counted_holds_up_no_steering() {
         let beacons = Beacons::new(&BeaconsConfig::default());
-        let looked_up = |edge: &str| {
-            assert!(beacons.tally.try_lock().is_some() && beacons.blame.try_write().is_some(), "{edge}");
-            site(edge)
-        };
-        let (told, _) =
-            beacons.take(named("s"), cell(1), &beacon(vec![sample("b-1", 9.0)], 1), looked_up, 1_000);
-        assert_eq!(told.len(), 2);
+        let told = beacon(vec![sample("b-1", 9.0)], 1);
+        assert_eq!(beacons.take(named("s"), cell(1), &told, &sites(), 1_000).0.len(), 2);
         let _counting = beacons.tally.lock();
         assert_eq!(beacons.blamed(named("s"), 1_000), ["a-1"]);
     }
@@ -398,14 +398,14 @@ mod tests {
     #[test]
     fn who_had_trouble_with_an_edge_blames_it_and_nobody_else_does() {
         let beacons = Beacons::new(&BeaconsConfig::default());
-        beacons.take(named("s"), cell(1), &beacon(vec![], 1), site, 5_000);
+        beacons.take(named("s"), cell(1), &beacon(vec![], 1), &sites(), 5_000);
         assert_eq!(beacons.blamed(named("s"), 6_000), ["a-1"]);
         assert_eq!(beacons.blamed(named("t"), 6_000), [""; 0]);
         let elsewhere = SessionOf { service: "music", sid: "s" };
         assert_eq!(beacons.blamed(elsewhere, 6_000), [""; 0], "of the same name, of another service");
         let unknown = BeaconError { edge: "?".into(), kind: BeaconFault::Stall, ago_ms: 0 };
         let told = Beacon { errors: vec![unknown], ..beacon(vec![], 0) };
-        beacons.take(named("s"), cell(1), &told, site, 6_000);
+        beacons.take(named("s"), cell(1), &told, &sites(), 6_000);
         assert_eq!(beacons.blamed(named("s"), 6_000), ["a-1"], "no name that no edge has");
     }
 }

@@ -92,19 +92,15 @@ impl Geo {
 
     /// What is known of an address; nothing, where nothing is.
     pub(crate) fn whereabouts(&self, address: IpAddr) -> Whereabouts {
-        let address = address.to_canonical();
-        self.ask(|database| database.find(address))
+        self.of_network(address.to_canonical().into())
     }
 
     /// What is known of a network as a whole: what is known of the first part of it of which anything is, so that all
     /// of it has one place. Databases know some networks only in parts.
     pub(crate) fn of_network(&self, network: IpNet) -> Whereabouts {
-        self.ask(|database| database.find_within(network))
-    }
-
-    fn ask(&self, find: impl Fn(&Database) -> Option<Whereabouts>) -> Whereabouts {
-        let mut known = self.city.as_ref().and_then(&find).unwrap_or_default();
-        known.asn = self.asn.as_ref().and_then(&find).and_then(|network| network.asn).or(known.asn);
+        let find = |database: &Database| database.find(network);
+        let mut known = self.city.as_ref().and_then(find).unwrap_or_default();
+        known.asn = self.asn.as_ref().and_then(find).and_then(|network| network.asn).or(known.asn);
         known
     }
 
@@ -160,13 +156,7 @@ impl Database {
         read(&self.path, meta.len()).map(Some)
     }
 
-    fn find(&self, address: IpAddr) -> Option<Whereabouts> {
-        let reader = self.reader.load();
-        let record = reader.as_ref()?.lookup(address).ok()?.decode::<Record>().ok()??;
-        Some(record.whereabouts())
-    }
-
-    fn find_within(&self, network: IpNet) -> Option<Whereabouts> {
+    fn find(&self, network: IpNet) -> Option<Whereabouts> {
         let reader = self.reader.load();
         let reader = reader.as_ref()?;
         let mut at = network.network();

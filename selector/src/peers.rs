@@ -4,13 +4,12 @@
 //! edge that answers has to put whole URLs into the playlist, so it is told about a few others with its heartbeat. So
 //! it is where the operator has players that take no clones (`steering.in_full`).
 
+use std::cmp::Ordering;
+
 use kromka_control::{Heartbeat, NodeState};
-use kromka_hls::steering::differ_in_host_alone;
+use kromka_hls::steering::Host;
 
 use crate::rank::{Candidate, Snapshot, rendezvous::draw};
-
-/// Edges told of: with the own one there are three, as many as fail for different reasons.
-const PEERS: usize = 2;
 
 /// The edge whose peers are asked for.
 #[derive(Clone, Copy)]
@@ -35,7 +34,8 @@ impl<'a> From<&'a Candidate> for Own<'a> {
     }
 }
 
-/// The peers of an edge: from other sites first, the same ones as long as they are there, others for others, so that
+/// The peers of an edge, at most two: with the own one there are three, as many as fail for different reasons. They are
+/// from other sites first, each from one of its own, the same ones as long as they are there, others for others, so that
 /// no edge is everybody's second. Those that a clone can name only if `in_full`.
 pub(crate) fn peers<'s>(
     snapshot: &'s Snapshot,
@@ -46,35 +46,33 @@ pub(crate) fn peers<'s>(
     let serves = |peer: &Candidate| {
         matches!(peer.standing(snapshot.settings(), now_ms), NodeState::Up | NodeState::Suspect)
     };
+    let (plain, secure) = (Host::of(own.url), own.tls_url.map(Host::of));
     let clonable = |peer: &Candidate| {
-        let plain = differ_in_host_alone(own.url, &peer.url).is_some();
-        let secure = match (own.tls_url, &peer.tls_url) {
-            (Some(own), Some(other)) => differ_in_host_alone(own, other).is_some(),
-            (None, _) => true,
-            (Some(_), None) => false,
-        };
-        plain && secure
+        let by = |host: Option<Host<'_>>, url: &str| host.is_some_and(|host| host.other(url).is_some());
+        by(plain, &peer.url) && secure.is_none_or(|own| peer.tls_url.as_ref().is_some_and(|url| by(own, url)))
     };
-    let mut others: Vec<&Candidate> = snapshot
-        .edges()
-        .iter()
-        .filter(|peer| *peer.id != *own.id && serves(peer) && (in_full || !clonable(peer)))
+    let others = snapshot.edges().iter();
+    let others = others.filter(|peer| *peer.id != *own.id && serves(peer) && (in_full || !clonable(peer)));
+    let others: Vec<Peer<'s>> = others
+        .map(|edge| Peer { edge, away: *edge.site != *own.site, draw: draw(own.id, &edge.id, 1) })
         .collect();
-    others.sort_by(|a, b| {
-        let elsewhere = |peer: &Candidate| *peer.site != *own.site;
-        let draw_of = |peer: &Candidate| draw(own.id, &peer.id, 1);
-        elsewhere(b).cmp(&elsewhere(a)).then_with(|| draw_of(b).total_cmp(&draw_of(a)))
-    });
-    // One of each site in turn.
-    let mut chosen: Vec<&Candidate> = Vec::with_capacity(PEERS);
-    for new_sites in [true, false] {
-        for peer in &others {
-            let known = chosen.iter().any(|taken| taken.id == peer.id);
-            let same_site = chosen.iter().any(|taken| taken.site == peer.site);
-            if chosen.len() < PEERS && !known && (!new_sites || !same_site) {
-                chosen.push(peer);
-            }
-        }
+    let Some(first) = others.iter().max_by(|a, b| a.order(b)) else { return Vec::new() };
+    let of_new_site = |peer: &Peer<'_>| peer.edge.site != first.edge.site;
+    let rest = others.iter().filter(|peer| peer.edge.id != first.edge.id);
+    let second = rest.max_by(|a, b| of_new_site(a).cmp(&of_new_site(b)).then_with(|| a.order(b)));
+    [Some(first), second].into_iter().flatten().map(|peer| peer.edge).collect()
+}
+
+/// One that may be told of.
+struct Peer<'s> {
+    edge: &'s Candidate,
+    /// It stands in another site.
+    away: bool,
+    draw: f64,
+}
+
+impl Peer<'_> {
+    fn order(&self, other: &Peer<'_>) -> Ordering {
+        self.away.cmp(&other.away).then_with(|| self.draw.total_cmp(&other.draw))
     }
-    chosen
 }

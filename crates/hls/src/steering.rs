@@ -16,5 +16,5 @@ mod pathway;
 mod rewrite;
 
 pub use manifest::{DEFAULT_TTL_S, MAX_MANIFEST, Manifest, ManifestError, PathwayClone, UriReplacement};
-pub use pathway::{Host, MAX_PATHWAY_ID, differ_in_host_alone, is_pathway_id, node_of, pathway_id};
+pub use pathway::{Host, MAX_PATHWAY_ID, is_pathway_id, node_of, pathway_id};
 pub use rewrite::{Pathway, Steering, is_multivariant, steer};

@@ -77,8 +77,7 @@ async fn accept(app: &App, peer: Peer, request: Request) -> Result<(), ApiError>
     let session = SessionOf { service: &claims.aud, sid: &claims.sid };
     let named = beacon.samples.iter().map(|sample| &*sample.edge);
     let sites = app.roster.sites_of(named.chain(beacon.errors.iter().map(|error| &*error.edge)));
-    let site = |edge: &str| sites.get(edge).cloned();
-    let (told, left_out) = app.beacons.take(session, cell, &beacon, site, now_ms);
+    let (told, left_out) = app.beacons.take(session, cell, &beacon, &sites, now_ms);
     app.metrics.beacon_entries(told.len() as u64, left_out);
     app.roster.told(cell, told);
     Ok(())

@@ -73,9 +73,16 @@ pub(crate) async fn hear(
     }
     let (peers, siblings) = match heartbeat.role {
         NodeRole::Edge => {
-            let (snapshot, in_full) = (app.roster.snapshot(), app.steering.in_full);
-            let peers = peers(&snapshot, (&heartbeat).into(), in_full, app.roster.now_ms());
-            (peers.into_iter().map(told).collect(), app.roster.beside(&heartbeat))
+            // Only playlists that steer name them.
+            let peers = match app.services.iter().any(|service| service.steering) {
+                true => {
+                    let (snapshot, in_full) = (app.roster.snapshot(), app.steering.in_full);
+                    let peers = peers(&snapshot, (&heartbeat).into(), in_full, app.roster.now_ms());
+                    peers.into_iter().map(told).collect()
+                }
+                false => Vec::new(),
+            };
+            (peers, app.roster.beside(&heartbeat))
         }
         NodeRole::Origin => (Vec::new(), Vec::new()),
     };

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     body::{Json, Params},
     openapi::Refusals,
-    operations::{next_link, page_size},
+    page::{self, Page},
     writes::Once,
 };
 use crate::{app::App, error::ApiError, store::decisions::MAINTENANCE_MAX};
@@ -29,18 +29,16 @@ pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Params(query): Params<PageQuery>,
 ) -> Result<Response, ApiError> {
-    let limit = page_size(&query)?;
+    let size = page::size(&query)?;
     let after = query.cursor.as_deref().map(Place::read).transpose()?;
     let windows = app.store.maintenance().await?;
     let mut windows: Vec<_> = windows.into_iter().map(|one| (Place::of(&one.0, &one.1), one.1)).collect();
     windows.retain(|(place, _)| after.as_ref().is_none_or(|after| place > after));
     windows.sort_by(|a, b| a.0.cmp(&b.0));
-    let more = windows.len() > limit as usize;
-    windows.truncate(limit as usize);
-    let next_cursor = windows.last().filter(|_| more).map(|(place, _)| place.to_string());
-    let link = next_link("/v1/maintenance", limit, next_cursor.as_deref());
+    let Page { items, next_cursor, link } =
+        Page::cut("/v1/maintenance", size, windows, |(place, _)| place.to_string());
     let now = Utc::now();
-    let items = windows.into_iter().map(|(place, window)| told(place.id, window, now)).collect();
+    let items = items.into_iter().map(|(place, window)| told(place.id, window, now)).collect();
     Ok((link, Answer(MaintenanceList { items, next_cursor })).into_response())
 }
 

@@ -3,6 +3,7 @@
 //! - [`routes`]: which path and method leads where, behind which scope.
 //! - [`body`]: reading JSON, and saying where it is wrong.
 //! - [`pointer`]: where in a JSON text something is.
+//! - [`page`]: how a list is cut into pages.
 //! - [`path`]: reading paths and URLs of content.
 //! - [`writes`]: what stands before a call: scope, and for writes idempotency and audit.
 //! - for players: [`beacon`].
@@ -25,6 +26,7 @@ mod maintenance;
 mod nodes;
 mod openapi;
 mod operations;
+mod page;
 mod path;
 mod pointer;
 mod prewarm;

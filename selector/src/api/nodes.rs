@@ -13,7 +13,7 @@ use kromka_control::{NodeInfo, NodeList, PageQuery};
 use super::{
     body::Params,
     openapi::Refusals,
-    operations::{next_link, page_size},
+    page::{self, Page},
     revision,
     writes::{Once, Unchanged},
 };
@@ -28,12 +28,9 @@ pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Params(query): Params<PageQuery>,
 ) -> Result<Response, ApiError> {
-    let limit = page_size(&query)?;
-    let mut items = app.roster.list(limit as usize + 1, query.cursor.as_deref());
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next_cursor = items.last().filter(|_| more).map(|last| last.id.clone());
-    let link = next_link("/v1/nodes", limit, next_cursor.as_deref());
+    let size = page::size(&query)?;
+    let nodes = app.roster.list(size.and_one() as usize, query.cursor.as_deref());
+    let Page { items, next_cursor, link } = Page::cut("/v1/nodes", size, nodes, |node| node.id.clone());
     Ok((link, Answer(NodeList { items, next_cursor })).into_response())
 }
 

@@ -12,14 +12,13 @@ use http::{HeaderValue, StatusCode, header::LOCATION};
 use kromka_control::{Operation, OperationKind, OperationList, PageQuery};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::{body::Params, openapi::Refusals, writes::Once};
+use super::{
+    body::Params,
+    openapi::Refusals,
+    page::{self, Page},
+    writes::Once,
+};
 use crate::{app::App, error::ApiError, operations::Record, store::door::now_ms};
-
-/// Items of a page unless the caller says otherwise.
-const PAGE: u32 = 100;
-
-/// Most items of a page.
-const PAGE_MAX: u32 = 1_000;
 
 /// A stream that has nothing to say shows that often that it lives; shorter than any idle timeout in between.
 const ALIVE: Duration = Duration::from_secs(10);
@@ -35,14 +34,6 @@ pub(crate) fn accepted(record: Option<Record>) -> Result<Response, ApiError> {
     Ok((StatusCode::ACCEPTED, [(LOCATION, location)], Answer(record.operation)).into_response())
 }
 
-/// How many items a page has.
-pub(crate) fn page_size(query: &PageQuery) -> Result<u32, ApiError> {
-    match query.limit.unwrap_or(PAGE) {
-        limit @ 1..=PAGE_MAX => Ok(limit),
-        _ => Err(ApiError::BadRequest(format!("limit is 1 to {PAGE_MAX}"))),
-    }
-}
-
 /// Lists operations, newest first.
 #[utoipa::path(
     get, path = "/v1/operations", tag = "operations", security(("token" = ["read"])), params(PageQuery),
@@ -52,22 +43,11 @@ pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Params(query): Params<PageQuery>,
 ) -> Result<Response, ApiError> {
-    let limit = page_size(&query)?;
-    let mut records = app.tracker.list(limit + 1, query.cursor.as_deref()).await?;
-    let more = records.len() > limit as usize;
-    records.truncate(limit as usize);
-    let items: Vec<Operation> = records.into_iter().map(|record| record.operation).collect();
-    let next_cursor = items.last().filter(|_| more).map(|last| last.id.clone());
-    let link = next_link("/v1/operations", limit, next_cursor.as_deref());
-    Ok((link, Answer(OperationList { items, next_cursor })).into_response())
-}
-
-/// `Link: <…>; rel="next"` (RFC 8288), where there is a next page.
-pub(crate) fn next_link(path: &str, limit: u32, cursor: Option<&str>) -> http::HeaderMap {
-    let link =
-        |cursor| HeaderValue::try_from(format!("<{path}?limit={limit}&cursor={cursor}>; rel=\"next\""));
-    let value = cursor.and_then(|cursor| link(cursor).ok());
-    value.map(|value| (http::header::LINK, value)).into_iter().collect()
+    let size = page::size(&query)?;
+    let records = app.tracker.list(size.and_one(), query.cursor.as_deref()).await?;
+    let records = Page::cut("/v1/operations", size, records, |record| record.operation.id.clone());
+    let items = records.items.into_iter().map(|record| record.operation).collect();
+    Ok((records.link, Answer(OperationList { items, next_cursor: records.next_cursor })).into_response())
 }
 
 /// Shows one operation.

@@ -122,16 +122,17 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
         let master_url = urls.next().ok_or(ApiError::NoEdge)?;
         let first = ranking.edges.first().map(|ranked| ranked.edge).ok_or(ApiError::NoEdge)?;
         // The pathways that this edge writes into the playlist.
-        let others = peers(ranking.snapshot(), first.into(), app.steering.in_full, question.now_ms);
-        let written =
-            others.into_iter().fold(first.pathway.to_string(), |list, peer| list + "," + &peer.pathway);
+        let written = service.steering.then(|| {
+            let others = peers(ranking.snapshot(), first.into(), app.steering.in_full, question.now_ms);
+            others.into_iter().fold(first.pathway.to_string(), |list, peer| list + "," + &peer.pathway)
+        });
         Ok::<_, ApiError>((master_url, urls.collect::<Vec<_>>(), first.id.to_string(), written))
     };
     let (master_url, alternates, edge, written) = app.decide(Surface::Session, question, true, render)?;
     let targets: Vec<BeaconTarget> = measured.into_iter().filter(|target| target.edge != edge).collect();
     let beacon = (!targets.is_empty()).then(|| BeaconPlan { url: format!("{}/v1/beacon", app.url), targets });
     // The same document that the edge's playlist names, for players that are told of it by their backend.
-    let steering_url = service.steering.then(|| {
+    let steering_url = written.map(|written| {
         let vod = if request.duration_s.is_some() { "&vod=1" } else { "" };
         let asset = encode_path(&path);
         format!("{}/steer/{}?path={asset}&sid={session_id}&in={written}{vod}", app.url, service.id)

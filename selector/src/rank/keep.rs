@@ -8,7 +8,7 @@ use super::{
     Question, Ranked, Ranking, Snapshot,
     choice::{decide, site_cost_ms},
     rendezvous,
-    standing::{Mode, Standing},
+    standing::{Mode, Standing, Worth},
 };
 
 /// Past this utilisation an edge is hot.
@@ -97,26 +97,22 @@ pub fn keep(snapshot: &Snapshot, question: &Question<'_>, stay: &Stay<'_>) -> Ke
 pub fn keep_ranked(ranking: &Ranking<'_>, question: &Question<'_>, stay: &Stay<'_>) -> Kept {
     let snapshot = ranking.snapshot;
     let moved = |leave| Kept { leave: Some(leave), ..Kept::default() };
-    let standing = |place| Standing::of(&snapshot.nodes[place], snapshot.settings(), question.now_ms);
+    let worth = |ranked: &Ranked<'_>| ranked.edge.worth(snapshot.settings(), question.now_ms);
     let Some(first) = ranking.edges.first() else { return Kept::default() };
-    let as_good = |ranked: &&Ranked<'_>| {
-        !stay.blames(&ranked.edge.id) && standing(ranked.number as usize) == standing(first.number as usize)
-    };
+    let as_good = |ranked: &&Ranked<'_>| !stay.blames(&ranked.edge.id) && worth(ranked) == worth(first);
     let best = ranking.edges.iter().find(as_good).unwrap_or(first);
     // A sound edge that failed this session once is still better than one that fails all, or wants to go.
-    let sound = !stay.blames(&best.edge.id) && standing(best.number as usize) == Standing::Up;
+    let sound = !stay.blames(&best.edge.id) && worth(best) == Worth::Sound;
     if sound && stay.blames(stay.edge) {
         return moved(Leave::Lost);
     }
     if *best.edge.id == *stay.edge {
         return Kept { hot: is_hot(best.utilisation, stay), ..Kept::default() };
     }
-    let Some(place) = snapshot.edges().iter().position(|edge| *edge.id == *stay.edge) else {
-        return moved(Leave::Lost);
-    };
+    let Some(place) = snapshot.place_of(stay.edge) else { return moved(Leave::Lost) };
     let node = &snapshot.nodes[place];
     let mode = Mode::of(snapshot, question.now_ms, &[]);
-    match standing(place) {
+    match Standing::of(node, snapshot.settings(), question.now_ms) {
         Standing::Gone => return moved(Leave::Lost),
         Standing::Silent if !mode.distrusted => return moved(Leave::Lost),
         Standing::Ejected if !mode.panic => return moved(Leave::Lost),
@@ -232,6 +228,21 @@ mod tests {
         let blamed = ["b1".to_owned()];
         let stay = Stay { gained: true, blamed: &blamed, ..on("a1") };
         assert_eq!(asked(&two, &stay), Kept::default());
+    }
+
+    #[test]
+    fn what_failed_it_comes_behind_all_that_are_no_better_than_it() {
+        let mut three = fleet(vec![edge("a1", "a", 0.0), edge("b1", "b", 0.0), edge("c1", "c", 0.0)]);
+        let suspect_ms = NOW - three.settings.suspect_after_ms - 1;
+        three.edges.iter_mut().for_each(|edge| edge.heard_ms = suspect_ms);
+        // Silent for a moment or seen to fail: neither is better than the other, and an idle fleet has both in play.
+        (three.edges[1].heard_ms, three.edges[1].ejected) = (NOW, true);
+        let blamed = ["a1".to_owned(), "c1".to_owned()];
+        let gains = |cost_ms| {
+            let three = priced(fleet(three.edges.clone()), "b", 70.0);
+            asked(&priced(three, "c", cost_ms), &Stay { blamed: &blamed, ..on("c1") }).gains
+        };
+        assert!(!gains(80.0) && gains(200.0), "b1 is where it would go");
     }
 
     #[test]

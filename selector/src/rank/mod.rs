@@ -58,5 +58,6 @@ pub use learner::Learner;
 pub use ranking::{EDGES_MAX, Edges, Place, Ranked, Ranking, Reason, Verdict};
 pub use settings::{Settings, SiteSettings};
 pub use snapshot::{Candidate, Parts, Reach, Reached, Snapshot};
+pub use standing::Worth;
 pub use whereabouts::{Position, Whereabouts};
 pub use zones::{Zone, Zones};

@@ -18,7 +18,7 @@ use super::{
     Assigned, Cell, Distances, Settings, Zones,
     distance::Column,
     rendezvous,
-    standing::{Mode, Standing},
+    standing::{Mode, Standing, Worth},
     stripes::Table,
     zones::Resolved,
 };
@@ -142,6 +142,16 @@ impl Candidate {
             NodeState::Suspect
         } else {
             NodeState::Up
+        }
+    }
+
+    /// How good it is at `now_ms` for who has it already, or has to choose among what is left.
+    pub fn worth(&self, settings: &Settings, now_ms: u64) -> Worth {
+        match self.standing(settings, now_ms) {
+            NodeState::Up if !self.ejected => Worth::Sound,
+            NodeState::Up | NodeState::Suspect => Worth::Doubted,
+            NodeState::Draining => Worth::Draining,
+            NodeState::Down => Worth::Lost,
         }
     }
 
@@ -405,6 +415,14 @@ impl Snapshot {
         &self.edges
     }
 
+    /// Where the edge of that id stands among [`Snapshot::edges`].
+    pub fn place_of(&self, id: &str) -> Option<usize> {
+        // Hashes lie side by side; names do not.
+        let seed = rendezvous::seed(id);
+        let mut named = self.nodes.iter().zip(&self.edges);
+        named.position(|(node, edge)| node.seed == seed && *edge.id == *id)
+    }
+
     /// The round-trip times.
     pub fn distances(&self) -> &Distances {
         &self.distances
@@ -446,8 +464,7 @@ impl Snapshot {
 
     /// Estimated utilisation of the edge of that id.
     pub fn utilisation(&self, id: &str) -> Option<f64> {
-        let place = self.edges.iter().position(|edge| *edge.id == *id)?;
-        self.nodes.get(place).map(Node::utilisation)
+        self.nodes.get(self.place_of(id)?).map(Node::utilisation)
     }
 
     /// Counts viewers sent to the edge at `place`, for this snapshot and the next ones.

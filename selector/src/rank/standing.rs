@@ -49,6 +49,20 @@ impl Standing {
     }
 }
 
+/// How good an edge is for who has to do with it already: better ones first. Among the same of these, what one session
+/// had trouble with comes last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Worth {
+    /// Sound.
+    Sound,
+    /// Silent for a while, or seen to fail.
+    Doubted,
+    /// Wants no new viewers.
+    Draining,
+    /// Silent for too long, or no longer there.
+    Lost,
+}
+
 /// Which standing is good enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tier {

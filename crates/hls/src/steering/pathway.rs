@@ -35,16 +35,11 @@ fn allowed(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')
 }
 
-/// The host to put into URLs below `base` so that they lead to `other`, if that is all that differs.
+/// A URL that others are held against: whether they differ in their host alone.
 ///
 /// A clone's `HOST` replaces the host and nothing else: players set it as the host name of a URL, where a
 /// port is not allowed (hls.js drops such a value without a word). So two edges on different ports, schemes
 /// or path prefixes cannot be clones of each other.
-pub fn differ_in_host_alone<'a>(base: &str, other: &'a str) -> Option<&'a str> {
-    Host::of(base)?.other(other)
-}
-
-/// A URL that others are held against: [`differ_in_host_alone`] for many of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Host<'a>(Parts<'a>);
 
@@ -54,7 +49,7 @@ impl<'a> Host<'a> {
         Parts::of(base).map(Host)
     }
 
-    /// The host of `other`, if that is all that differs.
+    /// The host to put into URLs below this one so that they lead to `other`, if that is all that differs.
     pub fn other<'b>(&self, other: &'b str) -> Option<&'b str> {
         let other = Parts::of(other)?;
         ((self.0.scheme, self.0.rest) == (other.scheme, other.rest)).then_some(other.host)
@@ -137,7 +132,8 @@ mod tests {
             ("http://a", "http://[::1", None),
             ("nonsense", "https://b.example", None),
         ] {
-            assert_eq!(differ_in_host_alone(base, other), host, "{base} {other}");
+            let found = Host::of(base).and_then(|base| base.other(other));
+            assert_eq!(found, host, "{base} {other}");
         }
     }
 }

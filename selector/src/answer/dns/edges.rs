@@ -118,6 +118,7 @@ impl Edges for Fleet {
 }
 
 impl Fleet {
+    /// The answer that names the edges which were picked, and what it will bring them.
     fn answer(
         &self,
         ask: &Ask<'_>,
@@ -131,22 +132,11 @@ impl Fleet {
         for ranked in picked.iter().flatten() {
             chosen.push(only(ranked.edge.reach, ask.family));
         }
-        self.assign(ask, ranking, picked, now_ms);
-        chosen
-    }
-
-    /// Notes the viewers that this answer will send: resolvers rotate addresses, so each edge gets its share.
-    fn assign(
-        &self,
-        ask: &Ask<'_>,
-        ranking: &Ranking<'_>,
-        picked: &[Option<&Ranked<'_>>; EDGES],
-        now_ms: u64,
-    ) {
         let edges = picked.iter().flatten().count() as u64;
         if edges == 0 {
-            return;
+            return chosen;
         }
+        // The viewers that this answer will send count: resolvers rotate addresses, so each edge gets its share.
         let viewers = self.crowds.weigh(network(ask), now_ms, ask.ttl_ms);
         for (at, ranked) in (0u64..).zip(picked.iter().flatten()) {
             let share = viewers / edges + u64::from(at < viewers % edges);
@@ -154,6 +144,7 @@ impl Fleet {
                 ranking.assign_to(ranked, share as f64);
             }
         }
+        chosen
     }
 }
 

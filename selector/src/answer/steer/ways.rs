@@ -8,7 +8,7 @@ use kromka_hls::steering::{Host, node_of};
 use serde::Serialize;
 
 use super::Asked;
-use crate::rank::{Candidate, Kept, Leave, Ranking, Snapshot};
+use crate::rank::{Candidate, Kept, Leave, Ranking, Snapshot, Worth};
 
 /// What a document says; the words are those of the snapshot and of the question.
 #[derive(Debug, Default, PartialEq)]
@@ -47,17 +47,8 @@ struct Way<'a> {
     id: &'a str,
     /// Its place in the ranking.
     at: usize,
-    kind: Option<Kind>,
+    worth: Worth,
     blamed: bool,
-}
-
-/// How an edge stands that is good for something.
-#[derive(std::clone::Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Sound,
-    /// Silent for a while, or seen to fail.
-    Doubted,
-    Draining,
 }
 
 /// Orders the pathways for one player; `kept` says whether it stays where it is, `blamed` which edges it had trouble
@@ -73,18 +64,11 @@ pub(super) fn order<'a>(
     // Another address is another pathway, which this player does not know under this name.
     let edge_of = |id: &str| -> Option<&'a Candidate> {
         let mut ranked = ranking.edges.iter().map(|ranked| ranked.edge);
-        node_of(id)?;
-        ranked
-            .find(|edge| *edge.pathway == *id)
-            .or_else(|| snapshot.edges().iter().find(|edge| *edge.pathway == *id))
+        let node = node_of(id)?;
+        let known = || snapshot.edges().get(snapshot.place_of(node)?);
+        ranked.find(|edge| *edge.pathway == *id).or_else(|| known().filter(|edge| *edge.pathway == *id))
     };
-    let standing = |edge: &Candidate| edge.standing(snapshot.settings(), now_ms);
-    let kind = |edge: &Candidate| match standing(edge) {
-        NodeState::Up if !edge.ejected => Some(Kind::Sound),
-        NodeState::Up | NodeState::Suspect => Some(Kind::Doubted),
-        NodeState::Draining => Some(Kind::Draining),
-        NodeState::Down => None,
-    };
+    let worth = |edge: &Candidate| edge.worth(snapshot.settings(), now_ms);
     let is_blamed = |id: &str| node_of(id).is_some_and(|node| blamed.iter().any(|edge| edge == node));
     // Those that were written out come before the player's own, which has the publisher's relative URIs: Shaka makes no
     // URL of a clone out of these.
@@ -115,7 +99,7 @@ pub(super) fn order<'a>(
         });
         if listed || unknown || clone.is_some() || current == Some(id) {
             ways.clones.extend(clone);
-            named.push(Way { id, at, kind: kind(edge), blamed: is_blamed(id) });
+            named.push(Way { id, at, worth: worth(edge), blamed: is_blamed(id) });
         }
     }
     if !blamed.is_empty() {
@@ -133,19 +117,23 @@ pub(super) fn order<'a>(
     ways.priority.extend(named.into_iter().map(|way| way.id));
 
     // What the player knows and the ranking does not offer: good for when all else fails, if it is there at all.
-    let mut left: Vec<(Kind, bool, &'a str)> = Vec::new();
+    let mut left: Vec<(Worth, bool, &'a str)> = Vec::new();
     for id in asked.listed.iter().chain(&asked.current).map(|id| &**id) {
         let new = !ways.priority.contains(&id) && !left.iter().any(|(.., known)| *known == id);
-        if let Some(kind) = new.then(|| edge_of(id).and_then(kind)).flatten() {
-            left.push((kind, is_blamed(id), id));
+        let found = if new { edge_of(id).map(worth) } else { None };
+        if let Some(worth) = found.filter(|worth| *worth != Worth::Lost) {
+            left.push((worth, is_blamed(id), id));
         }
     }
-    left.sort_by_key(|(kind, blamed, _)| (*kind, *blamed));
+    left.sort_by_key(|(worth, blamed, _)| (*worth, *blamed));
     ways.priority.extend(left.into_iter().map(|(.., id)| id));
     // What is draining is well: whoever stays until the next look loses nothing.
-    let is_well = |id: &str| matches!(edge_of(id).map(standing), Some(NodeState::Up | NodeState::Draining));
+    let is_well = |edge: &Candidate| {
+        matches!(edge.standing(snapshot.settings(), now_ms), NodeState::Up | NodeState::Draining)
+    };
     let lost = kept.leave == Some(Leave::Lost);
-    ways.troubled = !unknown && (lost || current.is_some_and(|id| is_blamed(id) || !is_well(id)));
+    ways.troubled =
+        !unknown && (lost || current.is_some_and(|id| is_blamed(id) || !edge_of(id).is_some_and(is_well)));
     if ways.priority.is_empty() {
         // Nobody is up as far as is known here; whoever plays knows better, and stays.
         ways.priority.extend(current);
@@ -158,7 +146,7 @@ fn put_blamed_behind(named: &mut [Way<'_>]) {
     let mut rest = named.to_vec();
     rest.sort_by_key(|way| way.blamed);
     for place in named {
-        if let Some(next) = rest.iter().position(|way| way.kind == place.kind) {
+        if let Some(next) = rest.iter().position(|way| way.worth == place.worth) {
             *place = rest.remove(next);
         }
     }
