@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// How long a server that could not be reached is asked last: long enough not to pay the connect timeout at
-/// every miss, short enough to notice a restart.
-const PASSED_OVER: Duration = Duration::from_secs(1);
+/// How long a server that could not be reached is asked last: at least and at most, and between them so many times what
+/// it took to find out. One that refuses is soon asked again, to notice a restart; one that does not answer at all costs
+/// its viewers a small part of their time.
+const PASSED_OVER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(20)];
+const TIMES: u32 = 10;
 
 pub(crate) struct Server {
     /// Without the slash at its end.
@@ -25,9 +27,11 @@ impl Server {
         self.away_until.lock().is_some_and(|until| now < until)
     }
 
-    /// It could not be reached: others are asked before it for a moment.
-    pub(crate) fn pass_over(&self, now: Instant) {
-        *self.away_until.lock() = Some(now + PASSED_OVER);
+    /// It could not be reached, which took from `asked` to `now`: others are asked before it for a moment.
+    pub(crate) fn pass_over(&self, asked: Instant, now: Instant) {
+        let [least, most] = PASSED_OVER;
+        let rest = (now.saturating_duration_since(asked) * TIMES).clamp(least, most);
+        *self.away_until.lock() = Some(now + rest);
     }
 }
 
@@ -41,10 +45,12 @@ mod tests {
         let begun = Instant::now();
         let at = |ms| begun + Duration::from_millis(ms);
         assert!(server.url == "http://a:1" && !server.is_away(at(0)));
-        for first in [0, 5_000, 5_900] {
-            server.pass_over(at(first));
-            assert!(server.is_away(at(first)) && server.is_away(at(first + 999)), "{first}");
-            assert!(!server.is_away(at(first + 1_000)), "{first}");
+        for (asked, told, rest) in
+            [(0, 0, 1_000), (5_000, 5_001, 1_000), (5_000, 5_900, 9_000), (20_000, 28_000, 20_000)]
+        {
+            server.pass_over(at(asked), at(told));
+            assert!(server.is_away(at(told)) && server.is_away(at(told + rest - 1)), "{told}");
+            assert!(!server.is_away(at(told + rest)), "{told}");
         }
     }
 }

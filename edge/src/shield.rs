@@ -185,7 +185,7 @@ impl Inner {
                 shield.url
             );
             tracing::error!("{message}");
-            return Err(SourceError::new(SourceFault::Unreachable, message));
+            return Err(SourceError::new(SourceFault::Refused, message));
         }
         let body = Box::pin(body.map(|piece| piece.map_err(fault)));
         Ok(Fetched { status: parts.status, headers: parts.headers, body })
@@ -208,16 +208,18 @@ impl Inner {
         place.filter(|place| place.listed == Listed::Hint)
     }
 
-    /// What the first shield says that can be reached, of those that `owner` asks. One that lacks what its own
-    /// playlist names lags: then the next one is asked, too.
+    /// What the first shield says that can be reached, of those that `owner` asks. One whose connection breaks before it
+    /// has said anything is none; one that is late may wait for its source, as the next one would. One that lacks what
+    /// its own playlist names lags: then the next one is asked, too.
     async fn first(&self, want: &Want, owner: &Key) -> Result<Fetched, SourceError> {
         let mut last = SourceError::new(SourceFault::Unreachable, "no shield is configured");
         let mut lacking: Option<Fetched> = None;
         for shield in self.order(owner) {
+            let asked = Instant::now();
             match self.ask(shield, want).await {
-                Err(error) if error.kind == SourceFault::Unreachable => {
+                Err(error) if error.kind != SourceFault::TimedOut => {
                     tracing::warn!(shield = %shield.url, %error, "shield unreachable");
-                    shield.pass_over(Instant::now());
+                    shield.pass_over(asked, Instant::now());
                     last = error;
                 }
                 Err(error) => {
@@ -247,6 +249,7 @@ impl Inner {
         let mut request = self.request(&owner, want)?;
         request.headers_mut().insert(SIBLING, self.siblings.name.clone());
         let counters = &self.siblings.counters;
+        let asked = Instant::now();
         match self.client.send_within(request, self.siblings.wait).await {
             Ok(answer) if settles(answer.status()) => {
                 counters.filled.fetch_add(1, Ordering::Relaxed);
@@ -258,7 +261,7 @@ impl Inner {
                 counters.failed.fetch_add(1, Ordering::Relaxed);
                 let status = other.as_ref().map_or(0, |answer| answer.status().as_u16());
                 tracing::debug!(sibling = %owner.url, key = %want.key, status, "a sibling does not answer");
-                owner.pass_over(Instant::now());
+                owner.pass_over(asked, Instant::now());
                 None
             }
         }
@@ -273,9 +276,10 @@ impl Inner {
         // The shield that fetches the playlist for all edges is the one that waits for it.
         for shield in self.order(&want.key) {
             let Some(request) = self.request(shield, &asked) else { continue };
+            let begun = Instant::now();
             match self.client.send_within(request, limit).await.map_err(fault) {
-                Err(error) if error.kind == SourceFault::Unreachable => {
-                    shield.pass_over(Instant::now());
+                Err(error) if error.kind != SourceFault::TimedOut => {
+                    shield.pass_over(begun, Instant::now());
                     last = error;
                 }
                 Err(error) => return Err(error),

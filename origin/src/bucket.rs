@@ -210,7 +210,7 @@ impl Bucket {
         match look.await {
             Ok(Ok(inside)) => Ok(inside),
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::PermissionDenied => Err(SourceError {
-                kind: SourceFault::Unreachable,
+                kind: SourceFault::Refused,
                 message: format!("{location} in the media directory: {error}; let the origin's user read it"),
                 retry_after: None,
             }),

@@ -154,6 +154,7 @@ fn failed(failure: &Failure) -> Problem {
             .detail("what is stored must be confirmed by its source (must-revalidate), which gave no answer")
             .retry_after(SOON),
         Failure::Answered(status) => told(*status),
+        Failure::Refused(_) => told(S::UNAUTHORIZED),
         Failure::TooLarge { .. } => Problem::new(S::BAD_GATEWAY, "too-large", "Source answer too large")
             .detail("the source's answer is larger than this node accepts"),
         _ => Problem::new(S::BAD_GATEWAY, "source-unreachable", "Source unavailable")
@@ -169,7 +170,7 @@ fn told(status: StatusCode) -> Problem {
     match status {
         S::UNAUTHORIZED | S::PROXY_AUTHENTICATION_REQUIRED => {
             Problem::new(S::BAD_GATEWAY, "source-credentials", "Source refused the shield")
-                .detail("the source wants credentials that the shield does not have")
+                .detail("the source wants credentials that the shield does not have, or other requests")
         }
         S::NOT_FOUND => Problem::new(status, "not-found", "Not found").detail("there is no such object"),
         S::GONE => Problem::new(status, "gone", "Gone").detail("the object has been withdrawn"),

@@ -35,10 +35,12 @@ pub(super) const DOORS: [Door; 22] = [
     door(&["tokio-rustls", "rcgen"], &["net"], &["crates/net/src/tls"]),
     Door {
         packages: &["reqwest"],
-        crates: &["net"],
+        // Of the origin: object_store's errors hold this client's, and only those tell a connection that did not come
+        // from an answer that did not.
+        crates: &["net", "origin"],
         // The scenarios are clients of the running binary.
         tests_of: &["kromka"],
-        modules: &["crates/net/src/client"],
+        modules: &["crates/net/src/client", "origin/src/bucket/fault"],
     },
     // The load generators of bench speak hyper themselves, so that a client library is not what they measure.
     door(&["hyper-util"], &["net", "bench"], &["crates/net/src/connection", "bench/src"]),

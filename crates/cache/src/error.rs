@@ -48,6 +48,9 @@ pub enum Failure {
     /// The source's answer broke off or made no sense.
     #[error("source broke: {0}")]
     Broken(String),
+    /// The source does not want us, or what it was asked; the same again would be refused again.
+    #[error("source refused: {0}")]
+    Refused(String),
     /// The source answered with an error of its own, and what is stored was to stand in for it.
     #[error("source answered {0}")]
     Answered(StatusCode),
@@ -77,9 +80,16 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether the source gave no answer at all.
+    /// Whether the source gave no answer that says anything of the object.
     pub(crate) fn is_silence(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::TimedOut(_) | Self::Broken(_))
+        matches!(self, Self::Unreachable(_) | Self::TimedOut(_) | Self::Broken(_) | Self::Refused(_))
+    }
+
+    /// Whether the source is not there, as far as anybody can tell: silence, or a gateway that speaks for it.
+    pub(crate) fn is_absence(&self) -> bool {
+        const GATEWAYS: [StatusCode; 3] =
+            [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
+        self.is_silence() || self.answered().is_some_and(|status| GATEWAYS.contains(&status))
     }
 
     /// What the source answered, if it was that.
@@ -95,6 +105,7 @@ impl From<SourceError> for Failure {
             SourceFault::Unreachable => Self::Unreachable(message),
             SourceFault::TimedOut => Self::TimedOut(message),
             SourceFault::Broken => Self::Broken(message),
+            SourceFault::Refused => Self::Refused(message),
             SourceFault::Busy => {
                 Self::Busy { message, retry_after: retry_after.unwrap_or(Duration::from_secs(1)) }
             }

@@ -58,7 +58,8 @@ async fn timed<C: Future>(connecting: C) -> C::Output {
 /// How a [`Client`] waits and whom it trusts.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// Longest wait for a connection, TLS included. Default 2 s.
+    /// Longest wait for a connection, TLS included. One that stands and whose peer acknowledges nothing of a request
+    /// for twice as long is given up. Default 2 s.
     pub connect: Duration,
     /// Longest wait for the header of an answer, from the call, connecting included. Default 10 s.
     pub first_byte: Duration,
@@ -108,7 +109,7 @@ impl Client {
                 return Err(NetError::Client("the extra roots hold no PEM certificate".to_owned()));
             }
         }
-        let builder = |kept| {
+        let builder = |(kept, unheard): (usize, Duration)| {
             reqwest::Client::builder()
                 .user_agent(&options.user_agent)
                 .no_proxy()
@@ -120,20 +121,23 @@ impl Client {
                 .connector_layer(MapFutureLayer::new(timed))
                 .tcp_nodelay(true)
                 .tcp_keepalive(Duration::from_secs(30))
-                .tcp_user_timeout(options.stall)
+                .tcp_user_timeout(unheard)
                 .http2_initial_stream_window_size(H2_STREAM_WINDOW)
                 .http2_initial_connection_window_size(H2_CONNECTION_WINDOW)
         };
-        let (inner, fresh) = match builder(POOL_PER_HOST).tls_certs_merge(roots.clone()).build() {
-            Ok(client) => (client, builder(0).tls_certs_merge(roots).build()),
+        // A host that is gone leaves pooled connections that look well. A server that is only slow acknowledges all the
+        // same, but for an upload that it does not take: those have the patience of a stall.
+        let (pooled, single) = ((POOL_PER_HOST, options.connect * 2), (0, options.stall));
+        let (inner, fresh) = match builder(pooled).tls_certs_merge(roots.clone()).build() {
+            Ok(client) => (client, builder(single).tls_certs_merge(roots).build()),
             // A container without ca-certificates must still speak plain HTTP to its shield.
             Err(error) => {
                 tracing::warn!(
                     "no certificates of the system ({}): https works only with the given roots; install ca-certificates",
                     chain(error)
                 );
-                let only = |kept| builder(kept).tls_certs_only(roots.clone()).build();
-                (only(POOL_PER_HOST).map_err(|error| NetError::Client(chain(error)))?, only(0))
+                let only = |kind| builder(kind).tls_certs_only(roots.clone()).build();
+                (only(pooled).map_err(|error| NetError::Client(chain(error)))?, only(single))
             }
         };
         let fresh = fresh.map_err(|error| NetError::Client(chain(error)))?;
@@ -266,12 +270,13 @@ impl Client {
 
     fn classify(&self, authority: &str, error: reqwest::Error) -> ClientError {
         let authority = authority.to_owned();
-        if error.is_timeout() {
-            ClientError::TimedOut { authority, what: "connection", after: self.connect }
-        } else if error.is_builder() {
+        if error.is_builder() {
             ClientError::Request(chain(error))
         } else if error.is_connect() {
-            ClientError::Unreachable { authority, message: chain(error) }
+            // Nobody there, and nobody who says so.
+            let silent = || format!("no connection within {:?}", self.connect);
+            let message = if error.is_timeout() { silent() } else { chain(error) };
+            ClientError::Unreachable { authority, message }
         } else {
             ClientError::Broken { authority, message: chain(error) }
         }

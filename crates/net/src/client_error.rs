@@ -13,7 +13,7 @@ pub enum ClientError {
     /// The request itself cannot be sent: an URL without host, a header that HTTP does not allow.
     #[error("the request cannot be sent: {0}")]
     Request(String),
-    /// No connection: the name is unknown, nobody listens, TLS was refused.
+    /// No connection: the name is unknown, nobody listens, nobody answers within `connect`, TLS was refused.
     #[error("{authority} cannot be reached: {message}")]
     Unreachable {
         /// Host and port.
@@ -26,7 +26,7 @@ pub enum ClientError {
     TimedOut {
         /// Host and port.
         authority: String,
-        /// What was awaited: `connection`, `answer` or `more of the body`.
+        /// What was awaited: `answer` or `more of the body`.
         what: &'static str,
         /// The deadline that passed.
         after: Duration,

@@ -66,6 +66,50 @@ async fn a_dead_shield_is_passed_over() {
 }
 
 #[tokio::test]
+async fn a_shield_that_hangs_up_without_an_answer_costs_no_viewer_anything() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hangs_up = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let (alive, serving) = TestShield::start(|_| segment("media")).await;
+    let site = Site::start_with(&[&serving], |config| {
+        config.shield.urls.insert(0, hangs_up.parse().unwrap());
+        // Else the tier would mend it.
+        config.cache.retries = 0;
+    })
+    .await;
+    for n in 0..20 {
+        let got = site.get(&site.signed(&format!("/stream/{n}.ts"))).await;
+        assert_eq!((got.status, got.text()), (StatusCode::OK, "media"), "{n}");
+    }
+    assert_eq!(alive.seen().len(), 20);
+}
+
+#[tokio::test]
+async fn a_shield_that_has_lost_its_power_is_passed_over() {
+    // A queue that is full: who knocks hears nothing.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let hasty = std::time::Duration::from_millis(300);
+    let mut knocked = Vec::new();
+    while let Ok(stood) = tokio::time::timeout(hasty, tokio::net::TcpStream::connect(addr)).await {
+        knocked.push(stood.unwrap());
+    }
+    let (alive, serving) = TestShield::start(|_| segment("media")).await;
+    let site = Site::start_with(&[&serving], |config| {
+        config.shield.urls.insert(0, format!("http://{addr}").parse().unwrap());
+        config.shield.connect = kromka_config::Span(hasty);
+    })
+    .await;
+    for n in 0..20 {
+        let got = site.get(&site.signed(&format!("/stream/{n}.ts"))).await;
+        assert_eq!((got.status, got.text()), (StatusCode::OK, "media"), "{n}");
+    }
+    assert_eq!(alive.seen().len(), 20);
+}
+
+#[tokio::test]
 async fn an_object_has_its_own_order_of_shields() {
     let (first, one) = TestShield::start(|_| segment("media")).await;
     let (second, two) = TestShield::start(|_| segment("media")).await;

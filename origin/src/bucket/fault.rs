@@ -12,24 +12,33 @@ pub(super) fn unranged(error: &object_store::Error) -> bool {
 }
 
 pub(super) fn fault(error: &object_store::Error) -> SourceError {
+    use HttpErrorKind::{Connect, Timeout};
     use object_store::Error::{PermissionDenied, Unauthenticated};
     let (kind, remedy) = match (status(error), transport(error), error) {
+        (_, _, PermissionDenied { .. } | Unauthenticated { .. }) => (
+            SourceFault::Refused,
+            "; check access_key and secret_key, and grant s3:ListBucket so that a missing object is a 404",
+        ),
         (Some(StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS), ..) => {
             (SourceFault::Busy, "")
         }
-        (_, Some(HttpErrorKind::Timeout), _) => (SourceFault::TimedOut, ""),
-        (_, _, PermissionDenied { .. } | Unauthenticated { .. }) => (
-            SourceFault::Unreachable,
-            "; check access_key and secret_key, and grant s3:ListBucket so that a missing object is a 404",
-        ),
-        _ => (SourceFault::Unreachable, ""),
+        (Some(status), ..) if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
+            (SourceFault::Refused, "")
+        }
+        (_, Some(Timeout), _) => (SourceFault::TimedOut, ""),
+        (Some(_), ..) | (_, Some(Connect), _) => (SourceFault::Unreachable, ""),
+        _ => (SourceFault::Broken, ""),
     };
     // A store does not say for how long: the tier's own rests grow until it is well.
     SourceError { kind, message: format!("the store: {}{remedy}", told(error)), retry_after: None }
 }
 
+/// What went wrong on the way. The store's crate calls a connection that did not come in time a timeout, as an answer
+/// that did not.
 fn transport(error: &object_store::Error) -> Option<HttpErrorKind> {
-    chain(error).find_map(|link| link.downcast_ref::<HttpError>().map(HttpError::kind))
+    let kind = chain(error).find_map(|link| link.downcast_ref::<HttpError>().map(HttpError::kind));
+    let connecting = || chain(error).filter_map(|link| link.downcast_ref::<reqwest::Error>());
+    kind.map(|kind| if connecting().any(reqwest::Error::is_connect) { HttpErrorKind::Connect } else { kind })
 }
 
 /// The HTTP status behind a failure. The type that holds it is private to the store's crate, its words are

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use http::HeaderMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -172,10 +173,15 @@ impl Handler for TestS3 {
 async fn s3(reply: Reply) -> (Serving, Bucket) {
     let bound = kromka_net::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let serving = kromka_net::serve(bound, ServerOptions::default(), Arc::new(TestS3(reply)));
+    let bucket = bucket_at(serving.addr(), TIMING);
+    (serving, bucket)
+}
+
+fn bucket_at(addr: SocketAddr, timing: Timing) -> Bucket {
     let settings = S3Source {
         bucket: "media".into(),
         prefix: "vod".into(),
-        endpoint: Some(format!("http://{}", serving.addr()).parse().unwrap()),
+        endpoint: Some(format!("http://{addr}").parse().unwrap()),
         region: "us-east-1".into(),
         access_key: Some("id".into()),
         secret_key: Some("secret".into()),
@@ -183,8 +189,7 @@ async fn s3(reply: Reply) -> (Serving, Bucket) {
         path_style: true,
         allow_http: true,
     };
-    let bucket = Bucket::s3(&settings, TIMING).unwrap();
-    (serving, bucket)
+    Bucket::s3(&settings, timing).unwrap()
 }
 
 fn answer(status: u16, body: &'static str) -> Response<Full<Bytes>> {
@@ -244,9 +249,11 @@ async fn what_a_bucket_refuses_is_tried_again_by_the_tier_alone_but_a_listing_he
 async fn a_bucket_without_the_object_or_the_right() {
     let (_serving, bucket) = s3(|_| answer(404, "<Error><Code>NoSuchKey</Code></Error>")).await;
     assert_eq!(bucket.fetch("/a.ts", &want()).await.unwrap().status, StatusCode::NOT_FOUND);
+    let (_serving, bucket) = s3(|_| answer(400, "<Error><Code>ExpiredToken</Code></Error>")).await;
+    assert_eq!(bucket.fetch("/a.ts", &want()).await.err().unwrap().kind, SourceFault::Refused);
     let (_serving, bucket) = s3(|_| answer(403, "<Error><Code>AccessDenied</Code></Error>")).await;
     let error = bucket.fetch("/a.ts", &want()).await.err().unwrap();
-    assert_eq!(error.kind, SourceFault::Unreachable);
+    assert_eq!(error.kind, SourceFault::Refused);
     assert!(error.message.contains("s3:ListBucket"), "{}", error.message);
 }
 
@@ -297,4 +304,26 @@ async fn a_bucket_that_is_away_is_unreachable() {
     serving.drain(Duration::ZERO).await;
     let error = bucket.fetch("/a.ts", &want()).await.err().unwrap();
     assert_eq!(error.kind, SourceFault::Unreachable);
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_answer_at_all_is_unreachable_and_one_that_hangs_is_late() {
+    // A queue that is full: who knocks hears nothing, as at a host that has lost its power.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let hasty = Duration::from_millis(300);
+    let (mut stood, late) = (Vec::new(), Timing { stall: hasty, ..TIMING });
+    while let Ok(one) = tokio::time::timeout(hasty, tokio::net::TcpStream::connect(addr)).await {
+        // The first connections stand, and nobody reads what comes over them.
+        if stood.is_empty() {
+            let error = bucket_at(addr, late).fetch("/a.ts", &want()).await.err().unwrap();
+            assert_eq!(error.kind, SourceFault::TimedOut, "{}", error.message);
+        }
+        stood.push(one.unwrap());
+    }
+    let away = Timing { connect: hasty, ..TIMING };
+    let error = bucket_at(addr, away).fetch("/a.ts", &want()).await.err().unwrap();
+    assert_eq!(error.kind, SourceFault::Unreachable, "{}", error.message);
 }

@@ -1,6 +1,6 @@
 //! Where the rest comes from, and how few requests bring it.
 //!
-//! `source` is the way upstream and `gate` the leave to use it (with `jitter` in its rests); `opening` is the
+//! `source` is the way upstream, `tags` what operators add to its answers, and `gate` the leave to use it (with `jitter` in its rests); `opening` is the
 //! one fetch that finds out what an object is, `troubles` remembers which of them failed a moment ago; `fill`
 //! is a run of blocks on its way in, `pull` what brings it.
 
@@ -10,4 +10,5 @@ pub(crate) mod jitter;
 pub(crate) mod opening;
 pub(crate) mod pull;
 pub(crate) mod source;
+mod tags;
 pub(crate) mod troubles;

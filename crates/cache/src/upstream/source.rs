@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use kromka_config::TagRule;
+use http::{HeaderMap, StatusCode};
 
 use crate::Key;
 
@@ -72,22 +71,6 @@ pub struct Fetched {
     pub body: SourceBody,
 }
 
-impl Fetched {
-    /// Adds the tags that rules give the object at `path`, beside those that its source sent. A 304 that says
-    /// nothing of tags leaves those that are stored as they are, and these among them.
-    pub fn tag(&mut self, rules: &[TagRule], path: &str) {
-        let tags = HeaderName::from_static("cache-tag");
-        if self.status == StatusCode::NOT_MODIFIED && !self.headers.contains_key(&tags) {
-            return;
-        }
-        for tag in rules.iter().flat_map(|rule| rule.tags(path)) {
-            if let Ok(tag) = HeaderValue::try_from(tag) {
-                self.headers.append(tags.clone(), tag);
-            }
-        }
-    }
-}
-
 /// The bytes of an answer as they arrive.
 pub type SourceBody = Pin<Box<dyn Stream<Item = Result<Bytes, SourceError>> + Send>>;
 
@@ -113,7 +96,7 @@ impl SourceError {
 /// The kinds of trouble with a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceFault {
-    /// No connection, or none that answered.
+    /// No connection.
     Unreachable,
     /// Connected, but the answer did not come in time.
     TimedOut,
@@ -121,6 +104,8 @@ pub enum SourceFault {
     Broken,
     /// It asks to be left alone (503 SlowDown, 429).
     Busy,
+    /// It does not want us, or our request: the same again would be refused again.
+    Refused,
 }
 
 impl SourceFault {
@@ -132,6 +117,7 @@ impl SourceFault {
             Self::TimedOut => "timed_out",
             Self::Broken => "broken",
             Self::Busy => "busy",
+            Self::Refused => "refused",
         }
     }
 }
@@ -142,31 +128,4 @@ impl SourceFault {
 /// The name of the fault.
 pub fn outcome(answer: &Result<Fetched, SourceError>) -> Result<StatusCode, &'static str> {
     answer.as_ref().map(|fetched| fetched.status).map_err(|error| error.kind.as_str())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use futures_util::stream;
-
-    use super::*;
-
-    #[test]
-    fn tags_by_rule_stand_beside_those_of_the_source_and_never_replace_them() {
-        let rules = [TagRule { path: "/a/{title}".into(), tags: vec!["title:{title}".into()] }];
-        for (status, own, expected) in [
-            (StatusCode::OK, None, &["title:x"][..]),
-            (StatusCode::OK, Some("album"), &["album", "title:x"]),
-            (StatusCode::NOT_MODIFIED, None, &[]),
-            (StatusCode::NOT_MODIFIED, Some("album"), &["album", "title:x"]),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.extend(own.map(|own| (HeaderName::from_static("cache-tag"), own.parse().unwrap())));
-            let mut fetched = Fetched { status, headers, body: Box::pin(stream::empty()) };
-            fetched.tag(&rules, "/a/x/1.ts");
-            let tags: Vec<_> = fetched.headers.get_all("cache-tag").iter().collect();
-            assert_eq!(tags, expected, "{status}, {own:?}");
-        }
-    }
 }

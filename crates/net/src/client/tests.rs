@@ -59,6 +59,31 @@ async fn nobody_there_is_unreachable_and_no_token_is_told() {
     assert!(error.is_transient());
 }
 
+/// An address where nothing listens to what knocks, as at a host that has lost its power: the queue of a server that
+/// takes nobody in is full. Holds while what comes with it does.
+async fn nobody_answers() -> (std::net::SocketAddr, impl Sized) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut knocked = Vec::new();
+    while let Ok(stood) = timeout(Duration::from_millis(300), tokio::net::TcpStream::connect(addr)).await {
+        knocked.push(stood.unwrap());
+    }
+    (addr, (listener, knocked))
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_answer_at_all_is_unreachable() {
+    let (addr, _held) = nobody_answers().await;
+    let connect = Duration::from_millis(300);
+    let wait = Duration::from_secs(600);
+    let options = ClientOptions { connect, first_byte: wait, stall: wait, ..ClientOptions::default() };
+    let error = soon(Client::new(options).unwrap().send(get(&format!("http://{addr}/x")))).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("no connection within 300ms"), "{error}");
+}
+
 #[tokio::test]
 async fn a_silent_server_is_given_up_at_the_first_byte() {
     let url = says("", true).await;
