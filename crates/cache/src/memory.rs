@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use moka::sync::Cache;
+use parking_lot::Mutex;
 
 pub(crate) use arena::Room;
 
@@ -48,6 +49,8 @@ pub(crate) struct Memory {
     limit: u64,
     /// Counts the blocks that came from disk while there was no room.
     passed: AtomicU32,
+    /// One at a time makes way, so that many who come at once do not throw out the same many times over.
+    making_way: Mutex<()>,
 }
 
 /// A block, and what it takes of the budget.
@@ -76,6 +79,7 @@ impl Memory {
             high: budget - reserve / 2,
             limit: budget,
             passed: AtomicU32::new(0),
+            making_way: Mutex::new(()),
         }
     }
 
@@ -89,8 +93,10 @@ impl Memory {
 
     /// Where a block of `length` bytes can be written.
     pub(crate) fn room(&self, length: u64) -> Room {
-        self.spare(length);
-        self.arena.room(usize::try_from(length).unwrap_or(usize::MAX))
+        // Counted before it is there, so that of many who come at once each makes way for its own.
+        let claim = self.arena.claim(usize::try_from(length).unwrap_or(usize::MAX));
+        self.is_within();
+        claim.room()
     }
 
     /// Whether another block fits in without pushing one out.
@@ -112,13 +118,13 @@ impl Memory {
         length: u64,
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<Bytes> {
-        self.spare(length);
-        self.pool.read(usize::try_from(length).unwrap_or(usize::MAX), read)
+        let make_way = || _ = self.is_within();
+        self.pool.read(usize::try_from(length).unwrap_or(usize::MAX), make_way, read)
     }
 
     /// Offers a block that a [`Room`] gave. Returns whether there was space for it within the budget.
     pub(crate) fn put(&self, generation: u64, block: u32, bytes: Bytes) -> bool {
-        if !self.spare(0) {
+        if !self.is_within() {
             return false;
         }
         let weight = u32::try_from(self.arena.weight(&bytes) + OVERHEAD).unwrap_or(u32::MAX);
@@ -126,20 +132,25 @@ impl Memory {
         true
     }
 
-    /// Has what is kept leave so many bytes of the budget, as far as it can; whether it could.
-    fn spare(&self, length: u64) -> bool {
-        if self.bytes() + length > self.high {
+    /// Has what is kept make way as far as the budget wants it; whether all is within the budget then.
+    fn is_within(&self) -> bool {
+        if self.bytes() > self.high {
             self.blocks.run_pending_tasks();
         }
-        if self.bytes() + length > self.limit {
-            self.make_way(length);
+        if self.bytes() > self.limit {
+            self.make_way();
         }
-        self.bytes() + length <= self.limit
+        self.bytes() <= self.limit
     }
 
     /// Readers hold so much that what is kept has to make way for it: any of it, since this is rare.
-    fn make_way(&self, length: u64) {
-        let mut over = (self.bytes() + length).saturating_sub(self.high);
+    fn make_way(&self) {
+        let _one = self.making_way.lock();
+        // Whoever came before may have made enough.
+        if self.bytes() <= self.limit {
+            return;
+        }
+        let mut over = self.bytes().saturating_sub(self.high);
         for (key, block) in self.blocks.iter() {
             self.blocks.invalidate(&*key);
             over = over.saturating_sub(block.weight.into());

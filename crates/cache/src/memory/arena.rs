@@ -35,7 +35,7 @@ pub(crate) struct Arena {
     free: Mutex<Free>,
     /// Free slots that keep their pages.
     reserve: usize,
-    /// Bytes of all rooms and blocks that somebody still holds.
+    /// Bytes of all rooms and blocks that somebody still holds, or is about to.
     held: AtomicU64,
 }
 
@@ -81,10 +81,18 @@ impl Arena {
         }
     }
 
+    /// Counts a block of `length` bytes among what is held, before it is.
+    pub(crate) fn claim(self: &Arc<Self>, length: usize) -> Claim {
+        let slot = self.space.is_some() && self.fits(length);
+        let bytes = if slot { self.slot as u64 } else { on_heap(length) };
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        Claim { arena: self.clone(), length, bytes }
+    }
+
     /// Room for a block of `length` bytes. Where there is no slot for it, it is on the heap.
-    pub(crate) fn room(self: &Arc<Self>, length: usize) -> Room {
+    fn place(self: &Arc<Self>, length: usize) -> Held {
         let slot = if self.fits(length) { self.take() } else { None };
-        let held = match (slot, &self.space) {
+        match (slot, &self.space) {
             (Some(slot), Some(space)) => {
                 Held { at: space.at(slot), size: length, place: Place::Slot(slot), arena: self.clone() }
             }
@@ -95,9 +103,7 @@ impl Arena {
                 let at = NonNull::new(heap.as_mut_ptr()).unwrap_or(NonNull::dangling());
                 Held { at, size: length, place, arena: self.clone() }
             }
-        };
-        self.held.fetch_add(held.weight(), Ordering::Relaxed);
-        Room { held: Arc::new(held), written: 0, shown: None }
+        }
     }
 
     /// A slot is for what fills at least three quarters of it; the heap wastes less on the rest.
@@ -155,6 +161,30 @@ fn on_heap(length: usize) -> u64 {
     length.next_multiple_of(1 << step)
 }
 
+/// A block that is counted, and not there yet.
+pub(crate) struct Claim {
+    arena: Arc<Arena>,
+    length: usize,
+    bytes: u64,
+}
+
+impl Claim {
+    /// Room for the block.
+    pub(crate) fn room(mut self) -> Room {
+        let held = self.arena.place(self.length);
+        // What it takes may be other than was thought: from here on `held` gives it back.
+        self.arena.held.fetch_add(held.weight().wrapping_sub(self.bytes), Ordering::Relaxed);
+        self.bytes = 0;
+        Room { held: Arc::new(held), written: 0, shown: None }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.arena.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// Where a block is written, once, from its start to its end.
 pub(crate) struct Room {
     held: Arc<Held>,
@@ -199,7 +229,7 @@ impl Room {
     pub(crate) fn finish(mut self) -> Bytes {
         let arena = &self.held.arena;
         if matches!(self.held.place, Place::Slot(_)) && !arena.fits(self.written) {
-            let mut small = arena.room(self.written);
+            let mut small = arena.claim(self.written).room();
             small.write(&self.view());
             return small.view();
         }

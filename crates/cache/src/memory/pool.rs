@@ -37,15 +37,17 @@ impl Pool {
     }
 
     /// Has `read` fill the first `length` bytes of a buffer, which may be fewer than
-    /// were asked for.
+    /// were asked for. Before one is made, which is counted by then, `make_way`; one that waits costs nothing more.
     pub(super) fn read(
         self: &Arc<Self>,
         length: usize,
+        make_way: impl FnOnce(),
         read: impl FnOnce(&mut [u8]) -> io::Result<()>,
     ) -> io::Result<Bytes> {
         let idle = self.idle.lock().pop();
         let buffer = idle.unwrap_or_else(|| {
             self.bytes.fetch_add(self.piece as u64, Ordering::Relaxed);
+            make_way();
             vec![0; self.piece].into_boxed_slice()
         });
         let mut lent = Lent { buffer, length: length.min(self.piece), pool: self.clone() };
@@ -94,21 +96,21 @@ mod tests {
                 Ok(())
             }
         };
-        let first = pool.read(100, write(1)).unwrap();
+        let first = pool.read(100, || (), write(1)).unwrap();
         let part = first.slice(10..20);
         drop(first);
-        let second = pool.read(5000, write(2)).unwrap();
+        let second = pool.read(5000, || (), write(2)).unwrap();
         assert!(part.iter().all(|byte| *byte == 1));
         assert_eq!((second.len(), pool.bytes()), (1000, 2000));
         drop((part, second));
-        assert!(pool.read(5, |_| Err(io::ErrorKind::WouldBlock.into())).is_err());
+        assert!(pool.read(5, || unreachable!(), |_| Err(io::ErrorKind::WouldBlock.into())).is_err());
         assert_eq!((pool.bytes(), pool.idle.lock().len()), (2000, 2));
     }
 
     #[test]
     fn what_a_crowd_took_is_given_back() {
         let pool = Pool::new(1 << 20, 1 << 20);
-        let held: Vec<Bytes> = (0..30).map(|_| pool.read(1, |_| Ok(())).unwrap()).collect();
+        let held: Vec<Bytes> = (0..30).map(|_| pool.read(1, || (), |_| Ok(())).unwrap()).collect();
         assert_eq!(pool.bytes(), (30 * PIECE) as u64);
         drop(held);
         assert_eq!(pool.bytes(), 1 << 20);

@@ -1,6 +1,7 @@
 //! The budget, and whose bytes readers see, while blocks come and go.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
@@ -94,6 +95,61 @@ fn what_is_kept_makes_way_for_blocks_that_are_being_written_or_only_pass() {
     }
     memory.blocks.run_pending_tasks();
     assert!(memory.bytes() > budget / 2, "no more than was needed has gone");
+}
+
+#[test]
+fn many_who_come_at_once_stay_within_the_budget_together() {
+    let budget = 4 << 20;
+    let memory = Memory::new(budget, BLOCK);
+    let (threads, start, end) = (8_u64, Barrier::new(9), Barrier::new(9));
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (memory, start, end) = (&memory, &start, &end);
+            scope.spawn(move || {
+                for round in 0..200 {
+                    start.wait();
+                    let (room, piece) = match (thread + round) % 2 {
+                        0 => (Some(memory.room(BLOCK)), None),
+                        _ => (None, Some(memory.passing(BLOCK, |_| Ok(())).unwrap())),
+                    };
+                    end.wait();
+                    start.wait();
+                    drop((room, piece));
+                    end.wait();
+                }
+            });
+        }
+        for round in 0..200 {
+            // Full to the last block: whoever comes needs others to go.
+            (0..64).for_each(|n| _ = memory.put(round, n, write(&memory, round, n, 8 << 10)));
+            let mut held = Vec::new();
+            while memory.bytes() + BLOCK <= budget {
+                held.push(memory.room(BLOCK));
+            }
+            start.wait();
+            end.wait();
+            let bytes = memory.bytes();
+            start.wait();
+            end.wait();
+            assert!(bytes <= budget, "{bytes} in round {round}");
+        }
+    });
+}
+
+#[test]
+fn a_buffer_that_waits_pushes_nothing_out() {
+    let budget = 4 << 20;
+    let memory = Memory::new(budget, BLOCK);
+    drop(memory.passing(BLOCK, |_| Ok(())).unwrap());
+    let mut held = Vec::new();
+    memory.put(1, 0, write(&memory, 1, 0, BLOCK));
+    memory.blocks.run_pending_tasks();
+    while memory.bytes() + BLOCK <= budget {
+        held.push(memory.room(BLOCK));
+    }
+    assert!(memory.get(1, 0).is_some());
+    drop(memory.passing(BLOCK, |_| Ok(())).unwrap());
+    assert!(memory.get(1, 0).is_some(), "it had its memory already");
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn arena(slots: u64, reserve: u64) -> Arc<Arena> {
 }
 
 fn block(arena: &Arc<Arena>, byte: u8, length: usize) -> Bytes {
-    let mut room = arena.room(length);
+    let mut room = arena.claim(length).room();
     room.write(&vec![byte; length]);
     room.finish()
 }
@@ -25,7 +25,7 @@ fn is_all(bytes: &[u8], byte: u8) -> bool {
 #[test]
 fn what_was_shown_stays_as_it_was_while_the_block_grows() {
     let arena = arena(2, 2);
-    let mut room = arena.room(SLOT);
+    let mut room = arena.claim(SLOT).room();
     room.write(b"abc");
     let first = room.view();
     room.write(&vec![b'x'; 2 * SLOT]);
@@ -44,7 +44,7 @@ fn weight_is_what_is_held_and_nothing_is_held_in_the_end() {
     let small = block(&arena, 3, 5000);
     assert_eq!((arena.weight(&small), arena.held()), (5120, 2 * slot + 5120));
     // Of unknown length, and then it was short.
-    let mut room = arena.room(SLOT);
+    let mut room = arena.claim(SLOT).room();
     room.write(b"#EXTM3U");
     let short = room.finish();
     assert_eq!((&short[..], arena.weight(&short)), (&b"#EXTM3U"[..], 16));
@@ -85,13 +85,13 @@ fn free_slots_beyond_the_reserve_are_the_systems_again() {
 fn a_room_is_read_into_or_nothing_comes_of_it() {
     let arena = arena(2, 2);
     for length in [SLOT, 100] {
-        let read = arena.room(length).read(|bytes| {
+        let read = arena.claim(length).room().read(|bytes| {
             bytes.fill(7);
             Ok(())
         });
         let read = read.unwrap();
         assert!(is_all(&read, 7) && read.len() == length);
-        assert!(arena.room(length).read(|_| Err(io::ErrorKind::InvalidData.into())).is_err());
+        assert!(arena.claim(length).room().read(|_| Err(io::ErrorKind::InvalidData.into())).is_err());
     }
     assert_eq!(arena.held(), 0);
 }
