@@ -160,8 +160,24 @@ const STALE: &[Case] = &[
     ),
     (
         "9111 §4.2.4",
-        "an error is an answer where nothing was granted",
+        "an error is an answer where nothing was granted, and replaces nothing",
+        &["200 OK|cache-control: max-age=60|etag: \"1\"", "500 Oh"],
+        &[
+            (GET, &[], &[Body(1)]),
+            (GET, &[("cache-control", "no-cache")], &[Status(500)]),
+            (GET, &[], &[Status(200), Body(1)]),
+        ],
+    ),
+    (
+        "9111 §4.3.3",
+        "what a gateway says of a server that is gone is none",
         &["200 OK|cache-control: max-age=10|age: 20|etag: \"1\"", "503 Service Unavailable"],
+        &[(GET, &[], &[Body(1)]), (GET, &[], &[Status(200), Body(1)])],
+    ),
+    (
+        "9111 §5.2.2.2",
+        "but one with must-revalidate",
+        &["200 OK|cache-control: max-age=10, must-revalidate|age: 20|etag: \"1\"", "503 Service Unavailable"],
         &[(GET, &[], &[Body(1)]), (GET, &[], &[Status(503)])],
     ),
     (

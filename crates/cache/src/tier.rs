@@ -185,6 +185,10 @@ impl<S: Source> Tier<S> {
                     count(&self.store.counters.failed);
                     Err(Failure::Unconfirmed(failure.to_string()))
                 }
+                // What it says of its trouble itself says more than we could.
+                _ if ask.web && failure.answered().is_some() => {
+                    self.pass(ask, first(), cause).await.map(Some)
+                }
                 _ => {
                     count(&self.store.counters.failed);
                     Err(failure)
@@ -194,12 +198,13 @@ impl<S: Source> Tier<S> {
     }
 
     /// Whether a stale version may be answered because the source failed: where it says so itself
-    /// (RFC 5861 §4), and of web content where there was no answer at all (RFC 9111 §4.2.4).
+    /// (RFC 5861 §4), and of web content where there was no answer at all (RFC 9111 §4.2.4) or a gateway's, which is
+    /// to say that (§4.3.3).
     fn stands_in(&self, ask: &Ask<'_>, stale: &Generation, failure: &Failure) -> bool {
         let terms = &stale.meta().terms;
         let bound = self.store.limits.disconnected;
         terms.usable_on_error(ask.now)
-            || ask.web && failure.is_silence() && terms.usable_disconnected(ask.now, bound)
+            || ask.web && failure.is_absence() && terms.usable_disconnected(ask.now, bound)
     }
 
     /// Forgets objects as [`invalidate`](Self::invalidate) does, because an unsafe request changed them (RFC 9111

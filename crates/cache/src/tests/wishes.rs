@@ -113,10 +113,44 @@ async fn web_content_outlives_a_source_that_is_gone_unless_it_says_otherwise() {
         let failure = get(&tier, "/a").web().later(later).ask().await.err().expect("for a day");
         assert_eq!(matches!(failure, Failure::Unreachable(_)), stands_in, "{cache_control}: {failure}");
     }
-    let (origin, tier) = page("max-age=0").await;
+}
+
+#[tokio::test]
+async fn a_servers_error_is_shown_and_a_gateways_is_none_and_neither_replaces_what_is_stored() {
+    for (cache_control, says, stands_in) in [
+        ("max-age=10", 500, false),
+        ("max-age=10", 503, true),
+        ("max-age=10, must-revalidate", 502, false),
+        ("max-age=10, stale-if-error=90", 500, true),
+    ] {
+        let (origin, tier) = page(cache_control).await;
+        origin.set(Mood::Says(says));
+        let ask = || get(&tier, "/a").web().later(Duration::from_secs(60));
+        let (one, other) = tokio::join!(ask().whole(), ask().whole());
+        for got in [one, other] {
+            let expected = if stands_in { (200, Verdict::StaleOnError) } else { (says, Verdict::Pass) };
+            assert_eq!((got.status.as_u16(), got.verdict), expected, "{cache_control}, {says}");
+        }
+        // Nor does a reload of what is fresh throw it out.
+        let reload = get(&tier, "/a").web().with("cache-control", "no-cache").whole().await;
+        assert_eq!(
+            (reload.status.as_u16(), reload.verdict),
+            (says, Verdict::Pass),
+            "{cache_control}, {says}"
+        );
+        assert_eq!(get(&tier, "/a").web().whole().await.verdict, Verdict::Hit, "{cache_control}, {says}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_behind_stale_while_revalidate_is_nobodys() {
+    let (origin, tier) = page("max-age=10, stale-while-revalidate=60").await;
     origin.set(Mood::Says(500));
-    let got = get(&tier, "/a").web().whole().await;
-    assert_eq!(got.status, StatusCode::INTERNAL_SERVER_ERROR, "an answer is an answer");
+    for _ in 0..3 {
+        let got = get(&tier, "/a").web().later(Duration::from_secs(30)).whole().await;
+        assert_eq!((got.status, got.verdict), (StatusCode::OK, Verdict::Stale));
+        until("the error has come", || origin.asked() > 1 && tier.openings.lock().is_empty()).await;
+    }
 }
 
 #[tokio::test]

@@ -265,8 +265,11 @@ impl<S: Source> Tier<S> {
             };
             return (self.confirm(stale, &fetched.headers, opening, upstream, now).await, None);
         }
-        if fetched.status.is_server_error() && stale.as_ref().is_some_and(stands_in) {
-            return (Outcome::Failed(Failure::Answered(fetched.status)), None);
+        // An error says nothing of the object: what is stored stays (RFC 9111 §4.3.3), whoever is told of the error.
+        if fetched.status.is_server_error() && stale.is_some() {
+            let status = fetched.status;
+            opening.hand_off(fetched, header_only);
+            return (Outcome::Failed(Failure::Answered(status)), None);
         }
         let (Some(meta), Ok(extent), Some(key)) = (
             Meta::of(fetched.status, &fetched.headers, now, opening.policy),
