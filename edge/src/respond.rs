@@ -62,7 +62,7 @@ impl Signature {
     pub(crate) fn stands_in(&self, headers: &HeaderMap) -> bool {
         kromka_net::looped(headers, &self.id) || {
             let lines = headers.get_all(VIA).iter().filter_map(|line| line.to_str().ok());
-            let mut hops = lines.flat_map(|line| line.split(','));
+            let mut hops = lines.flat_map(kromka_cache::members);
             hops.any(|hop| {
                 hop.split_whitespace().nth(1) == self.via.to_str().ok().and_then(|via| via.get(4..))
             })

@@ -7,7 +7,7 @@
 use http::header::LINK;
 use http::{HeaderMap, Method, Response};
 use kromka_access::Session;
-use kromka_cache::{Key, Verdict};
+use kromka_cache::{Key, Verdict, members, parts};
 use kromka_hls::{Kind, RequestPath};
 use kromka_live::Target;
 
@@ -79,16 +79,27 @@ impl Edge {
 
 /// The address that the source links as next (RFC 8288).
 fn linked(headers: &HeaderMap) -> Option<&str> {
-    let values = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).find_map(|link| {
-        let (uri, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-        let next = |parameter: &str| {
-            let (name, value) = parameter.split_once('=').unwrap_or_default();
-            name.trim().eq_ignore_ascii_case("rel")
-                && value.trim().trim_matches('"').split(' ').any(|rel| rel.eq_ignore_ascii_case("next"))
-        };
-        parameters.split(';').any(next).then_some(uri)
+    let mut values = headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok());
+    values.find_map(|value| {
+        let mut rest = value;
+        loop {
+            // What stands between `<` and `>` may hold commas of its own.
+            let (uri, behind) = rest.split_once('<')?.1.split_once('>')?;
+            let parameters = members(behind).next().filter(|_| behind.trim_start().starts_with(';'));
+            let parameters = parameters.unwrap_or_default();
+            if parts(parameters, ';').any(is_next) {
+                return Some(uri);
+            }
+            rest = behind.trim_start().strip_prefix(parameters).unwrap_or(behind);
+        }
     })
+}
+
+/// Whether a parameter of a link says that it leads to what comes next.
+fn is_next(parameter: &str) -> bool {
+    let (name, value) = parameter.split_once('=').unwrap_or_default();
+    name.trim().eq_ignore_ascii_case("rel")
+        && value.trim().trim_matches('"').split(' ').any(|rel| rel.eq_ignore_ascii_case("next"))
 }
 
 #[cfg(test)]
@@ -102,6 +113,10 @@ mod tests {
         for (value, expected) in [
             ("<s2.ts>; rel=next", Some("s2.ts")),
             ("<a>; rel=\"prev\", <../s2.ts>; title=x; REL=\"nofollow next\"", Some("../s2.ts")),
+            ("<a,b>; rel=preload, <s,2.ts>; rel=next", Some("s,2.ts")),
+            ("<a>; title=\"x, <y>; rel=next\", <b>;rel=prev", None),
+            ("<a>; title=\"x;rel=next\"", None),
+            ("<a>, <s2.ts> ; rel=next", Some("s2.ts")),
             ("<a>; rel=preload", None),
             ("s2.ts; rel=next", None),
         ] {

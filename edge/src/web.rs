@@ -194,7 +194,7 @@ fn same_site(value: &HeaderValue, base: &Uri, site: &str) -> Option<Uri> {
 fn wants_another_protocol(headers: &HeaderMap) -> bool {
     let lists = |name: &HeaderName, word: &str| {
         let lines = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        lines.flat_map(|line| line.split(',')).any(|member| member.trim().eq_ignore_ascii_case(word))
+        lines.flat_map(kromka_cache::members).any(|member| member.eq_ignore_ascii_case(word))
     };
     lists(&UPGRADE, "websocket") && lists(&CONNECTION, "upgrade")
 }

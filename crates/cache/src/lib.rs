@@ -43,7 +43,7 @@ pub use reply::body::{Body, BodyError};
 pub use request::ask::Ask;
 pub use request::conditional::none_match;
 pub use request::key::Key;
-pub use request::values::members;
+pub use request::values::{members, parts};
 pub use rules::way::{Verdict, past_by_method};
 pub use stats::{DiskMetric, DiskStats, Stats};
 pub use tier::Tier;

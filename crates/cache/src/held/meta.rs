@@ -184,8 +184,7 @@ pub fn end_to_end(headers: &HeaderMap) -> HeaderMap {
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
+        .flat_map(values::members)
         .collect();
     let mut kept = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {
@@ -224,8 +223,11 @@ fn millis(duration: Duration) -> u64 {
 
 impl From<&Meta> for MetaRecord {
     fn from(meta: &Meta) -> Self {
-        let fields =
-            meta.headers.iter().map(|(name, value)| (name.to_string(), values::text(value))).collect();
+        let fields = meta
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), values::text(value).into_owned()))
+            .collect();
         let received = meta.terms.received.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self {
             status: meta.status.as_u16(),

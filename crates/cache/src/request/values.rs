@@ -1,11 +1,16 @@
 //! Field values (RFC 9110 §5.5): as text that every byte survives, and as lists.
 
+use std::borrow::Cow;
+
 use http::HeaderValue;
 
 /// A value as text, each byte as the character of its number (ISO 8859-1), so that values that differ stay
 /// different.
-pub(crate) fn text(value: &HeaderValue) -> String {
-    value.as_bytes().iter().map(|&byte| char::from(byte)).collect()
+pub(crate) fn text(value: &HeaderValue) -> Cow<'_, str> {
+    match value.to_str() {
+        Ok(plain) => plain.into(),
+        Err(_) => value.as_bytes().iter().map(|&byte| char::from(byte)).collect::<String>().into(),
+    }
 }
 
 /// The value that [`text`] was made of; `None` if it was made of none.
@@ -17,8 +22,13 @@ pub(crate) fn value(text: &str) -> Option<HeaderValue> {
 /// The members of a list (RFC 9110 §5.6.1), without the white space around them; commas inside quoted strings
 /// separate nothing, and empty members are none.
 pub fn members(list: &str) -> impl Iterator<Item = &str> {
+    parts(list, ',')
+}
+
+/// What another separator separates, in the same way: parameters by `;` (§5.6.6).
+pub fn parts(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
-    list.split(move |c| {
+    text.split(move |c| {
         // A quoted string may hold its own end behind a backslash (§5.6.4).
         match c {
             _ if escaped => escaped = false,
@@ -26,11 +36,11 @@ pub fn members(list: &str) -> impl Iterator<Item = &str> {
             '"' => quoted = !quoted,
             _ => {}
         }
-        c == ',' && !quoted
+        c == separator && !quoted
     })
     // Not `trim`: what it takes for white space beyond ASCII belongs to the value.
-    .map(|member| member.trim_matches([' ', '\t']))
-    .filter(|member| !member.is_empty())
+    .map(|part| part.trim_matches([' ', '\t']))
+    .filter(|part| !part.is_empty())
 }
 
 #[cfg(test)]
@@ -43,6 +53,7 @@ mod tests {
         assert_eq!(of(r#"a , "b, c",, d"#), ["a", r#""b, c""#, "d"]);
         assert_eq!(of(r#""a\", b", c"#), [r#""a\", b""#, "c"]);
         assert_eq!(of(r#""a\\", c"#), [r#""a\\""#, "c"]);
+        assert_eq!(parts(r#"a; b="c;d" ;"#, ';').collect::<Vec<_>>(), ["a", r#"b="c;d""#]);
         assert_eq!(of(r"a\, b"), [r"a\", "b"], "without quotes it is a character like any other");
     }
 }

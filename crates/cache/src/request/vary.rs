@@ -68,8 +68,13 @@ pub(crate) fn fields(chosen: &str) -> HeaderMap {
 /// Lines joined, white space around commas gone; for the negotiation fields also case and order. Other values that
 /// differ in any byte stay different.
 fn one_form(name: &HeaderName, request: &HeaderMap) -> String {
-    let lines: Vec<String> = request.get_all(name).iter().map(values::text).collect();
-    let line = lines.join(",");
+    let mut lines = request.get_all(name).iter().map(values::text);
+    let mut line = lines.next().unwrap_or_default();
+    for next in lines {
+        let line = line.to_mut();
+        line.push(',');
+        line.push_str(&next);
+    }
     if name == ACCEPT_ENCODING {
         codings(&line)
     } else if name == ACCEPT_LANGUAGE {

@@ -9,7 +9,7 @@ use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName};
 use sfv::{BareItem, ListEntry, Parser};
 
-use crate::request::values::members;
+use crate::request::values::{members, parts};
 
 /// The name that this cache goes by in `Surrogate-Capability` and `Surrogate-Control`.
 pub(crate) const SURROGATE: &str = "kromka";
@@ -54,10 +54,10 @@ impl Directives {
         let mut directives = Self { targeted: true, ..Self::default() };
         let mut said = false;
         for value in headers.get_all("surrogate-control") {
-            for member in value.to_str().ok()?.split(',') {
-                let mut parts = member.split(';').map(str::trim);
+            for member in members(value.to_str().ok()?) {
+                let mut parts = parts(member, ';');
                 let directive = parts.next().unwrap_or_default();
-                if parts.any(|target| !target.is_empty() && !target.eq_ignore_ascii_case(SURROGATE)) {
+                if parts.any(|target| !target.eq_ignore_ascii_case(SURROGATE)) {
                     continue;
                 }
                 let (name, argument) = match directive.split_once('=') {
