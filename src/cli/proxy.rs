@@ -110,7 +110,6 @@ fn config(args: &Args, state: PathBuf) -> Result<EdgeConfig> {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::cli::tests::arguments;
 

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use kromka_cache::{Key, Source, Tier, Verdict, Whole};
+use kromka_cache::{Failure, Key, Source, Tier, Verdict, Whole};
 use kromka_hls::Listed;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -103,6 +103,11 @@ impl Ahead {
     fn unmark(&self, key: &Key) -> bool {
         self.marks.lock().remove(key)
     }
+
+    #[cfg(test)]
+    pub(crate) fn is_marked(&self, key: &Key) -> bool {
+        self.marks.lock().has(key)
+    }
 }
 
 impl Live {
@@ -186,20 +191,11 @@ impl Live {
         let (live, tier) = (self.clone(), tier.clone());
         tokio::spawn(async move {
             let _way = way;
-            match tier.ahead(key.clone(), None).await {
-                // All of it was here already: a player that asks for announced parts itself was quicker.
-                Ok(Some(0)) => {}
-                Ok(Some(bytes)) => {
-                    count(&live.counters.ahead);
-                    live.counters.ahead_bytes.fetch_add(bytes, Ordering::Relaxed);
-                }
-                missing => {
-                    // That it did not come in time says nothing of when it comes.
-                    tracing::debug!(%key, ?missing, "an announced part did not come");
-                    tier.invalidate(&key);
-                    live.ahead.unmark(&key);
-                    live.ahead.coming.lock().remove(&key);
-                }
+            // One that is all here already was asked for by a player itself.
+            if !live.took(&key, tier.ahead(key.clone(), None).await) {
+                // That it did not come in time says nothing of when it comes.
+                tier.invalidate(&key);
+                live.ahead.coming.lock().remove(&key);
             }
         });
     }
@@ -243,20 +239,30 @@ impl Live {
                     live.ahead.unmark(&key);
                     continue;
                 }
-                match tier.ahead(key.clone(), range).await {
-                    // It was here, and owes nothing to us; or it is not to be had.
-                    Ok(Some(0) | None) => _ = live.ahead.unmark(&key),
-                    Ok(Some(bytes)) => {
-                        count(&live.counters.ahead);
-                        live.counters.ahead_bytes.fetch_add(bytes, Ordering::Relaxed);
-                    }
-                    Err(failure) => {
-                        tracing::debug!(%key, %failure, "not taken in ahead");
-                        live.ahead.unmark(&key);
-                    }
-                }
+                live.took(&key, tier.ahead(key.clone(), range).await);
             }
         });
+    }
+
+    /// Notes how many bytes of an object came, if it is to be had; whether it is here.
+    fn took(&self, key: &Key, came: Result<Option<u64>, Failure>) -> bool {
+        match came {
+            Ok(Some(0)) => {
+                // It was here, and owes nothing to us.
+                self.ahead.unmark(key);
+                true
+            }
+            Ok(Some(bytes)) => {
+                count(&self.counters.ahead);
+                self.counters.ahead_bytes.fetch_add(bytes, Ordering::Relaxed);
+                true
+            }
+            missing => {
+                tracing::debug!(%key, ?missing, "not taken in ahead");
+                self.ahead.unmark(key);
+                false
+            }
+        }
     }
 
     fn learn_from<S: Source>(self: &Arc<Self>, tier: &Arc<Tier<S>>, key: &Key) {

@@ -392,6 +392,20 @@ async fn an_announced_part_is_asked_for_once_and_one_that_does_not_come_is_forgo
 }
 
 #[tokio::test]
+async fn an_announced_part_that_a_player_fetched_itself_is_not_counted_as_ours() {
+    let stand = Stand::new(false, "max-age=60").await;
+    stand.source.put(LIST, playlist(5, 8, 1));
+    stand.text(LIST).await;
+    let (list, path) = (key(LIST), "/live/s8.1.mp4");
+    stand.source.put(path, "part");
+    stand.text(path).await;
+    stand.live.playlist_followed(&stand.tier, &list, &stand.live.newest(&list).unwrap());
+    let part = key(path);
+    until("it was looked for", || stand.live.is_coming(&part) && !stand.live.ahead.is_marked(&part)).await;
+    assert_eq!((stand.source.asked(path), stand.metric("kromka_ahead_total")), (1, 0));
+}
+
+#[tokio::test]
 async fn a_file_that_still_grows_is_no_part_to_ask_for_and_a_full_way_is_not_waited_for() {
     let stand = Stand::with(false, "max-age=60", Limits { held: 1, ahead: 0 }).await;
     let growing = playlist(5, 8, 0).replace("s8.0.mp4\"", "s8.mp4\",BYTERANGE-START=700");
