@@ -72,7 +72,7 @@ async fn shaka_follows_its_steering_document_where_the_playlist_has_the_pathways
 }
 
 #[tokio::test]
-#[ignore = "needs node, which tests/run looks for"]
+#[ignore = "needs node and tests/browser/node_modules, which tests/run installs"]
 async fn a_player_with_the_companion_asks_again_only_where_there_is_nowhere_else_to_go() {
     let facts = browser("companion.mjs", &[]).await;
     assert_eq!(facts["result"], "passed");

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::live::Stream;
 use crate::world::command::run;
 use crate::world::fleet::Plan;
-use crate::world::{Process, Up, Viewer, media, player, ports, until, within};
+use crate::world::{Process, Up, Viewer, installed, media, player, ports, until, within};
 
 const BUCKET: &str = "kromka-scenario";
 const FILM: &str = "/stream/film.mp4";
@@ -30,16 +30,7 @@ struct Bucket {
 }
 
 fn program(name: &str) -> PathBuf {
-    let server = match std::env::var_os("KROMKA_MOTO") {
-        Some(path) => PathBuf::from(path),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tests/venv/bin/moto_server"),
-    };
-    assert!(
-        server.exists(),
-        "{} is missing: tests/run installs it, or KROMKA_MOTO names it",
-        server.display()
-    );
-    server.with_file_name(name)
+    installed("target/tests/venv/bin/moto_server", Some("KROMKA_MOTO")).with_file_name(name)
 }
 
 impl Bucket {

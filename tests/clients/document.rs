@@ -1,11 +1,11 @@
 //! The control API as its own description tells it: Schemathesis reads `/v1/openapi.json`, makes requests that follow
 //! it and requests that break it, and holds each answer against it.
 
-use std::path::Path;
 use std::process::Command;
 
 use crate::world::command::run;
 use crate::world::fleet::Plan;
+use crate::world::installed;
 use crate::world::settings::API_TOKEN;
 
 /// Requests made up for each operation and phase.
@@ -14,15 +14,7 @@ const EXAMPLES: &str = "40";
 #[tokio::test]
 #[ignore = "needs Schemathesis, which tests/run installs"]
 async fn every_answer_of_the_control_api_is_as_described_and_none_is_an_error_of_the_selector() {
-    let python = std::env::var_os("KROMKA_PYTHON").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tests/venv/bin/python"),
-        Into::into,
-    );
-    assert!(
-        python.exists(),
-        "{} is missing: tests/run installs it, or KROMKA_PYTHON names it",
-        python.display()
-    );
+    let python = installed("target/tests/venv/bin/python", Some("KROMKA_PYTHON"));
     let fleet = Plan::sample().selected().start().await;
     let selector = &fleet.selector.as_ref().unwrap().url;
     let folder = tempfile::tempdir().unwrap();

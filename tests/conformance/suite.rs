@@ -11,12 +11,11 @@
 //! origin (`vary-normalise-lang-select`), `If-Modified-Since` against a response without `Last-Modified`, and parts
 //! that begin or end amid a block (`partial-store-partial-*`).
 
-use std::path::Path;
 use std::process::Command;
 
-use crate::world::Proxy;
 use crate::world::command::run;
 use crate::world::ports::free;
+use crate::world::{Proxy, installed};
 
 /// Failures that are decisions; a name that begins so is one of them.
 const DECIDED: [&str; 10] = [
@@ -38,8 +37,7 @@ async fn the_public_cache_suite_finds_only_what_is_decided() {
     let origin = free();
     let proxy = Proxy::before(&format!("http://127.0.0.1:{origin}")).await;
 
-    let suite = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance");
-    assert!(suite.join("node_modules").exists(), "run `npm ci` in tests/conformance, or tests/run");
+    let suite = installed("tests/conformance/node_modules", None).with_file_name("");
     let mut command = Command::new("node");
     command.args(["suite.mjs", &proxy.url, &origin.to_string()]).current_dir(suite);
     let ran = run(command).await;

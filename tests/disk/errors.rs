@@ -1,7 +1,7 @@
 //! Reads and writes of one disk that fail: viewers get their bytes, the disk goes out, the other serves.
 
 use super::stand::{LENGTH, Shown, Stand, files};
-use crate::world::Fault;
+use crate::world::{Fault, until};
 
 #[tokio::test]
 #[ignore = "needs strace, which tests/run installs, and leave to trace"]
@@ -54,9 +54,32 @@ const OBJECTS: usize = 5000;
 /// An edge whose first disk fails in one call of those that write: all that memory has room for is a hit at once.
 async fn cannot_write(call: &str) {
     let mut stand = Stand::start().await;
+    goes_out_by(&mut stand, call, 1).await;
+    stand.comes_back().await;
+}
+
+#[tokio::test]
+#[ignore = "needs strace, which tests/run installs, and leave to trace"]
+async fn a_disk_that_came_back_and_fails_again_goes_out_again_and_comes_back_again() {
+    let mut stand = Stand::start().await;
+    for times in 1..=2 {
+        goes_out_by(&mut stand, "pwrite64", times).await;
+        stand.comes_back().await;
+    }
+    // And works as before.
+    until("it takes what comes", || async {
+        let (path, seed) = stand.publish();
+        stand.get(&path, seed).await;
+        (stand.disk(0).await.objects > 0).then_some(())
+    })
+    .await;
+}
+
+/// The first disk fails in `call` until it goes out, which is the time numbered so.
+async fn goes_out_by(stand: &mut Stand, call: &str, times: u64) {
     let fault = Fault::in_thread(stand.process(), "kromka-disk-0", call, "error=EIO").await;
     let (mut asked, mut held) = (0, 0);
-    while stand.disk(0).await.outs == 0 {
+    while stand.disk(0).await.outs < times {
         assert!(asked < OBJECTS, "{call}: the disk is in after {} failures", fault.hits());
         let room = stand.memory().await;
         let (path, seed) = stand.publish();
@@ -70,8 +93,6 @@ async fn cannot_write(call: &str) {
     }
     assert!(held >= FAILURES, "{call}: {held} of {asked} had room");
     assert!(fault.hits() >= FAILURES, "{call}: {}", fault.hits());
-    stand.goes_out(1, Shown::Errors).await;
+    stand.goes_out(times, Shown::Errors).await;
     assert!(stand.disk(1).await.objects > 0, "{call}: the other took nothing");
-    drop(fault);
-    stand.comes_back().await;
 }

@@ -30,7 +30,7 @@ async fn what_is_on_a_disk_whose_reads_hang_comes_from_upstream_and_all_else_goe
     for thing in first.iter().chain(&second) {
         assert!(stand.asking(thing).await.edge_hit(), "{}: once it is out it is like any other", thing.path);
     }
-    assert_eq!(fault.hits(), 0, "a call came back: somebody may have waited for it");
+    assert_eq!(fault.hits(), 0, "a call that hangs for an hour has ended: somebody may have waited for it");
 }
 
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn a_disk_whose_writes_hang_is_taken_out_and_no_viewer_waits_for_it() {
     })
     .await;
     stand.goes_out(1, Shown::Words("takes longer than")).await;
-    assert_eq!(fault.hits(), 0, "a call came back: somebody may have waited for it");
+    assert_eq!(fault.hits(), 0, "a call that hangs for an hour has ended: somebody may have waited for it");
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn the_end_does_not_wait_for_a_disk_that_hangs() {
         stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('Z')).then_some(())
     })
     .await;
-    assert_eq!(fault.hits(), 0, "the call came back: the end may have waited for it");
+    assert_eq!(fault.hits(), 0, "the call that hangs for an hour has ended: the end may have waited for it");
     drop(fault);
     assert!(stand.fleet.edges[0].stop().await.success());
 }

@@ -80,7 +80,13 @@ async fn a_folder_is_watched_only_while_somebody_waits() {
     until("it is held", || async { (fleet.edges[0].metric("kromka_live_held").await == 1.0).then_some(()) })
         .await;
     for parts in 2..5 {
-        Stream { parts: Some(parts), ..stream.clone() }.publish(&place);
+        let part = Stream { parts: Some(parts), ..stream.clone() };
+        part.publish(&place);
+        until("the part is shown", || async {
+            (viewer.get(&url).await.text() == part.playlist()).then_some(())
+        })
+        .await;
+        assert!(!waiting.is_finished(), "part {parts} of the segment is not the segment");
     }
     let whole = Stream::in_parts(5, 9, 0);
     whole.publish(&place);

@@ -115,6 +115,17 @@ async fn an_edge_killed_in_the_middle_of_a_play_costs_no_segment_and_two_seconds
         (own && after.contains(&victim)).then_some(())
     })
     .await;
+    until("viewers of some of them are sent there", || async {
+        let titles = (0..30).map(|n| format!("/stream/title-{n}/master.m3u8"));
+        let own = titles.zip(&before[1..]).filter(|(_, home)| **home == victim);
+        for (title, _) in own {
+            if operator.route(&title).await.header("location").starts_with(&dead) {
+                return Some(());
+            }
+        }
+        None
+    })
+    .await;
 }
 
 #[tokio::test]

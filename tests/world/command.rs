@@ -1,5 +1,6 @@
 //! One command of the binary that ends by itself, and what it left behind.
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -27,6 +28,16 @@ impl Ran {
     pub(crate) fn everything(&self) -> String {
         format!("exit {}\nstdout: {}\nstderr: {}", self.code, self.stdout, self.stderr)
     }
+}
+
+/// What tests/run installs: a program or a folder, below the repository unless a variable names another place.
+#[track_caller]
+pub(crate) fn installed(usual: &str, variable: Option<&str>) -> PathBuf {
+    let named = variable.and_then(std::env::var_os).map(PathBuf::from);
+    let place = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(usual));
+    let other = variable.map(|name| format!(", or {name} names it")).unwrap_or_default();
+    assert!(place.exists(), "{} is missing: tests/run installs it{other}", place.display());
+    place
 }
 
 /// Runs `kromka` with these words.

@@ -11,7 +11,7 @@
 //!   that says any bytes; `proxy`: `kromka proxy` before one;
 //! - `viewer`: an HTTP client that hides nothing; `wire`: bytes that no client would send;
 //! - `player`: plays a playlist and all below it; `session`: plays on where its edge fails it;
-//! - `browser`: a real one, which plays as its script says;
+//! - `browser`: a real one, which plays as its script says, or Node alone;
 //! - `operator`: talks to the control API;
 //! - `resolver`: asks DNS as a resolver would;
 //! - `tokens`: signs what a platform would sign; `media`: the sample on disk;
@@ -43,7 +43,7 @@ pub(crate) mod viewer;
 pub(crate) mod wire;
 
 pub(crate) use browser::{browser, browser_by};
-pub(crate) use command::{Ran, kromka};
+pub(crate) use command::{Ran, installed, kromka};
 pub(crate) use fault::Fault;
 pub(crate) use fleet::Fleet;
 pub(crate) use operator::Operator;
