@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::ALLOW};
 use http_body_util::Full;
 use kromka_net::{Handler, Incoming, Peer, Problem};
 use kromka_telemetry::{Health, Registry};
@@ -23,7 +23,10 @@ impl Handler for Admin {
     async fn handle(&self, request: Request<Incoming>, _: Peer) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let title = "The method is not allowed here";
-            return Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title).response();
+            let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title);
+            let mut response = problem.detail("here is only what can be read: GET and HEAD").response();
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
+            return response;
         }
         let path = request.uri().path();
         if path == "/metrics" {

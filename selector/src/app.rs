@@ -1,6 +1,13 @@
 //! What the handlers of one selector have at hand.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 use kromka_config::{SelectorService, SessionsConfig, SteeringConfig};
 use tokio::sync::Semaphore;
@@ -56,6 +63,8 @@ pub(crate) struct App {
     pub(crate) services: Vec<SelectorService>,
     /// Held while it is read what operators decided, and obeyed.
     pub(crate) obeying: tokio::sync::Mutex<()>,
+    /// It is obeyed as it stands in the store.
+    pub(crate) obeyed: AtomicBool,
     /// How long tokens live.
     pub(crate) sessions: SessionsConfig,
     /// How often players ask which edge to take.
@@ -99,11 +108,24 @@ impl App {
     }
 
     /// Has the roster obey what operators decided, as it stands in the store.
+    ///
+    /// # Errors
+    /// When it cannot be read; [`catch_up`](Self::catch_up) tries again.
     pub(crate) async fn obey(&self) -> Result<(), StoreError> {
         // One after the other, or an older policy could be obeyed last.
         let _one = self.obeying.lock().await;
+        self.obeyed.store(false, Relaxed);
         self.roster.obey(Policy::load(&self.store).await?);
+        self.obeyed.store(true, Relaxed);
         Ok(())
+    }
+
+    /// Does so if it could not be read the last time.
+    ///
+    /// # Errors
+    /// When it still cannot.
+    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+        if self.obeyed.load(Relaxed) { Ok(()) } else { self.obey().await }
     }
 
     /// Asks the ranking and counts the decision. `render` gets the snapshot's own words, so that nothing is copied

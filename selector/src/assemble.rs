@@ -2,7 +2,11 @@
 //!
 //! Everything that can fail fails before the first request is let in: ports, certificates, the store, keys.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use kromka_config::SelectorConfig;
 use kromka_net::{Bound, ServerOptions, Serving, Tls};
@@ -95,6 +99,7 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
         metrics: Metrics::new(&registry),
         services: config.service.clone(),
         obeying: tokio::sync::Mutex::default(),
+        obeyed: AtomicBool::new(false),
         sessions: config.sessions.clone(),
         steering: config.steering.clone(),
         pace: Default::default(),

@@ -143,7 +143,7 @@ impl ApiError {
                     .detail(format!("at most {limit} bytes; split it into several requests"))
             }
             ApiError::NoEdge => new(StatusCode::SERVICE_UNAVAILABLE, "no-edge", "No edge is available")
-                .detail("no edge reports to this selector, or all are down")
+                .detail("no edge is left for this viewer: none reports here, or all are down, excluded or kept from its network by a zone")
                 .retry_after(Duration::from_secs(2)),
             ApiError::NoNode => new(StatusCode::SERVICE_UNAVAILABLE, "no-node", "No node is available")
                 .detail("no node that could do it is live")

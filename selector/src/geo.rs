@@ -46,6 +46,8 @@ struct Database {
     path: PathBuf,
     reader: ArcSwapOption<Reader<Vec<u8>>>,
     state: Mutex<State>,
+    /// Held while the file is read.
+    reading: Mutex<()>,
 }
 
 /// What the file was when it was last looked at, and what was wrong with it.
@@ -75,6 +77,7 @@ impl Geo {
                 path: path.clone(),
                 reader: ArcSwapOption::empty(),
                 state: Mutex::default(),
+                reading: Mutex::default(),
             })
         };
         Geo { city: database("city", &config.city), asn: database("asn", &config.asn) }
@@ -121,8 +124,10 @@ impl Geo {
 
 impl Database {
     fn refresh(&self) {
-        let mut state = self.state.lock();
-        let fault = match self.news(&mut state) {
+        // While a file is being read, or its disk does not answer, nobody else need wait for that.
+        let Some(_reading) = self.reading.try_lock() else { return };
+        let before = self.state.lock().seen.take();
+        let fault = match self.news(before) {
             Ok(None) => return,
             Ok(Some(reader)) => {
                 let metadata = reader.metadata();
@@ -135,6 +140,7 @@ impl Database {
             }
             Err(why) => Some(why),
         };
+        let mut state = self.state.lock();
         if let Some(why) = fault.as_deref().filter(|_| state.fault != fault) {
             let rest = match self.reader.load().is_some() {
                 true => "the one read before stays in use",
@@ -145,12 +151,12 @@ impl Database {
         state.fault = fault;
     }
 
-    /// The database, if its file is another one than at the last look.
-    fn news(&self, state: &mut State) -> Result<Option<Reader<Vec<u8>>>, String> {
-        let before = state.seen.take();
+    /// The database, if its file is another one than at the last look, when it was as `before`.
+    fn news(&self, before: Option<(u64, SystemTime)>) -> Result<Option<Reader<Vec<u8>>>, String> {
         let meta = fs::metadata(&self.path).map_err(|error| error.to_string())?;
-        state.seen = Some((meta.len(), meta.modified().unwrap_or(SystemTime::UNIX_EPOCH)));
-        if state.seen == before {
+        let seen = Some((meta.len(), meta.modified().unwrap_or(SystemTime::UNIX_EPOCH)));
+        self.state.lock().seen = seen;
+        if seen == before {
             return Ok(None);
         }
         read(&self.path, meta.len()).map(Some)

@@ -1,6 +1,9 @@
 //! What the selector counts.
 
+use std::collections::BTreeSet;
+
 use kromka_telemetry::{Counter, CounterVec, Gauge, GaugeVec, Histogram, LATENCY_BUCKETS, Registry};
+use parking_lot::Mutex;
 
 use crate::{
     geo::{Geo, Health},
@@ -48,7 +51,6 @@ type Decisions = [[Counter; Verdict::ALL.len()]; Surface::ALL.len()];
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The counters of one selector.
-#[derive(Clone)]
 pub(crate) struct Metrics {
     decisions: Decisions,
     decision_seconds: Histogram,
@@ -59,6 +61,8 @@ pub(crate) struct Metrics {
     nodes: GaugeVec,
     feed_head: Gauge,
     feed_lag: GaugeVec,
+    /// The nodes that it is shown of.
+    lagging: Mutex<BTreeSet<String>>,
     operations_open: Gauge,
     distrusted: Gauge,
     ejections: CounterVec,
@@ -103,6 +107,7 @@ impl Metrics {
                 "Feed entries a live node has not applied.",
                 &["node"],
             ),
+            lagging: Mutex::default(),
             operations_open: registry.gauge("kromka_operations_open", "Operations that wait for a node."),
             distrusted: registry.gauge(
                 "kromka_roster_distrusted",
@@ -209,9 +214,15 @@ impl Metrics {
         for ((role, state), count) in roster.census() {
             self.nodes.with(&[role, state]).set(count as f64);
         }
+        let mut live = BTreeSet::new();
         for (node, feed_seq) in roster.receipts() {
             self.feed_lag.with(&[&node]).set(feed_head.saturating_sub(feed_seq) as f64);
+            live.insert(node);
         }
+        // Who is down lags behind for ever, and who is gone would be shown for ever.
+        let mut lagging = self.lagging.lock();
+        lagging.difference(&live).for_each(|gone| self.feed_lag.forget(&[gone]));
+        *lagging = live;
         self.feed_head.set(feed_head as f64);
         self.operations_open.set(operations_open as f64);
         self.ejected.set(roster.ejected() as f64);

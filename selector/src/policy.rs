@@ -1,9 +1,12 @@
 //! What operators decided about routing, as the roster obeys it: zones by prefix, costs by site, planned work.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use chrono::Utc;
-use kromka_control::{CostTable, MaintenanceRequest, ZoneTable};
+use kromka_control::{CostTable, MaintenanceRequest, MaintenanceState, ZoneTable};
 
 use crate::{
     rank::{Zone, Zones},
@@ -17,7 +20,9 @@ pub(crate) struct Policy {
     pub(crate) zones: Arc<Zones>,
     /// What sites cost in milliseconds; stands above the configuration.
     pub(crate) costs: BTreeMap<String, f64>,
-    windows: Vec<MaintenanceRequest>,
+    /// Planned work that is not over, by the nodes and by the sites that it names: most nodes have none.
+    nodes: HashMap<String, Vec<Arc<MaintenanceRequest>>>,
+    sites: HashMap<String, Vec<Arc<MaintenanceRequest>>>,
 }
 
 impl Policy {
@@ -32,16 +37,30 @@ impl Policy {
             Some((net, Zone { prefer: zone.prefer, deny: zone.deny }))
         };
         let (costs, _) = store.decision::<CostTable>(Decision::Costs).await?;
+        let (mut nodes, mut sites) = (HashMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        let now = Utc::now();
+        for (_, window) in store.maintenance().await? {
+            if window.state(now) == MaintenanceState::Over {
+                continue;
+            }
+            let window = Arc::new(window);
+            for (names, index) in [(&window.nodes, &mut nodes), (&window.sites, &mut sites)] {
+                for name in names {
+                    index.entry(name.clone()).or_default().push(Arc::clone(&window));
+                }
+            }
+        }
         Ok(Policy {
+            nodes,
+            sites,
             zones: Arc::new(Zones::new(table.items.into_iter().filter_map(zone))),
             costs: costs.sites,
-            windows: store.maintenance().await?.into_iter().map(|(_, window)| window).collect(),
         })
     }
 
     /// The share of its usual new viewers that a node gets now: the least that any window leaves it.
     pub(crate) fn share(&self, node: &str, site: &str) -> f64 {
-        let windows = self.windows.iter().filter(|window| window.holds(node, site));
+        let windows = [self.nodes.get(node), self.sites.get(site)].into_iter().flatten().flatten();
         // The clock is read for the few nodes that work is planned on.
         windows.map(|window| window.share(Utc::now())).fold(1.0, f64::min)
     }

@@ -49,6 +49,7 @@ pub(crate) async fn run(app: Arc<App>) {
         let now = now_ms();
         app.tracker.lost(&app.roster.down(), now);
         let mut outcome = app.tracker.save(now, false).await;
+        outcome = outcome.and(app.catch_up().await);
         if nodes_written.elapsed() >= NODES_EVERY {
             nodes_written = Instant::now();
             outcome = outcome.and(save_nodes(&app, now).await);
@@ -62,7 +63,7 @@ pub(crate) async fn run(app: Arc<App>) {
             // Once per outage: at four ticks a second the log would drown.
             Err(error) if !failing => {
                 failing = true;
-                tracing::error!(%error, "the store cannot be written; what changed is kept in memory and tried again");
+                tracing::error!(%error, "the store fails; what changed is kept in memory and tried again");
             }
             Err(_) => {}
         }

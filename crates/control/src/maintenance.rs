@@ -107,11 +107,6 @@ impl MaintenanceRequest {
         check.done()
     }
 
-    /// Whether a node is meant.
-    pub fn holds(&self, node: &str, site: &str) -> bool {
-        self.nodes.iter().any(|id| id == node) || self.sites.iter().any(|id| id == site)
-    }
-
     /// Where it stands at `now`.
     pub fn state(&self, now: DateTime<Utc>) -> MaintenanceState {
         match () {
@@ -173,13 +168,6 @@ mod tests {
         assert_eq!(told(60), (MaintenanceState::Over, 1.0));
         let sudden = MaintenanceRequest { ramp_s: Some(0), ..window };
         assert_eq!(sudden.share(at(9)), 1.0);
-    }
-
-    #[test]
-    fn it_holds_nodes_by_name_and_by_site() {
-        let window = window();
-        assert!(window.holds("edge-1", "lon") && window.holds("edge-9", "ams"));
-        assert!(!window.holds("edge-9", "lon"));
     }
 
     #[test]

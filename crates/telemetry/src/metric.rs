@@ -115,6 +115,17 @@ vec_of!(
     prometheus::GaugeVec,
     Gauge
 );
+
+impl GaugeVec {
+    /// No longer shows the one with these label values: what it told of is gone.
+    pub fn forget(&self, values: &[&str]) {
+        if let Some(all) = &self.0 {
+            // That it was not shown is no fault.
+            let _ = all.remove_label_values(values);
+        }
+    }
+}
+
 vec_of!(
     /// Histograms told apart by labels.
     HistogramVec,

@@ -72,7 +72,11 @@ impl Shown {
     /// Everything before the first purge that a live shield has still to apply.
     fn to_edge(mut entries: Vec<FeedEntry>, shields: Option<u64>, now_ms: u64) -> Shown {
         let Some(applied) = shields else { return Shown::all(entries) };
-        let age_ms = |entry: &FeedEntry| now_ms.saturating_sub(entry.at.timestamp_millis().max(0) as u64);
+        // What seems to come from the future was written before this machine's clock was set back: it has waited.
+        let age_ms = |entry: &FeedEntry| {
+            let written_ms = entry.at.timestamp_millis().max(0) as u64;
+            now_ms.checked_sub(written_ms).unwrap_or(SHIELDS_MS)
+        };
         let waits = |entry: &FeedEntry| {
             matches!(entry.what, FeedItem::Purge(_)) && entry.seq > applied && age_ms(entry) < SHIELDS_MS
         };
@@ -121,9 +125,10 @@ mod tests {
         let shown = Shown::to_edge(entries.clone(), Some(0), 12_000);
         assert_eq!(seqs(&shown), [1, 2, 3, 4]);
         assert_eq!(
-            seqs(&Shown::to_edge(entries, None, 10_000)),
+            seqs(&Shown::to_edge(entries.clone(), None, 10_000)),
             [1, 2, 3, 4],
             "without shields nobody waits"
         );
+        assert_eq!(seqs(&Shown::to_edge(entries, Some(0), 9_000)), [1, 2, 3, 4], "the clock was set back");
     }
 }

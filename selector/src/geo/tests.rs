@@ -237,6 +237,22 @@ fn a_file_that_changes_is_read_again_and_one_that_breaks_changes_nothing() {
 }
 
 #[test]
+fn nobody_waits_for_a_file_that_is_being_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("city.mmdb");
+    put(&path, &city("SE"));
+    let geo = Geo::new(&GeoConfig { city: Some(path.clone()), asn: None });
+    geo.refresh();
+    let reading = geo.city.as_ref().unwrap().reading.lock();
+    put(&path, &city("NO"));
+    geo.refresh();
+    assert_eq!((geo.health().len(), country(&geo).as_deref()), (1, Some("SE")));
+    drop(reading);
+    geo.refresh();
+    assert_eq!(country(&geo).as_deref(), Some("NO"));
+}
+
+#[test]
 fn any_damage_is_an_error_or_harmless_never_a_panic() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("city.mmdb");

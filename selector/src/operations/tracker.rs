@@ -138,7 +138,10 @@ impl Tracker {
         if !record.cancel(now_ms) {
             return Ok(Some((record, false)));
         }
-        self.store.cancel_operation(&record).await?;
+        if !self.store.cancel_operation(&record).await? {
+            // It ended between the look and the write.
+            return Ok(self.store.operation(id).await?.map(|ended| (ended, false)));
+        }
         self.open.lock().remove(id);
         self.changed();
         Ok(Some((record, true)))

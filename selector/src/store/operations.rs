@@ -39,13 +39,13 @@ impl Store {
         self.commit_feed(transaction, record.feed_seq).await
     }
 
-    /// Keeps a changed record.
+    /// Keeps a changed record, unless the one that stands there has ended meanwhile: what has ended does not change.
     ///
     /// # Errors
     /// When SQLite fails.
     pub(crate) async fn save_operation(&self, record: &Record) -> Result<(), StoreError> {
         let body = serde_json::to_string(record).map_err(unreadable("operation"))?;
-        sqlx::query("UPDATE operations SET state = ?, open = ?, body = ? WHERE id = ?")
+        sqlx::query("UPDATE operations SET state = ?, open = ?, body = ? WHERE id = ? AND open")
             .bind(record.operation.state.to_string())
             .bind(record.is_open())
             .bind(body)
@@ -56,24 +56,29 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps a record that was cancelled, and its feed entry, in one transaction.
+    /// Keeps a record that was cancelled, and its feed entry, in one transaction; false, and neither, if it had ended.
     ///
     /// # Errors
     /// When SQLite fails; then neither is there.
-    pub(crate) async fn cancel_operation(&self, record: &Record) -> Result<(), StoreError> {
+    pub(crate) async fn cancel_operation(&self, record: &Record) -> Result<bool, StoreError> {
         let body = serde_json::to_string(record).map_err(unreadable("operation"))?;
         let mut transaction = self.begin().await?;
-        sqlx::query("UPDATE operations SET state = ?, open = ?, body = ? WHERE id = ?")
-            .bind(record.operation.state.to_string())
-            .bind(record.is_open())
-            .bind(body)
-            .bind(&record.operation.id)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed("cancel an operation"))?;
+        let cancelled =
+            sqlx::query("UPDATE operations SET state = ?, open = ?, body = ? WHERE id = ? AND open")
+                .bind(record.operation.state.to_string())
+                .bind(record.is_open())
+                .bind(body)
+                .bind(&record.operation.id)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed("cancel an operation"))?;
+        if cancelled.rows_affected() == 0 {
+            return Ok(false);
+        }
         let cancel = FeedItem::Cancel { operation: record.operation.id.clone() };
         let seq = append_in(&mut transaction, &cancel).await?;
-        self.commit_feed(transaction, seq).await
+        self.commit_feed(transaction, seq).await?;
+        Ok(true)
     }
 
     /// One record.

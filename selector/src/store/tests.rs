@@ -134,6 +134,40 @@ async fn no_more_work_is_planned_than_there_is_room_for_and_it_is_taken_back_onc
 }
 
 #[tokio::test]
+async fn what_has_ended_is_neither_cancelled_nor_set_going_again_by_what_was_known_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let names = ["e1".to_owned()];
+    let order = |record: &Record| {
+        let operation = record.operation.id.clone();
+        FeedItem::Prewarm(
+            serde_json::from_value(json!({"operation": operation, "service": "default", "nodes": []}))
+                .unwrap(),
+        )
+    };
+    let state =
+        async |record: &Record| store.operation(&record.operation.id).await.unwrap().unwrap().operation.state;
+    let mut running = Record::new(OperationKind::Prewarm, &names, &[], 5);
+    let item = order(&running);
+    store.create_operation(&mut running, &item).await.unwrap();
+    let mut cancelled = running.clone();
+    assert!(cancelled.cancel(6) && store.cancel_operation(&cancelled).await.unwrap());
+    store.save_operation(&running).await.unwrap();
+    assert_eq!(state(&running).await, OperationState::Cancelled);
+    assert_eq!(store.open_operations().await.unwrap(), []);
+
+    let mut ended = Record::new(OperationKind::Prewarm, &names, &[], 5);
+    let item = order(&ended);
+    store.create_operation(&mut ended, &item).await.unwrap();
+    let (mut late, head) = (ended.clone(), store.feed_head());
+    let job = json!({"operation": ended.operation.id, "state": "succeeded"});
+    assert!(ended.job("e1", &serde_json::from_value(job).unwrap(), 6));
+    store.save_operation(&ended).await.unwrap();
+    assert!(late.cancel(7) && !store.cancel_operation(&late).await.unwrap());
+    assert_eq!((state(&ended).await, store.feed_head()), (OperationState::Succeeded, head));
+}
+
+#[tokio::test]
 async fn a_fresh_feed_begins_at_the_time_so_that_fences_grow_when_a_store_is_replaced() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let before = now_ms();

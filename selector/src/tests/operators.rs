@@ -1,9 +1,13 @@
 //! What operators decide about routing: zones, costs, planned work; and what they ask about it.
 
+use std::time::Duration;
+
 use chrono::{TimeDelta, Utc};
+use kromka_control::CostTable;
 use serde_json::{Value, json};
 
 use super::rig::{ALL, ASSET, BACKEND, Rig};
+use crate::store::{Store, decisions::Decision};
 
 /// Where a client at that address is sent, edge by edge.
 async fn ranked(rig: &Rig, client: &str) -> Vec<String> {
@@ -50,6 +54,25 @@ async fn zones_bind_a_network_to_sites_and_survive_a_restart() {
     assert_eq!(ranked(&rig, "203.0.113.7").await[0], "c-1");
     let shown = rig.get("/v1/zones").await;
     assert_eq!((&shown.json, shown.header("etag")), (&table, "\"r1\""));
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_back_is_obeyed_as_soon_as_it_can() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1", "b-1"]).await;
+    let store = Store::open(&rig.folder.path().join("selector.db")).await.unwrap();
+    store.decide(Decision::Costs, &"no table", None).await.unwrap();
+    let table = json!({"items": [{"prefix": "203.0.113.0/24", "prefer": ["b"], "deny": ["a"]}]});
+    assert_eq!(put(&rig, "/v1/zones", &[], &table).await.status, 500);
+    assert_eq!(ranked(&rig, "203.0.113.7").await.len(), 2, "it stands in the store and is not obeyed yet");
+    store.decide(Decision::Costs, &CostTable::default(), None).await.unwrap();
+    for _ in 0..200 {
+        if ranked(&rig, "203.0.113.7").await == ["b-1"] {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it is not obeyed");
 }
 
 #[tokio::test]

@@ -4,10 +4,11 @@ use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use http::Request;
+use kromka_control::Heartbeat;
 use kromka_net::{Client, ClientOptions};
 use serde_json::{Value, json};
 
-use super::rig::{ASSET, Rig, config};
+use super::rig::{ASSET, Rig, config, node};
 
 /// Set it to write `openapi.json` anew instead of comparing.
 const UPDATE: &str = "KROMKA_UPDATE_OPENAPI";
@@ -114,6 +115,14 @@ async fn operators_see_health_and_numbers_on_their_own_listener() {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
     assert_eq!(rig.send("GET", "/metrics", &[], "").await.status, 404, "viewers never reach it");
+    rig.beat(&Heartbeat { goodbye: true, ..node("a-1") }).await;
+    let (_, metrics) = get("metrics").await;
+    assert!(metrics.contains("kromka_feed_lag{node=\"o-1\"}"), "{metrics}");
+    assert!(!metrics.contains("a-1"), "who is gone lags behind nothing: {metrics}");
+    let request = Request::post(format!("{}metrics", rig.running.admin)).body(Bytes::new()).unwrap();
+    let refused = client.send(request).await.unwrap();
+    assert_eq!(refused.status(), 405);
+    assert_eq!(refused.headers()["allow"], "GET,HEAD");
 }
 
 #[tokio::test]
@@ -165,10 +174,7 @@ async fn over_tls_viewers_are_sent_to_tls() {
     over_tls.listen.https = Some("127.0.0.1:0".parse().unwrap());
     over_tls.tls.self_signed = Some(folder.path().join("tls"));
     let rig = Rig::with(over_tls, folder).await;
-    let secure = kromka_control::Heartbeat {
-        tls_url: Some("https://a-1.example:8443/".into()),
-        ..super::rig::node("a-1")
-    };
+    let secure = Heartbeat { tls_url: Some("https://a-1.example:8443/".into()), ..node("a-1") };
     rig.beat(&secure).await;
     let certificate = std::fs::read_dir(rig.folder.path().join("tls"))
         .unwrap()
