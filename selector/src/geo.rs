@@ -8,6 +8,7 @@ use std::{
     collections::HashSet,
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -50,10 +51,14 @@ struct Database {
     reading: Mutex<()>,
 }
 
+/// What tells a file from the one before: length, when it was changed, and which one it is, since one that was put in
+/// its place may be as long and as old.
+type Seen = (u64, SystemTime, u64);
+
 /// What the file was when it was last looked at, and what was wrong with it.
 #[derive(Debug, Default)]
 struct State {
-    seen: Option<(u64, SystemTime)>,
+    seen: Option<Seen>,
     fault: Option<String>,
 }
 
@@ -152,9 +157,10 @@ impl Database {
     }
 
     /// The database, if its file is another one than at the last look, when it was as `before`.
-    fn news(&self, before: Option<(u64, SystemTime)>) -> Result<Option<Reader<Vec<u8>>>, String> {
+    fn news(&self, before: Option<Seen>) -> Result<Option<Reader<Vec<u8>>>, String> {
         let meta = fs::metadata(&self.path).map_err(|error| error.to_string())?;
-        let seen = Some((meta.len(), meta.modified().unwrap_or(SystemTime::UNIX_EPOCH)));
+        let changed = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+        let seen = Some((meta.len(), changed, meta.ino()));
         self.state.lock().seen = seen;
         if seen == before {
             return Ok(None);
