@@ -11,7 +11,8 @@ pub struct ChecksConfig {
     /// Time between two checks of an edge, 200ms..5s, default 1s: it is judged by those of the last ten seconds. Of one
     /// that is suspicious they come eight times as fast.
     pub interval: Span,
-    /// Longest wait for the whole object, 100ms..5s, default 2s; what takes longer has failed.
+    /// Longest wait for the whole object beyond the shortest that it has taken (that much at most), 100ms..5s, default 2s;
+    /// what takes longer has failed.
     pub timeout: Span,
     /// How long an edge that was found failing gets no new viewers the first time, 1s..10m, default 30s; the n-th time
     /// within a while n times as long. It holds for what players and edges themselves tell as well.

@@ -3,6 +3,8 @@
 //! A ping would show the kernel of the machine; this shows what a viewer gets. The object is one of a service that
 //! names it (`service.health`), opened with a token of this selector's own that lives for a minute, or else the edge's
 //! own small object. What comes of it goes to the roster, which judges. An edge that is suspicious is asked again sooner.
+//!
+//! [`Plan`] is who is checked when; [`Tokens`] what is asked for; [`Checker`] asks.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,18 +14,23 @@ use std::{
 
 use bytes::Bytes;
 use chrono::Utc;
-use futures_util::{StreamExt, stream::FuturesUnordered};
-use http::{
-    Request, StatusCode,
-    header::{CONNECTION, RANGE},
-};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use http::{Request, StatusCode, header::RANGE};
 use kromka_access::{Claims, Reach};
 use kromka_config::{ChecksConfig, SelectorService};
 use kromka_hls::encode_path;
-use kromka_net::{Client, ClientOptions, NetError};
+use kromka_net::{Client, ClientOptions, NetError, Stood};
+use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
-use crate::{app::App, rank::outlier::Check};
+use crate::{
+    app::App,
+    rank::outlier::{Check, LATE_MS, SOONER, Took},
+    roster::ToCheck,
+};
+
+#[cfg(test)]
+mod tests;
 
 /// Where every edge has an object of its own.
 const BUILT_IN: &str = "/~health";
@@ -38,12 +45,12 @@ const AT_ONCE: usize = 128;
 /// trip. More would measure the line, and load it.
 const BYTES: usize = 12 << 10;
 
+/// A check that takes so much longer than at best is looked into.
+const LATE: Duration = Duration::from_millis(LATE_MS);
+
 /// How long a token of a check lives, and how long it is used, in seconds.
 const TOKEN_LIFE_S: i64 = 60;
 const TOKEN_USE: Duration = Duration::from_secs(20);
-
-/// By how much the next check comes sooner while an edge is suspicious: a third of failures is seen in seconds.
-const SOONER: u32 = 8;
 
 /// What checks edges.
 pub(crate) struct Checker {
@@ -61,8 +68,8 @@ impl Checker {
         let user_agent = kromka_net::user_agent("selector check");
         let options = ClientOptions {
             connect: wait,
-            first_byte: wait,
-            stall: wait,
+            first_byte: 2 * wait,
+            stall: 2 * wait,
             user_agent,
             ..ClientOptions::default()
         };
@@ -74,68 +81,58 @@ impl Checker {
         if !self.config.enabled {
             return;
         }
-        let mut due: HashMap<Arc<str>, Instant> = HashMap::new();
+        let mut plan = Plan::new(*self.config.interval);
         let mut tokens = Tokens::default();
         let mut running = FuturesUnordered::new();
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = tokio::time::sleep(TICK) => {}
-                Some(ended) = running.next() => {
-                    let (id, check, began): (Arc<str>, Check, Instant) = ended;
-                    let took = began.elapsed();
-                    app.roster.checked(&id, check, took);
-                    app.metrics.checked(check, took);
+                _ = tick.tick() => {}
+                Some(first) = running.next() => {
+                    // Whatever has ended by now is judged at once.
+                    let mut ended = vec![first];
+                    while let Some(Some(more)) = running.next().now_or_never() {
+                        ended.push(more);
+                    }
+                    app.roster.checked(&ended);
+                    ended.iter().for_each(|ended| plan.ended(&ended.edge, ended.began));
+                    ended.iter().for_each(|ended| app.metrics.checked(ended.check, ended.began.elapsed()));
                     continue;
                 }
                 () = app.stop.cancelled() => return,
             }
             let now = Instant::now();
             let edges = app.roster.to_check();
-            // Edges that have left; each that is here gets its entry below.
-            if due.len() > edges.len() {
-                let here: HashSet<&str> = edges.iter().map(|edge| &*edge.id).collect();
-                due.retain(|id, _| here.contains(&**id));
-            }
-            for (place, edge) in edges.iter().enumerate() {
-                // New ones are spread over the interval, so that a fleet is not knocked at in step.
-                let spread = self.config.interval.mul_f64(place as f64 / edges.len() as f64);
-                let at = due.entry(Arc::clone(&edge.id)).or_insert(now + spread);
-                let sooner = now + *self.config.interval / SOONER;
-                if edge.suspicious && *at > sooner {
-                    *at = sooner;
-                }
-                if *at > now || running.len() >= AT_ONCE {
-                    continue;
-                }
-                *at = now + *self.config.interval;
-                let target = tokens.target(&app, now);
-                running.push(self.check(Arc::clone(&edge.id), format!("{}{target}", edge.url)));
+            for (edge, turn) in plan.due(&edges, AT_ONCE.saturating_sub(running.len()), now) {
+                let target = tokens.target(&app, turn, now);
+                running.push(self.check(edge.clone(), target, now));
             }
         }
     }
 
-    async fn check(&self, id: Arc<str>, url: String) -> (Arc<str>, Check, Instant) {
-        let began = Instant::now();
-        let whole = tokio::time::timeout(*self.config.timeout, self.fetch(&url)).await;
+    async fn check(&self, edge: ToCheck, target: String, began: Instant) -> Ended {
+        let url = format!("{}{target}", edge.url);
+        let wait = *self.config.timeout;
+        let whole = tokio::time::timeout(wait + edge.usual.min(wait), self.fetch(&url)).await;
         let check = match whole.ok().flatten() {
             Some((came, stood)) => {
-                let ms = began.elapsed().saturating_sub(stood).as_secs_f64() * 1000.0;
+                let ms = |time: Duration| time.as_secs_f64() * 1000.0;
                 // TLS 1.3 has a handshake of its own after that of TCP.
-                let handshakes = if url.starts_with("https:") { 2.0 } else { 1.0 };
-                let way_ms = stood.as_secs_f64() * 1000.0 / handshakes;
-                if came { Check::Passed { ms, way_ms } } else { Check::Refused { ms, way_ms } }
+                let trips = if url.starts_with("https:") { 2 } else { 1 };
+                let took = Took { ms: ms(stood.at.elapsed()), stood_ms: ms(stood.took), trips };
+                if came { Check::Passed(took) } else { Check::Refused(took) }
             }
             None => Check::Lost,
         };
-        (id, check, began)
+        Ended { edge: edge.id, check, began }
     }
 
-    /// Whether the object came, and how long the connection took to stand; `None` where nothing came, or not all.
-    async fn fetch(&self, url: &str) -> Option<(bool, Duration)> {
+    /// Whether the object came, and how the connection came to stand; `None` where nothing came, or not all.
+    async fn fetch(&self, url: &str) -> Option<(bool, Stood)> {
         // A connection of its own each time, as for a viewer who comes: what holds on to old ones sees no full listener,
         // and its handshake tells how long the way is just now.
-        let request =
-            Request::get(url).header(RANGE, format!("bytes=0-{}", BYTES - 1)).header(CONNECTION, "close");
+        let request = Request::get(url).header(RANGE, format!("bytes=0-{}", BYTES - 1));
         let (response, stood) = self.client.send_fresh(request.body(Bytes::new()).ok()?).await.ok()?;
         if !matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
             return Some((false, stood));
@@ -151,20 +148,95 @@ impl Checker {
     }
 }
 
-/// What is asked of edges, one service after the other.
+/// A check that has ended.
+pub(crate) struct Ended {
+    /// Of which edge.
+    pub(crate) edge: Arc<str>,
+    /// How.
+    pub(crate) check: Check,
+    /// When it began.
+    pub(crate) began: Instant,
+}
+
+/// When each edge is checked next.
+struct Plan {
+    interval: Duration,
+    edges: HashMap<Arc<str>, Next>,
+}
+
+struct Next {
+    at: Instant,
+    /// The how manieth check that is.
+    turn: usize,
+    /// When one began that has not ended.
+    running: Option<Instant>,
+}
+
+impl Plan {
+    fn new(interval: Duration) -> Plan {
+        Plan { interval, edges: HashMap::new() }
+    }
+
+    /// Those of `edges` that are checked now, at most so many, and which turn it is of each.
+    fn due<'e>(&mut self, edges: &'e [ToCheck], most: usize, now: Instant) -> Vec<(&'e ToCheck, usize)> {
+        // Edges that have left; each that is here gets its entry below.
+        if self.edges.len() > edges.len() {
+            let here: HashSet<&str> = edges.iter().map(|edge| &*edge.id).collect();
+            self.edges.retain(|id, _| here.contains(&**id));
+        }
+        let mut due = Vec::new();
+        for (place, edge) in edges.iter().enumerate() {
+            // New ones are spread over the interval, so that a fleet is not knocked at in step.
+            let spread = self.interval.mul_f64(place as f64 / edges.len() as f64);
+            let new = || Next { at: now + spread, turn: place, running: None };
+            let next = self.edges.entry(Arc::clone(&edge.id)).or_insert_with(new);
+            next.at = next.at.min(now + next.wait(edge, self.interval, now));
+            if next.at <= now {
+                due.push((next.at, edge));
+            }
+        }
+        // Where not all may be, those that have waited longest are.
+        due.sort_by_key(|(at, _)| *at);
+        due.truncate(most);
+        let begin = |(_, edge): (Instant, &'e ToCheck)| {
+            let next = self.edges.get_mut(&edge.id)?;
+            next.at = now + next.wait(edge, self.interval, now);
+            next.turn = next.turn.wrapping_add(1);
+            next.running.get_or_insert(now);
+            Some((edge, next.turn))
+        };
+        due.into_iter().filter_map(begin).collect()
+    }
+
+    /// A check that began then has ended.
+    fn ended(&mut self, edge: &str, began: Instant) {
+        if let Some(next) = self.edges.get_mut(edge) {
+            next.running.take_if(|running| *running == began);
+        }
+    }
+}
+
+impl Next {
+    /// How long after a check the next one begins. One that takes longer than usual is suspicious before it ends.
+    fn wait(&self, edge: &ToCheck, interval: Duration, now: Instant) -> Duration {
+        let late = |began: Instant| now.saturating_duration_since(began) > edge.usual + LATE;
+        let late = !edge.usual.is_zero() && self.running.is_some_and(late);
+        if edge.suspicious || late { interval / SOONER } else { interval }
+    }
+}
+
+/// What is asked of an edge, one service after the other.
 #[derive(Default)]
 struct Tokens {
     made: HashMap<String, (Instant, String)>,
-    turn: usize,
 }
 
 impl Tokens {
-    /// Path and token of the next object.
-    fn target(&mut self, app: &App, now: Instant) -> String {
+    /// Path and token of the object of that turn.
+    fn target(&mut self, app: &App, turn: usize, now: Instant) -> String {
         let named: Vec<(&SelectorService, &String)> =
             app.services.iter().filter_map(|service| Some((service, service.health.as_ref()?))).collect();
-        self.turn = self.turn.wrapping_add(1);
-        let Some((service, path)) = named.get(self.turn % named.len().max(1)) else {
+        let Some((service, path)) = named.get(turn % named.len().max(1)) else {
             return BUILT_IN.to_owned();
         };
         if let Some((_, target)) = self.made.get(&service.id).filter(|(made, _)| now - *made < TOKEN_USE) {

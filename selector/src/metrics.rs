@@ -122,7 +122,7 @@ impl Metrics {
             checks: registry.counter_vec("kromka_checks_total", "Checks of edges.", &["outcome"]),
             check_seconds: registry.histogram(
                 "kromka_check_seconds",
-                "From a check's request to the last byte of its object.",
+                "From the beginning of a check, its name and connection included, to the last byte of its object.",
                 &LATENCY_BUCKETS,
             ),
             beacons: registry.counter_vec("kromka_beacons_total", "Beacons of players.", &["outcome"]),
@@ -175,12 +175,14 @@ impl Metrics {
 
     /// A check has ended.
     pub(crate) fn checked(&self, check: Check, took: std::time::Duration) {
-        match check {
-            Check::Passed { .. } => {
-                self.checks.with(&["passed"]).inc();
-                self.check_seconds.observe(took.as_secs_f64());
-            }
-            Check::Refused { .. } | Check::Lost => self.checks.with(&["failed"]).inc(),
+        let outcome = match check {
+            Check::Passed(_) => "passed",
+            Check::Refused(_) => "refused",
+            Check::Lost => "lost",
+        };
+        self.checks.with(&[outcome]).inc();
+        if !check.failed() {
+            self.check_seconds.observe(took.as_secs_f64());
         }
     }
 

@@ -35,7 +35,7 @@ mod tests;
 mod views;
 
 use called::Called;
-pub(crate) use judging::Hearing;
+pub(crate) use judging::{Hearing, ToCheck};
 
 /// Nodes that may be known at once.
 const NODES_MAX: usize = 4_096;

@@ -2,28 +2,29 @@
 //! code (`rank::outlier`) take it out, and does it ever take out one that is sound?
 //!
 //! One selector watches the fleet of the world as production does: a check of a real object each second and sooner when
-//! the edge is suspicious, heartbeats with requests and failures, players that report failures, a judgement each quarter
-//! of a second. Life is noisy: some requests always fail, paths and the selector's own line hiccup, the source has bad
-//! minutes, evenings are busy, a network of clients is broken all day, and each node is restarted once.
+//! the edge is suspicious (of half of them over TLS and by a name, of a third of an object that is not kept there),
+//! heartbeats with requests and failures, players that report failures, a judgement each quarter of a second. Life is noisy:
+//! some requests always fail, paths and the selector's own line hiccup, the source has bad minutes, evenings are busy, a
+//! network of clients is broken all day, and each node is restarted once.
 
 use std::sync::Arc;
 
 use kromka_selector::rank::Cell;
-use kromka_selector::rank::outlier::{Change, Check, HOLD_MS, Member, Outliers, Seen, Why};
+use kromka_selector::rank::outlier::{
+    CHECK_MS, Change, Check, HOLD_MS, LATE_MS, Member, Outliers, SOONER, Seen, TIMEOUT_MS, Took, Why,
+};
 use serde::Serialize;
 
 use super::{cost::Curve, cost::Waiting, dice::Dice, world::World};
 
-/// Milliseconds between heartbeats, checks, judgements; how long a check waits; from which silence on a node is doubted.
+/// Milliseconds between heartbeats, and judgements; from which silence on a node is doubted.
 const REPORT_MS: u64 = 500;
-const CHECK_MS: u64 = 1_000;
 const JUDGE_MS: u64 = 250;
+const SUSPECT_MS: u64 = 1_250;
 /// Milliseconds between two looks whether a check is due or has ended.
 const LOOK_MS: u64 = 50;
-const TIMEOUT_MS: u64 = 2_000;
-const SUSPECT_MS: u64 = 1_250;
-/// By how much the next check comes sooner after a bad one.
-const SOONER: u64 = 8;
+/// Milliseconds until the next check of an edge that is suspicious.
+const SOON_MS: u64 = CHECK_MS / SOONER as u64;
 
 /// Requests of a viewer in a second, and the share of viewers whose player reports failures.
 const REQUESTS: f64 = 0.4;
@@ -31,8 +32,12 @@ const REPORTING: f64 = 0.1;
 /// Networks that clients are in.
 const NETWORKS: usize = 2_000;
 
-/// Milliseconds that an idle edge takes for an object, and the share of requests that always fail.
+/// Milliseconds that an idle edge takes for an object and for a handshake of TLS, and how far the source is where the
+/// object that is checked is not kept, which it is at two of three.
 const SERVICE_MS: f64 = 10.0;
+const TLS_MS: f64 = 3.0;
+const SOURCE_MS: f64 = 150.0;
+/// The share of requests that always fail.
 const FAILING: f64 = 0.002;
 /// How much of its requests the source fails in bad minutes.
 const SOURCE_FAILING: f64 = 0.2;
@@ -48,6 +53,10 @@ const JITTER: f64 = 0.1;
 const PACKET_LOST: f64 = 0.005;
 const FIRST_AGAIN_MS: f64 = 1_000.0;
 const AGAIN_MS: f64 = 200.0;
+
+/// Share of the searches for a name that take their time, and how many milliseconds at most.
+const NAME_SLOW: f64 = 0.01;
+const NAME_MS: f64 = 1_500.0;
 
 /// How long a restarted node is away.
 const AWAY_MS: u64 = 4_000;
@@ -158,6 +167,10 @@ pub fn watch(world: &World, seed: u64, hours: u64) -> Watch {
 
 /// A node, and what the selector has under way with it.
 struct Edge {
+    /// It speaks TLS, and is reached by a name.
+    tls: bool,
+    /// What of an object's time is the source's distance.
+    source_ms: f64,
     next_report_ms: u64,
     next_check_ms: u64,
     /// When checks end, when they began, and how they end.
@@ -194,7 +207,9 @@ struct Fleet<'w> {
 impl<'w> Fleet<'w> {
     fn new(world: &'w World, seed: u64, begin_ms: u64) -> Fleet<'w> {
         let mut dice = Dice::new(seed, 45);
-        let edges = world.nodes.iter().map(|_| Edge {
+        let edges = (0..world.nodes.len()).map(|node| Edge {
+            tls: node % 2 == 1,
+            source_ms: if node % 3 == 2 { SOURCE_MS } else { 0.0 },
             next_report_ms: begin_ms + dice.below(REPORT_MS as usize) as u64,
             next_check_ms: begin_ms + dice.below(CHECK_MS as usize) as u64,
             checks: Vec::new(),
@@ -314,17 +329,16 @@ impl<'w> Fleet<'w> {
         self.outliers.judge(&self.members, now_ms)
     }
 
-    /// Begins a check that is due, and ends those that are over; true when one failed.
+    /// Begins a check that is due, and ends those that are over; true when one calls for a judgement.
     fn look(&mut self, node: usize, now_ms: u64) -> bool {
         self.check(node, now_ms);
-        let mut failed = false;
+        let mut bad = false;
         let edge = &mut self.edges[node];
         for (_, began_ms, check) in edge.checks.extract_if(.., |(at_ms, ..)| *at_ms <= now_ms) {
-            self.outliers.check(&self.members[node].id, check, began_ms, now_ms);
-            failed |= check.failed();
+            bad |= self.outliers.check(&self.members[node].id, check, began_ms, now_ms);
             edge.suspect = true;
         }
-        failed
+        bad
     }
 
     fn away(&self, node: usize, now_ms: u64) -> bool {
@@ -386,34 +400,48 @@ impl<'w> Fleet<'w> {
     fn check(&mut self, node: usize, now_ms: u64) {
         let edge = &mut self.edges[node];
         edge.suspect = edge.suspect && self.outliers.suspicious(&self.members[node].id, now_ms);
-        if edge.suspect {
-            edge.next_check_ms = edge.next_check_ms.min(now_ms + CHECK_MS / SOONER);
-        }
+        let usual_ms = self.outliers.usual_ms(&self.members[node].id);
+        let began_ms = edge.checks.iter().map(|(_, began_ms, _)| *began_ms).min();
+        let late = |began_ms| usual_ms > 0.0 && (now_ms - began_ms) as f64 > usual_ms + LATE_MS as f64;
+        let late = began_ms.is_some_and(late);
+        let wait_ms = if edge.suspect || late { SOON_MS } else { CHECK_MS };
+        edge.next_check_ms = edge.next_check_ms.min(now_ms + wait_ms);
         if edge.next_check_ms > now_ms {
             return;
         }
-        edge.next_check_ms = now_ms + CHECK_MS;
+        edge.next_check_ms = now_ms + wait_ms;
         let hidden = now_ms < edge.hidden_until_ms.max(self.blind_until_ms);
-        let load = edge.load;
+        let &mut Edge { tls, source_ms, load, .. } = edge;
         let rtt_ms = self.world.rtt(self.city, self.world.nodes[node].site);
         let refused = self.away(node, now_ms);
         let slower = self.fault(node).map_or(1.0, Fault::slower);
-        let served_ms = (SERVICE_MS + self.curve.wait_ms(load)) * slower * self.dice.between(0.7, 1.6);
-        // A connection of its own, then the object; now and then a packet is sent again.
+        // What takes its time at the edge does for TLS as well.
         let dice = &mut self.dice;
+        let mut edge_ms =
+            |idle_ms: f64| (idle_ms + self.curve.wait_ms(load)) * slower * dice.between(0.7, 1.6);
+        let (served_ms, tls_ms) = (edge_ms(SERVICE_MS), edge_ms(TLS_MS));
+        // A connection of its own, then the object; now and then a packet is sent again.
         let mut trip_ms = |again_ms| {
             let lost = dice.unit() < PACKET_LOST;
             rtt_ms * dice.between(1.0, 1.0 + JITTER) + if lost { again_ms } else { 0.0 }
         };
-        let way_ms = trip_ms(FIRST_AGAIN_MS);
-        let ms = trip_ms(AGAIN_MS) + served_ms;
-        let whole_ms = way_ms + ms;
+        let mut stood_ms = trip_ms(FIRST_AGAIN_MS);
+        let ms = trip_ms(AGAIN_MS) + source_ms + served_ms;
+        let (mut name_ms, mut trips) = (0.0, 1);
+        if tls {
+            stood_ms += trip_ms(AGAIN_MS) + tls_ms;
+            trips = 2;
+            name_ms = if dice.unit() < NAME_SLOW { dice.between(0.0, NAME_MS) } else { 0.0 };
+        }
+        let whole_ms = name_ms + stood_ms + ms;
         let failing = self.dice.unit() < self.failing(node, now_ms);
+        let wait_ms = TIMEOUT_MS as f64 + usual_ms.min(TIMEOUT_MS as f64);
+        let took = Took { ms, stood_ms, trips };
         let (ends_ms, check) = match () {
-            () if hidden || whole_ms > TIMEOUT_MS as f64 => (TIMEOUT_MS, Check::Lost),
-            () if refused => (way_ms as u64, Check::Lost),
-            () if failing => (whole_ms as u64, Check::Refused { ms, way_ms }),
-            () => (whole_ms as u64, Check::Passed { ms, way_ms }),
+            () if hidden || whole_ms > wait_ms => (wait_ms as u64, Check::Lost),
+            () if refused => (rtt_ms as u64, Check::Lost),
+            () if failing => (whole_ms as u64, Check::Refused(took)),
+            () => (whole_ms as u64, Check::Passed(took)),
         };
         self.edges[node].checks.push((now_ms + ends_ms, now_ms, check));
     }

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,9 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use serde::de::DeserializeOwned;
+use tokio::net::lookup_host;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower::util::MapFutureLayer;
 
@@ -42,17 +45,59 @@ const H2_STREAM_WINDOW: u32 = 4 << 20;
 const H2_CONNECTION_WINDOW: u32 = 16 << 20;
 
 tokio::task_local! {
-    /// How long the connection that was made for this request took to stand.
-    static STOOD: Cell<Duration>;
+    /// The connection that is made for this request.
+    static MAKING: Cell<Making>;
 }
 
-/// Notes how long a connection takes to stand, for whoever asks within its own task.
+/// When what a connection needs was there.
+#[derive(Clone, Copy, Debug, Default)]
+struct Making {
+    /// Its address, if that had to be found by a name.
+    named: Option<Instant>,
+    stood: Option<Stood>,
+}
+
+/// How a connection came to stand: what it takes is one round trip for TCP and, with `https`, one for TLS 1.3 and what
+/// the server needs for that. The name was found before.
+#[derive(Clone, Copy, Debug)]
+pub struct Stood {
+    /// How long that took.
+    pub took: Duration,
+    /// When it stood.
+    pub at: Instant,
+}
+
+impl Stood {
+    fn since(began: Instant) -> Stood {
+        let at = Instant::now();
+        Stood { took: at - began, at }
+    }
+}
+
+/// Notes how long a connection takes to stand, for who makes it within its own task: [`Client::send_fresh`].
 async fn timed<C: Future>(connecting: C) -> C::Output {
     let began = Instant::now();
     let connected = connecting.await;
-    // Nobody asks but `send_fresh`.
-    let _ = STOOD.try_with(|stood| stood.set(began.elapsed()));
+    note(|making| Making { stood: Some(Stood::since(making.named.unwrap_or(began))), ..making });
     connected
+}
+
+fn note(what: impl FnOnce(Making) -> Making) {
+    // Within no request of `send_fresh` nobody wants to know.
+    let _ = MAKING.try_with(|making| making.set(what(making.get())));
+}
+
+/// The system's resolver, which is asked without it as well; it notes when the name was known.
+struct Names;
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = lookup_host((name.as_str(), 0)).await?.collect();
+            note(|making| Making { named: Some(Instant::now()), ..making });
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
 }
 
 /// How a [`Client`] waits and whom it trusts.
@@ -90,7 +135,7 @@ impl Default for ClientOptions {
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: reqwest::Client,
-    /// Keeps no connection.
+    /// Keeps no connection, and tells how each came to stand.
     fresh: reqwest::Client,
     first_byte: Duration,
     connect: Duration,
@@ -109,35 +154,40 @@ impl Client {
                 return Err(NetError::Client("the extra roots hold no PEM certificate".to_owned()));
             }
         }
-        let builder = |(kept, unheard): (usize, Duration)| {
+        let builder = || {
             reqwest::Client::builder()
                 .user_agent(&options.user_agent)
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
                 .connect_timeout(options.connect)
-                .pool_idle_timeout(POOL_IDLE)
-                .pool_max_idle_per_host(kept)
-                .connector_layer(MapFutureLayer::new(timed))
                 .tcp_nodelay(true)
                 .tcp_keepalive(Duration::from_secs(30))
-                .tcp_user_timeout(unheard)
                 .http2_initial_stream_window_size(H2_STREAM_WINDOW)
                 .http2_initial_connection_window_size(H2_CONNECTION_WINDOW)
         };
         // A host that is gone leaves pooled connections that look well. A server that is only slow acknowledges all the
         // same, but for an upload that it does not take: those have the patience of a stall.
-        let (pooled, single) = ((POOL_PER_HOST, options.connect * 2), (0, options.stall));
-        let (inner, fresh) = match builder(pooled).tls_certs_merge(roots.clone()).build() {
-            Ok(client) => (client, builder(single).tls_certs_merge(roots).build()),
+        let pooled = || {
+            let unheard = options.connect * 2;
+            let pool = builder().pool_idle_timeout(POOL_IDLE).pool_max_idle_per_host(POOL_PER_HOST);
+            pool.tcp_user_timeout(unheard)
+        };
+        let single = || {
+            let timed = MapFutureLayer::new(timed);
+            let alone = builder().pool_max_idle_per_host(0).tcp_user_timeout(options.stall);
+            alone.dns_resolver(Names).connector_layer(timed)
+        };
+        let (inner, fresh) = match pooled().tls_certs_merge(roots.clone()).build() {
+            Ok(client) => (client, single().tls_certs_merge(roots).build()),
             // A container without ca-certificates must still speak plain HTTP to its shield.
             Err(error) => {
                 tracing::warn!(
                     "no certificates of the system ({}): https works only with the given roots; install ca-certificates",
                     chain(error)
                 );
-                let only = |kind| builder(kind).tls_certs_only(roots.clone()).build();
-                (only(pooled).map_err(|error| NetError::Client(chain(error)))?, only(single))
+                let only = |builder: reqwest::ClientBuilder| builder.tls_certs_only(roots.clone()).build();
+                (only(pooled()).map_err(|error| NetError::Client(chain(error)))?, only(single()))
             }
         };
         let fresh = fresh.map_err(|error| NetError::Client(chain(error)))?;
@@ -175,17 +225,17 @@ impl Client {
         self.execute(&self.fresh, request, self.first_byte, &moved).await
     }
 
-    /// As [`send`](Self::send) over a connection of its own, and how long that took to stand: the name, TCP and, with
-    /// `https`, TLS. What it takes with an address and without TLS is one round trip.
+    /// As [`send`](Self::send) over a connection of its own, and how that came to stand.
     pub async fn send_fresh(
         &self,
         request: Request<Bytes>,
-    ) -> Result<(Response<ClientBody>, Duration), ClientError> {
+    ) -> Result<(Response<ClientBody>, Stood), ClientError> {
         let sent = async {
+            let began = Instant::now();
             let answer = self.execute(&self.fresh, request, self.first_byte, &AtomicU64::new(0)).await?;
-            Ok((answer, STOOD.with(Cell::get)))
+            Ok((answer, MAKING.with(Cell::get).stood.unwrap_or(Stood { took: Duration::ZERO, at: began })))
         };
-        STOOD.scope(Cell::default(), sent).await
+        MAKING.scope(Cell::default(), sent).await
     }
 
     /// `moved` counts the pieces of the request's body that have left.

@@ -47,7 +47,7 @@ mod stats;
 mod tls;
 mod wire;
 
-pub use client::{Client, ClientBody, ClientOptions};
+pub use client::{Client, ClientBody, ClientOptions, Stood};
 pub use client_error::ClientError;
 pub use counted::Counted;
 pub use drain::Drained;

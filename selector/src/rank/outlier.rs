@@ -22,8 +22,18 @@ mod peers;
 #[cfg(test)]
 mod tests;
 
-use evidence::Evidence;
+use evidence::{Evidence, Suspicion};
 use peers::{Charge, Look, Peers};
+
+/// Milliseconds between two checks of an edge that are usual.
+pub const CHECK_MS: u64 = 1_000;
+/// Milliseconds that a check is usually waited for beyond what it takes at best.
+pub const TIMEOUT_MS: u64 = 2_000;
+/// How many times as often an edge is checked while it is [suspicious](Outliers::suspicious): a third of failures is
+/// seen in seconds.
+pub const SOONER: u32 = 8;
+/// The same while a check of it takes so many milliseconds more than one does at best.
+pub const LATE_MS: u64 = 250;
 
 /// How long an edge is usually held back the first time, in milliseconds; the n-th time n times as long.
 pub const HOLD_MS: u64 = 30_000;
@@ -47,8 +57,11 @@ const RATIO: f64 = 0.05;
 const SAMPLES: u64 = 50;
 /// with this confidence (standard deviations),
 const CONFIDENCE: f64 = 4.0;
-/// and how many times the share of its peers it must be.
+/// how many times the share of its usual peer it must be,
 const WORSE: f64 = 3.0;
+/// or by how much more than that of three quarters of its peers: where the source fails a third of all, nothing can fail
+/// three times as much.
+const MORE: f64 = 0.1;
 
 /// Answers of the last seconds that show what is usual now.
 const RECENT: u64 = 20;
@@ -83,27 +96,28 @@ const SERVED: usize = 5;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Check {
     /// The object came, over a connection of its own.
-    Passed {
-        /// Milliseconds from the request to the last byte, the way there and back included.
-        ms: f64,
-        /// What the way took there and back a moment before, as the handshake of the same connection shows it.
-        way_ms: f64,
-    },
+    Passed(Took),
     /// An answer came that is not the object. The path is innocent of that.
-    Refused {
-        /// As above.
-        ms: f64,
-        /// As above.
-        way_ms: f64,
-    },
+    Refused(Took),
     /// Nothing came in time, or not all of it.
     Lost,
+}
+
+/// How long an answer took, and the connection that was made for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Took {
+    /// Milliseconds from when the connection stood to the last byte, one way there and back included.
+    pub ms: f64,
+    /// Milliseconds that the connection took to stand, without the search for its name.
+    pub stood_ms: f64,
+    /// Ways there and back in that: one for TCP, and one for TLS where it is spoken.
+    pub trips: u8,
 }
 
 impl Check {
     /// Whether the object did not come.
     pub fn failed(self) -> bool {
-        !matches!(self, Check::Passed { .. })
+        !matches!(self, Check::Passed(_))
     }
 }
 
@@ -229,6 +243,8 @@ pub enum Change {
 pub struct Outliers {
     edges: BTreeMap<Arc<str>, Watched>,
     hold_ms: u64,
+    /// What makes more than half of those that are live suspicious.
+    most: Suspicion,
 }
 
 impl Default for Outliers {
@@ -253,7 +269,7 @@ struct Watched {
 impl Outliers {
     /// Nobody is held back yet; whoever will be is for `hold_ms` the first time.
     pub fn new(hold_ms: u64) -> Outliers {
-        Outliers { edges: BTreeMap::new(), hold_ms }
+        Outliers { edges: BTreeMap::new(), hold_ms, most: Suspicion::default() }
     }
 
     /// A client in `cell` tells of the edge. What is told of edges that [`judge`](Self::judge) does not know is left
@@ -271,21 +287,32 @@ impl Outliers {
         }
     }
 
-    /// A check that began at `began_ms` has ended. Checks of an edge that is not live tell nothing new, and nothing of
-    /// what it will be worth; so do those that began before it was.
-    pub fn check(&mut self, edge: &str, check: Check, began_ms: u64, now_ms: u64) {
+    /// A check that began at `began_ms` has ended; true where the edge should be judged soon. Checks of an edge that is not
+    /// live tell nothing new, and nothing of what it will be worth; so do those that began before it was.
+    pub fn check(&mut self, edge: &str, check: Check, began_ms: u64, now_ms: u64) -> bool {
         let counts = |watched: &&mut Watched| watched.live && began_ms >= watched.live_since_ms;
-        if let Some(watched) = self.edges.get_mut(edge).filter(counts) {
-            watched.evidence.check(check, began_ms, now_ms);
-            if watched.held.is_none() {
-                watched.evidence.learn(check);
-            }
+        let Some(watched) = self.edges.get_mut(edge).filter(counts) else { return false };
+        watched.evidence.check(check, began_ms, now_ms);
+        if watched.held.is_none() {
+            watched.evidence.learn(check);
         }
+        check.failed() || watched.evidence.suspicion(now_ms).slow
     }
 
-    /// Whether a check has just failed or was slow, so that the next should come soon.
+    /// Whether a check has just failed or was slow, or answers fail, so that the next check should come soon. Not where the
+    /// same was so of most edges when they were last judged: then it is the source or this selector, and to ask
+    /// all of them more often is no help.
     pub fn suspicious(&self, edge: &str, now_ms: u64) -> bool {
-        self.edges.get(edge).is_some_and(|watched| watched.evidence.suspicious(now_ms))
+        self.edges.get(edge).is_some_and(|watched| {
+            let Suspicion { fails, slow } = watched.evidence.suspicion(now_ms);
+            fails && !self.most.fails || slow && !self.most.slow
+        })
+    }
+
+    /// Milliseconds that a check of the edge takes at best, its connection included, as far as is known: it is to be waited
+    /// for as much longer, or one packet that is sent again on a long way would make it a failure.
+    pub fn usual_ms(&self, edge: &str) -> f64 {
+        self.edges.get(edge).map_or(0.0, |watched| watched.evidence.usual_ms())
     }
 
     /// The edge, if it is held back.
@@ -344,7 +371,7 @@ impl Outliers {
     /// Takes in who is there. True where nobody is held back and nothing speaks against anybody, which is most of the
     /// time: then there is nothing to judge.
     fn know(&mut self, fleet: &[Member], now_ms: u64) -> bool {
-        let mut quiet = true;
+        let (mut quiet, mut live, mut fails, mut slow) = (true, 0, 0, 0);
         if self.edges.len() > fleet.len() {
             let names: std::collections::BTreeSet<&str> = fleet.iter().map(|member| &*member.id).collect();
             self.edges.retain(|id, _| names.contains(&**id));
@@ -367,8 +394,15 @@ impl Outliers {
             }
             watched.live = member.live;
             watched.evidence.load(member.reported, now_ms);
+            if member.live {
+                let suspicion = watched.evidence.suspicion(now_ms);
+                live += 1;
+                fails += usize::from(suspicion.fails);
+                slow += usize::from(suspicion.slow);
+            }
             quiet &= watched.times == 0 && (!member.live || watched.evidence.is_sound());
         }
+        self.most = Suspicion { fails: fails * 2 > live, slow: slow * 2 > live };
         quiet
     }
 

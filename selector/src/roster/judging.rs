@@ -8,9 +8,10 @@ use kromka_control::{CellRtt, Heartbeat, NodeRole, NodeState};
 use super::{Entry, LEFT_MS, Nodes, Roster};
 use crate::{
     beacons::{Median, Told},
+    checks::Ended,
     rank::{
         Cell,
-        outlier::{Change, Check, Held, Member},
+        outlier::{Change, Held, Member},
     },
 };
 
@@ -23,6 +24,8 @@ pub(crate) struct ToCheck {
     pub(crate) url: Arc<str>,
     /// Its last check failed or was slow.
     pub(crate) suspicious: bool,
+    /// How long a check of it takes at best, as far as is known.
+    pub(crate) usual: Duration,
 }
 
 /// How much of the fleet is heard.
@@ -68,17 +71,21 @@ impl Roster {
                 id: Arc::clone(&entry.called.id),
                 url: Arc::clone(&entry.called.url),
                 suspicious: nodes.outliers.suspicious(&entry.heartbeat.id, now_ms),
+                usual: Duration::from_millis(nodes.outliers.usual_ms(&entry.heartbeat.id) as u64),
             })
             .collect()
     }
 
-    /// A check of an edge has ended, after it `took` so long.
-    pub(crate) fn checked(&self, edge: &str, check: Check, took: Duration) {
+    /// Checks have ended.
+    pub(crate) fn checked(&self, ended: &[Ended]) {
         let now_ms = self.now_ms();
         let mut nodes = self.nodes.lock();
-        let began_ms = now_ms.saturating_sub(took.as_millis() as u64);
-        nodes.outliers.check(edge, check, began_ms, now_ms);
-        if check.failed() {
+        let mut suspicious = false;
+        for Ended { edge, check, began } in ended {
+            let began_ms = now_ms.saturating_sub(began.elapsed().as_millis() as u64);
+            suspicious |= nodes.outliers.check(edge, *check, began_ms, now_ms);
+        }
+        if suspicious {
             self.judge(&mut nodes, now_ms);
         }
     }

@@ -9,7 +9,13 @@ use kromka_config::GeoConfig;
 use kromka_control::{CellRtt, Load};
 
 use super::*;
-use crate::rank::{Question, Reach, Verdict, decide, outlier::Check};
+use crate::{
+    checks::Ended,
+    rank::{
+        Question, Reach, Verdict, decide,
+        outlier::{Check, Took},
+    },
+};
 
 fn roster() -> Roster {
     Roster::new(
@@ -315,10 +321,15 @@ fn checks_reach_all_that_are_heard_and_count() {
     let ids: Vec<_> = roster.to_check().iter().map(|edge| edge.id.to_string()).collect();
     assert_eq!(ids, ["e1", "e2", "e3"]);
     assert_eq!(&*roster.to_check()[0].url, "http://e1.example");
-    roster.checked("e1", Check::Passed { ms: 1.0, way_ms: 1.0 }, Duration::ZERO);
-    assert!(!roster.to_check()[0].suspicious);
-    roster.checked("e1", Check::Lost, Duration::ZERO);
-    assert!(roster.to_check()[0].suspicious);
+    let ended = |edge: &str, check| Ended { edge: edge.into(), check, began: Instant::now() };
+    let passed = Check::Passed(Took { ms: 1.0, stood_ms: 1.0, trips: 1 });
+    let suspicious = || roster.to_check().iter().map(|edge| edge.suspicious).collect::<Vec<_>>();
+    roster.checked(&[ended("e1", passed), ended("e2", passed), ended("e3", passed)]);
+    assert_eq!(suspicious(), [false, false, false]);
+    roster.checked(&[ended("e2", passed), ended("e1", Check::Lost)]);
+    assert_eq!(suspicious(), [true, false, false], "one of three is checked sooner");
+    roster.checked(&[ended("e2", Check::Lost), ended("e3", Check::Lost)]);
+    assert_eq!(suspicious(), [false, false, false], "most of them are not");
 }
 
 #[test]

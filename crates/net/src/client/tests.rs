@@ -221,7 +221,31 @@ async fn what_may_not_be_repeated_is_sent_into_a_connection_of_its_own() {
     for sent in 4..=6 {
         let began = Instant::now();
         let (_, stood) = soon(client.send_fresh(get(&url))).await.unwrap();
-        assert!(Duration::ZERO < stood && stood < began.elapsed(), "{stood:?}");
+        assert!(Duration::ZERO < stood.took && stood.took < began.elapsed(), "{stood:?}");
+        assert!(began + stood.took <= stood.at && stood.at <= Instant::now(), "{stood:?}");
         assert_eq!(accepted.load(Ordering::Relaxed), 1 + sent);
+    }
+}
+
+#[tokio::test]
+async fn how_long_a_name_takes_is_not_how_long_its_connection_takes_to_stand() {
+    let a_while = Duration::from_millis(30);
+    for named in [true, false] {
+        let connecting = async {
+            sleep(a_while).await;
+            if named {
+                assert_ne!(Names.resolve("localhost".parse().unwrap()).await.unwrap().count(), 0);
+            }
+            sleep(a_while).await;
+        };
+        let began = Instant::now();
+        let noted = async {
+            timed(connecting).await;
+            MAKING.with(Cell::get).stood.unwrap()
+        };
+        let Stood { took, at } = MAKING.scope(Cell::default(), noted).await;
+        let before = (at - began).saturating_sub(took);
+        let (least_before, least) = if named { (a_while, a_while) } else { (Duration::ZERO, 2 * a_while) };
+        assert!(before >= least_before && took >= least, "{took:?} after {before:?}");
     }
 }

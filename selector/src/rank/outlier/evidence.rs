@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::{
     BUSY, Check, FAILURES, RATIO, SAMPLES, SERVED, SERVICE_FLOOR_MS, SLOW, SLOW_IDLE, Seen, TURNS_FAILED,
+    Took,
 };
 use crate::rank::Cell;
 
@@ -28,15 +29,15 @@ const BLIP_MS: u64 = 1_500;
 const KEPT: usize = 6;
 /// How long checks go on fast after one that failed, in milliseconds.
 const SUSPICION_MS: u64 = 3_000;
-/// A handshake that takes so many milliseconds is one whose first packet was dropped and sent again: by the way, or by an
-/// edge whose queue of connections is full. It tells nothing of the distance.
-const RESENT_MS: f64 = 1_000.0;
-/// By which share of the way the best time of a check is forgotten with each check: routes change.
+/// A connection that takes so many milliseconds more is one whose first packet was dropped and sent again a second later
+/// (RFC 6298 §2): by the way, or by an edge whose queue of connections is full. It tells nothing of the distance.
+const RESENT_MS: f64 = 950.0;
+/// By which share of the way the best times are forgotten with each check: routes change.
 const FORGOTTEN: f64 = 0.000_2;
-/// The share of the way by which checks over it differ though the edge is the same.
-const WAY_VARIES: f64 = 0.1;
 /// How many milliseconds the curve is high of what load makes viewers wait, as `score` prices it.
 const WAITING_MS: f64 = 10.0;
+/// The share of the way by which checks over it differ for the better part though the edge is the same.
+const WAY_VARIES: f64 = 0.05;
 /// Checks after which what a way loses is known for the better part, and the share of them that is no fault of the edge
 /// however long it is lost.
 const LEARNT: f64 = 4_096.0;
@@ -55,9 +56,10 @@ pub(super) struct Evidence {
     checks: VecDeque<Checked>,
     /// Milliseconds that checks and clients found the edge to take, without the way.
     served: VecDeque<Served>,
-    /// The shortest way of a check so far, and the best time besides it: until a check has passed it is not known that
-    /// this selector can reach the edge at all.
-    best: Option<Best>,
+    /// The shortest that an answer and a connection have taken, each by itself, or one check in which the name or a packet
+    /// took its time would spoil both: until a check has passed it is not known that this selector can reach the edge at
+    /// all.
+    best: Option<Took>,
     /// The share of checks of which nothing came.
     lost: f64,
 }
@@ -76,13 +78,6 @@ struct Checked {
     began_ms: u64,
     ended_ms: u64,
     check: Check,
-}
-
-/// What is to be expected of a check, in milliseconds.
-#[derive(Clone, Copy, Debug)]
-struct Best {
-    way_ms: f64,
-    served_ms: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -116,6 +111,15 @@ pub(super) struct Spells {
     pub(super) in_a_row: usize,
     /// From the first failure of all to the last.
     pub(super) span_ms: u64,
+}
+
+/// What calls for a closer look.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Suspicion {
+    /// A check or answers have just failed.
+    pub(super) fails: bool,
+    /// The last check was slow.
+    pub(super) slow: bool,
 }
 
 /// Answers of an edge.
@@ -175,8 +179,8 @@ impl Evidence {
 
     pub(super) fn check(&mut self, check: Check, began_ms: u64, now_ms: u64) {
         match check {
-            Check::Passed { ms, way_ms } => self.pass(ms, way_ms, true, now_ms),
-            Check::Refused { ms, way_ms } => self.pass(ms, way_ms, false, now_ms),
+            Check::Passed(took) => self.pass(took, true, now_ms),
+            Check::Refused(took) => self.pass(took, false, now_ms),
             Check::Lost => {}
         }
         if self.best.is_some() {
@@ -188,31 +192,42 @@ impl Evidence {
         }
     }
 
-    /// What the edge takes is what is left of the answer without the way, as the same connection's handshake shows it;
-    /// of that, what is more than at its best: the rest is the source's distance, or a large object. To refuse may be quick;
-    /// where it takes long, it shows what any answer takes.
-    fn pass(&mut self, ms: f64, way_ms: f64, came: bool, now_ms: u64) {
-        let resent = way_ms >= RESENT_MS;
-        let best = match self.best {
-            // How long the way is will be seen the next time.
-            None if resent || !came => return,
-            None => Best { way_ms, served_ms: f64::INFINITY },
+    /// What the edge takes beyond its best is what the answer took beyond its shortest, less what the way has grown by, as
+    /// the same connection shows it by how long it took to stand. What remains of the shortest is the source's distance,
+    /// or a large object. To refuse may be quick; where it takes long, it shows what any answer takes.
+    fn pass(&mut self, took: Took, came: bool, now_ms: u64) {
+        let best = match self.best.filter(|best| best.trips == took.trips) {
+            None if !came => return,
+            None => took,
             Some(best) => best,
         };
-        let way = if resent { best.way_ms } else { way_ms };
-        let served_ms = (ms + (way_ms - way) - way).max(0.0);
-        let forgotten = FORGOTTEN * best.way_ms;
-        let best = Best {
-            way_ms: way.min(best.way_ms + forgotten),
-            served_ms: served_ms.min(best.served_ms + forgotten),
+        let trips = f64::from(took.trips.max(1));
+        let forgotten = FORGOTTEN * best.stood_ms;
+        let least = Took {
+            ms: took.ms.min(best.ms + forgotten / trips),
+            stood_ms: took.stood_ms.min(best.stood_ms + forgotten),
+            ..best
         };
-        let took_ms = served_ms - best.served_ms - WAY_VARIES * best.way_ms;
+        let (slower_ms, mut grown_ms) = (took.ms - least.ms, took.stood_ms - least.stood_ms);
+        let mut again_ms = 0.0;
+        if grown_ms >= RESENT_MS {
+            (again_ms, grown_ms) = (grown_ms, 0.0);
+        }
+        // Where the way has grown, all its trips have. An edge that is slow for TLS, too, is taken to be as slow for that
+        // as for the answer: half of the one would else pass for the way of the other.
+        let beyond_ms = again_ms + slower_ms.min(trips * slower_ms - grown_ms);
+        let took_ms = beyond_ms - WAY_VARIES * least.stood_ms / trips;
         if came {
-            self.best = Some(best);
+            self.best = Some(least);
         }
         if came || took_ms > SLOW_IDLE * SERVICE_FLOOR_MS {
             self.serve(took_ms, now_ms);
         }
+    }
+
+    /// Milliseconds that a check takes at best, its connection included; 0 where none has passed.
+    pub(super) fn usual_ms(&self) -> f64 {
+        self.best.map_or(0.0, |best| best.stood_ms + best.ms)
     }
 
     /// Learns what the way to a sound edge loses: a long one takes whoever has to ask twice past the time that a check
@@ -248,7 +263,11 @@ impl Evidence {
         while self.served.front().is_some_and(|served| old(served.at_ms)) {
             self.served.pop_front();
         }
-        let number = now_ms / STEP_MS;
+        self.advance(now_ms / STEP_MS);
+    }
+
+    /// Goes on to the step of that number, and forgets those that are too old then.
+    fn advance(&mut self, number: u64) {
         if number > self.last {
             for step in self.steps.iter_mut().filter(|step| step.number + STEPS as u64 <= number) {
                 self.answers.take(std::mem::take(step).answers);
@@ -350,13 +369,15 @@ impl Evidence {
         (count >= least).then_some(if count == KEPT { second } else { lowest })
     }
 
-    pub(super) fn suspicious(&self, now_ms: u64) -> bool {
+    /// What makes the edge suspicious.
+    pub(super) fn suspicion(&self, now_ms: u64) -> Suspicion {
         let fresh = self
             .checks
             .iter()
             .any(|checked| checked.check.failed() && now_ms.saturating_sub(checked.ended_ms) <= SUSPICION_MS);
-        let fails = self.recently(1).is_some_and(|answers| answers.share() > RATIO);
-        fresh || fails || self.served.back().is_some_and(|served| served.ms > SLOW_IDLE * SERVICE_FLOOR_MS)
+        let fails = fresh || self.recently(1).is_some_and(|answers| answers.share() > RATIO);
+        let slow = self.served.back().is_some_and(|served| served.ms > SLOW_IDLE * SERVICE_FLOOR_MS);
+        Suspicion { fails, slow }
     }
 
     fn count(&mut self, answers: u64, failures: u64, now_ms: u64) {
@@ -367,13 +388,9 @@ impl Evidence {
 
     /// The step of this second.
     fn step(&mut self, now_ms: u64) -> &mut Step {
-        let number = now_ms / STEP_MS;
-        self.last = self.last.max(number);
-        let step = &mut self.steps[number as usize % STEPS];
-        if step.number != number {
-            let before = std::mem::replace(step, Step { number, ..Step::default() });
-            self.answers.take(before.answers);
-        }
+        self.advance(now_ms / STEP_MS);
+        let step = &mut self.steps[self.last as usize % STEPS];
+        step.number = self.last;
         step
     }
 

@@ -1,7 +1,7 @@
 //! The rules by which an edge is compared with its peers: what most of them show at the same time condemns nobody.
 
 use super::{
-    BUSY, DEVIATIONS, FAILING_MS, FAILURES, IDLE, NETWORKS, RARE, RATIO, RECENT, RELAPSING_MS, SAMPLES,
+    BUSY, DEVIATIONS, FAILING_MS, FAILURES, IDLE, MORE, NETWORKS, RARE, RATIO, RECENT, RELAPSING_MS, SAMPLES,
     SERVED, SERVICE_FLOOR_MS, SLOW, SLOW_IDLE, TURNS_FAILED, WORSE, Why,
     chance::{least_share, ln_chance},
     evidence::{Answers, Evidence, Spells},
@@ -68,6 +68,9 @@ impl Peers {
 
     /// The worst that speaks against an edge.
     pub(super) fn charge(&self, look: &Look<'_>) -> Option<Charge> {
+        if look.evidence.is_sound() {
+            return None;
+        }
         let charges = [self.clients(look), self.ratio(look), self.checks(look), self.slow(look)];
         worst_of(charges.into_iter().flatten())
     }
@@ -92,10 +95,9 @@ impl Peers {
 
     /// Enough answers show it alone.
     fn share(&self, look: &Look<'_>) -> Option<Charge> {
-        let usual = self.usual_share(look);
+        let bound = self.most_share(look);
         let worst = |answers: Answers| {
             let share = answers.share();
-            let bound = RATIO.max(WORSE * usual);
             let least = least_share(share, answers.count as f64);
             (least > bound).then_some(Charge { why: Why::Ratio { share }, weight: least / bound })
         };
@@ -109,12 +111,12 @@ impl Peers {
         if spells.turns_failed < TURNS_FAILED || self.blind(spells) {
             return None;
         }
-        let usual = self.usual_share(look);
+        let (usual, bound) = (self.usual_share(look), self.most_share(look));
         let checks = ln_chance(spells.turns, spells.turns_failed, self.usual_checks(look));
         let rarest = |answers: Answers| {
             let (count, failures) = (answers.count as usize, answers.failures as usize);
             let rarity = (checks + ln_chance(count, failures, usual)) / RARE.ln();
-            (answers.share() > RATIO && rarity >= 1.0)
+            (answers.share() > bound && rarity >= 1.0)
                 .then_some(Charge { why: Why::Ratio { share: answers.share() }, weight: rarity })
         };
         let windows = [look.evidence.answers(1), look.evidence.recently(1)];
@@ -154,20 +156,31 @@ impl Peers {
         self.usual_share(look).max(look.evidence.lost())
     }
 
-    /// The share of failures of the edge's usual peer, within the window or lately, whichever is worse; of all others
-    /// together where none has enough answers to tell.
+    /// The share of failures that is too much for an edge.
+    fn most_share(&self, look: &Look<'_>) -> f64 {
+        let upper = self.share_of(look, upper_without);
+        RATIO.max((WORSE * self.usual_share(look)).min(upper + MORE))
+    }
+
+    /// The share of failures of the edge's usual peer.
     fn usual_share(&self, look: &Look<'_>) -> f64 {
+        self.share_of(look, median_without)
+    }
+
+    /// The share of failures of one of the edge's peers, within the window or lately, whichever is worse; of all others
+    /// together where none has enough answers to tell.
+    fn share_of(&self, look: &Look<'_>, one_without: impl Fn(&[f64], f64) -> Option<f64>) -> f64 {
         let share = |answers: Option<Answers>| answers.map_or(f64::NAN, Answers::share);
         let own = share(look.evidence.answers(SAMPLES));
         let recently = share(look.evidence.recently(RECENT));
-        let usual = [median_without(&self.shares, own), median_without(&self.recent, recently)];
+        let peers = [one_without(&self.shares, own), one_without(&self.recent, recently)];
         let together = || {
             let own = look.evidence.answers(1);
             let answers = self.answers - own.map_or(0.0, |own| own.count as f64);
             let failed = self.failed - own.map_or(0.0, |own| own.failures as f64);
             if answers > 0.0 { failed / answers } else { 0.0 }
         };
-        usual.into_iter().flatten().reduce(f64::max).unwrap_or_else(together)
+        peers.into_iter().flatten().reduce(f64::max).unwrap_or_else(together)
     }
 
     fn slow(&self, look: &Look<'_>) -> Option<Charge> {
@@ -193,8 +206,18 @@ fn worst_of(charges: impl Iterator<Item = Charge>) -> Option<Charge> {
 
 /// The median of ascending values, one equal to `own` left out.
 fn median_without(values: &[f64], own: f64) -> Option<f64> {
-    let at = values.iter().position(|value| *value == own).unwrap_or(values.len());
-    let left = values.len() - usize::from(at < values.len());
-    let middle = left.checked_sub(1)? / 2;
-    values.get(if middle >= at { middle + 1 } else { middle }).copied()
+    one_without(values, own, |last| last / 2)
+}
+
+/// The same of the upper quartile.
+fn upper_without(values: &[f64], own: f64) -> Option<f64> {
+    one_without(values, own, |last| (last * 3).div_ceil(4))
+}
+
+/// The value whose place `at` tells of the last place.
+fn one_without(values: &[f64], own: f64, at: impl Fn(usize) -> usize) -> Option<f64> {
+    let left_out = values.iter().position(|value| *value == own).unwrap_or(values.len());
+    let left = values.len() - usize::from(left_out < values.len());
+    let place = at(left.checked_sub(1)?);
+    values.get(if place >= left_out { place + 1 } else { place }).copied()
 }
