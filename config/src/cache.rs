@@ -36,7 +36,7 @@ pub struct CacheConfig {
     pub rest: Span,
     /// How far a fill runs ahead of its fastest reader while the disk does not take the blocks,
     /// 256KiB..4GiB and at least one block, default 8MiB. Many at once share an eighth of `memory`, and run
-    /// ahead two blocks at least.
+    /// ahead two blocks at least. Who seeks farther ahead of a fill than this gets one of his own.
     pub read_ahead: ByteSize,
     /// A fill that nobody reads any more is finished if at most this remains, 0B..1TiB, default 64MiB;
     /// otherwise it stops.

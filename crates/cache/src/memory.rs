@@ -99,6 +99,11 @@ impl Memory {
         claim.room()
     }
 
+    #[cfg(test)]
+    pub(crate) fn forget(&self, generation: u64, block: u32) {
+        self.blocks.invalidate(&(generation, block));
+    }
+
     /// Whether another block fits in without pushing one out.
     pub(crate) fn has_room(&self) -> bool {
         self.bytes() <= self.low

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use http::header::{HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kromka_config::CacheConfig;
 use parking_lot::Mutex;
@@ -15,16 +14,15 @@ use tokio::time::timeout;
 use crate::held::blocks;
 use crate::held::fences::Purge;
 use crate::held::generation::{Generation, Joined};
-use crate::held::meta;
 use crate::held::records::Record;
 use crate::held::store::{Found, Store};
 use crate::reply::answer::{self, Answer};
 use crate::reply::body::Filler;
 use crate::request::ask::Ask;
 use crate::request::conditional;
-use crate::request::range::{self, Spec};
+use crate::request::range::{self, Selection, Spec};
 use crate::request::vary;
-use crate::rules::cache_control::{SURROGATE, Wishes};
+use crate::rules::cache_control::Wishes;
 use crate::rules::clock::Clock;
 use crate::rules::freshness::{Policy, State};
 use crate::rules::way::{Cause, Verdict, Way};
@@ -121,7 +119,12 @@ impl<S: Source> Tier<S> {
     async fn get_one(self: &Arc<Self>, ask: &Ask<'_>, wishes: &Wishes) -> Result<Option<Answer>, Failure> {
         let suits = |generation: &Generation| generation.meta().terms.suits(wishes, ask.now);
         let held = |generation, verdict| self.answer(ask, generation, None, Way::held(verdict), None);
-        let (known, cause) = match self.store.find(&ask.key, ask.fence, ask.now).await {
+        let mut found = self.store.find(&ask.key, ask.fence, ask.now).await;
+        if let Some(lacking) = found.usable().filter(|version| !self.covers(ask, version)) {
+            self.store.discard(lacking);
+            found = Found::Nothing;
+        }
+        let (known, cause) = match found {
             Found::Current(generation, State::Fresh) if !ask.web || suits(&generation) => {
                 return Ok(Some(held(generation, Verdict::Hit).await));
             }
@@ -151,7 +154,9 @@ impl<S: Source> Tier<S> {
         let first = || leads.then(|| opening.take()).flatten();
         match opening.wait().await {
             Outcome::Ready(ready) => {
-                if ask.web && ready.generation.key != self.store.resolve(&ask.key.base(), ask.headers) {
+                let elsewhere =
+                    || ask.web && ready.generation.key != self.store.resolve(&ask.key.base(), ask.headers);
+                if elsewhere() || !self.covers(ask, &ready.generation) {
                     return Ok(None);
                 }
                 let Ready { generation, following, revalidated, status, upstream, personal } = ready;
@@ -195,6 +200,26 @@ impl<S: Source> Tier<S> {
                 }
             },
         }
+    }
+
+    /// Whether what a request wants of a version can be had: what is missing can be asked for, or nothing is. What
+    /// has no validator cannot: nobody would know whether more of it is of the same version.
+    fn covers(&self, ask: &Ask<'_>, version: &Generation) -> bool {
+        let Some(length) = version.length() else { return true };
+        if version.can_be_asked_again() || *ask.method == Method::HEAD {
+            return true;
+        }
+        match answer::select(ask, version, &version.meta(), Some(length)) {
+            Selection::None => true,
+            Selection::Whole => self.has_all(version, &(0..length)),
+            Selection::Parts(parts) => parts.iter().all(|part| self.has_all(version, part)),
+        }
+    }
+
+    /// Whether all these bytes are here, or on their way.
+    pub(crate) fn has_all(&self, version: &Generation, bytes: &Range<u64>) -> bool {
+        let mut blocks = blocks::blocks_of(bytes, version.block);
+        blocks.all(|block| version.is_coming(block) || self.store.has(version, block))
     }
 
     /// Whether a stale version may be answered because the source failed: where it says so itself
@@ -316,7 +341,7 @@ impl<S: Source> Tier<S> {
         {
             return (opening.clone(), false);
         }
-        let opening = Arc::new(Opening::new(ask.key.clone(), stamp, sent(ask), self.policy(ask)));
+        let opening = Arc::new(Opening::new(ask.key.clone(), stamp, ask.sent(), self.policy(ask)));
         // One may have ended since the caller looked; it left its record before it went off this list.
         let told = self.told_meanwhile(ask, known, stamp.upstream);
         if let Some(outcome) = told.or_else(|| self.troubles.get(&ask.key).map(Outcome::Failed)) {
@@ -413,7 +438,7 @@ impl<S: Source> Tier<S> {
                     revalidate: None,
                     fence: self.store.stamp(&ask.key, ask.fence, None).upstream,
                     head: *ask.method == Method::HEAD,
-                    headers: passed_on(ask),
+                    headers: ask.passed_on(),
                 };
                 self.fetch(want, ask.web).await?
             }
@@ -467,7 +492,10 @@ impl<S: Source> Tier<S> {
         };
         let skip = match fetched.status {
             StatusCode::PARTIAL_CONTENT if range::content_range(&fetched.headers).is_some_and(placed) => 0,
-            StatusCode::OK if content_length(&fetched.headers).is_none_or(|whole| whole == length) => start,
+            StatusCode::OK if content_length(&fetched.headers).is_none_or(|whole| whole == length) => {
+                generation.comes_whole();
+                start
+            }
             StatusCode::OK
             | StatusCode::PARTIAL_CONTENT
             | StatusCode::RANGE_NOT_SATISFIABLE
@@ -486,37 +514,6 @@ impl<S: Source> Tier<S> {
         }
         pull(&self.store, generation, fill, fetched.body, skip, keep).await
     }
-}
-
-/// The request's fields that go to the source: of web content the end-to-end ones, without those
-/// that the tier answers itself.
-fn sent(ask: &Ask<'_>) -> HeaderMap {
-    if !ask.web {
-        return HeaderMap::new();
-    }
-    let mut sent = meta::end_to_end(ask.headers);
-    for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE, HOST] {
-        sent.remove(name);
-    }
-    let capability = format!("{SURROGATE}=\"Surrogate/1.0\"");
-    if let Ok(capability) = HeaderValue::try_from(capability) {
-        sent.append("surrogate-capability", capability);
-    }
-    sent
-}
-
-/// The fields of a request that is passed by the cache: the source alone decides what part of the
-/// object it answers, and whether.
-fn passed_on(ask: &Ask<'_>) -> HeaderMap {
-    let mut sent = sent(ask);
-    if ask.web {
-        for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE] {
-            for value in ask.headers.get_all(&name) {
-                sent.append(name.clone(), value.clone());
-            }
-        }
-    }
-    sent
 }
 
 /// Whether blocks under these two headers may stand side by side: the strongest validator that the
@@ -569,7 +566,8 @@ impl<S: Source> Filler for Tier<S> {
         keep: bool,
         again: bool,
     ) -> Option<Attached> {
-        match generation.join_or_add(&wanted, |block| self.store.has(generation, block)) {
+        let held = |block| self.store.has(generation, block);
+        match generation.join_or_add(&wanted, held, self.store.limits.read_ahead) {
             Joined::Held => None,
             Joined::Running(fill) => Some(Attached::new(fill)),
             Joined::New(fill) => {

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::held::blocks;
+use crate::held::generation::Generation;
 use crate::held::store::Found;
 use crate::reply::body::{Filler, Piece, Reader};
 use crate::request::ask::Ask;
@@ -57,7 +58,11 @@ impl<S: Source> Tier<S> {
         let (generation, following) = loop {
             looks += 1;
             let known = match self.store.find(&ask.key, 0, ask.now).await {
-                Found::Current(generation, _) => break (generation, None),
+                Found::Current(generation, _) if self.can_be_whole(&generation) => break (generation, None),
+                Found::Current(generation, _) => {
+                    self.store.discard(&generation);
+                    Known::Nothing
+                }
                 Found::Stale(generation) | Found::Doubtful(generation) => Known::Stale(generation),
                 Found::Purged(generation) => Known::Purged(generation),
                 Found::Nothing => Known::Nothing,
@@ -114,8 +119,14 @@ impl<S: Source> Tier<S> {
         Ok(Warmed { status, bytes, stored: status == StatusCode::OK })
     }
 
+    /// Whether what is missing of a version can be asked for, or nothing is.
+    fn can_be_whole(&self, version: &Generation) -> bool {
+        let missing = version.length().filter(|_| !version.can_be_asked_again());
+        missing.is_none_or(|length| self.has_all(version, &(0..length)))
+    }
+
     /// A fill that ran for a viewer may have gone without the disk; this one may not.
-    async fn keep(&self, generation: &Arc<crate::held::generation::Generation>, block: u32, bytes: Bytes) {
+    async fn keep(&self, generation: &Arc<Generation>, block: u32, bytes: Bytes) {
         if let Some(disk) = &self.store.disk
             && generation.on_disk(block).is_none()
         {

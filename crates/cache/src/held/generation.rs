@@ -45,6 +45,8 @@ pub(crate) struct Generation {
     disk: Mutex<OnDisk>,
     /// Uses that the disk's eviction hand has not passed over yet, at most [`MOST_USES`].
     uses: AtomicU8,
+    /// Its source sends the whole where a part is wanted: to ask for one saves nothing.
+    only_whole: AtomicBool,
     /// What an answer out of it said last.
     pub told: Mutex<Option<Told>>,
     /// Superseded, purged or broken: readers finish, nobody new gets it.
@@ -99,6 +101,7 @@ impl Generation {
             fills: Mutex::new(Vec::new()),
             disk: Mutex::new(OnDisk::default()),
             uses: AtomicU8::new(0),
+            only_whole: AtomicBool::new(false),
             told: Mutex::default(),
             dead: AtomicBool::new(false),
         }
@@ -127,6 +130,18 @@ impl Generation {
     pub(crate) fn can_be_asked_again(&self) -> bool {
         let meta = self.meta();
         self.length().is_some() && (meta.etag().is_some() || meta.last_modified().is_some())
+    }
+
+    /// Its source has sent the whole where a part was wanted.
+    pub(crate) fn comes_whole(&self) {
+        self.only_whole.store(true, Ordering::Relaxed);
+    }
+
+    /// How far before it gets somewhere a fill is waited for there, rather than the source being asked for a part:
+    /// `ahead`, bytes, where it can be asked for one.
+    pub(crate) fn reach(&self, ahead: u64) -> u64 {
+        let parts = self.can_be_asked_again() && !self.only_whole.load(Ordering::Relaxed);
+        if parts { ahead } else { u64::MAX }
     }
 
     /// The end of a body of unknown length was reached.
@@ -162,8 +177,15 @@ impl Generation {
     /// or another fill take over.
     ///
     /// A fill goes off the list only when its blocks are where `is_held` looks, so a block that came
-    /// after the caller had looked for it is found here, not fetched again.
-    pub(crate) fn join_or_add(&self, wanted: &Range<u64>, is_held: impl Fn(u32) -> bool) -> Joined {
+    /// after the caller had looked for it is found here, not fetched again. A fill that is more than `ahead` bytes
+    /// behind is not waited for, if its source has parts to give: a viewer who seeks would wait for all that another
+    /// one skipped.
+    pub(crate) fn join_or_add(
+        &self,
+        wanted: &Range<u64>,
+        is_held: impl Fn(u32) -> bool,
+        ahead: u64,
+    ) -> Joined {
         let mut fills = self.fills.lock();
         if let Some(fill) = fills.iter().find(|fill| fill.brings(wanted.start)) {
             return Joined::Running(fill.clone());
@@ -173,9 +195,11 @@ impl Generation {
             return Joined::Held;
         }
         let after = blocks.start + 1;
-        let coming = fills.iter().filter_map(|fill| fill.next_brought(after)).min();
+        let start = blocks::start_of(blocks.start, self.block);
+        let before = fills.iter().filter(|fill| fill.received() > start);
+        let coming = before.filter_map(|fill| fill.next_brought(after)).min();
         let end = self.run(blocks.start, coming.unwrap_or(blocks.end).min(blocks.end), is_held);
-        let fill = Arc::new(Fill::new(blocks.start..end, self.block));
+        let fill = Arc::new(Fill::new(blocks.start..end, self.block, self.reach(ahead)));
         fills.push(fill.clone());
         Joined::New(fill)
     }
@@ -193,6 +217,13 @@ impl Generation {
             }
         }
         after_absent
+    }
+
+    /// Whether all that comes from `block` on, before a fill ends or for so many bytes as [`GAP`] is, is held already:
+    /// who seeks ahead of a fill leaves such pieces in its way.
+    pub(crate) fn is_held_from(&self, block: u32, end: u32, is_held: impl Fn(u32) -> bool) -> bool {
+        let few = u32::try_from(GAP / self.block).unwrap_or(u32::MAX).max(1);
+        block < end && (block..end.min(block.saturating_add(few))).all(is_held)
     }
 
     /// Registers the fill that came with the opening of this generation.

@@ -75,6 +75,16 @@ pub(crate) enum Found {
     Nothing,
 }
 
+impl Found {
+    /// The version that may be answered, at once or once it is confirmed.
+    pub(crate) fn usable(&self) -> Option<&Arc<Generation>> {
+        match self {
+            Self::Current(found, _) | Self::Stale(found) | Self::Doubtful(found) => Some(found),
+            Self::Purged(_) | Self::Nothing => None,
+        }
+    }
+}
+
 impl Store {
     pub(crate) fn open(config: &CacheConfig) -> Result<Self, CacheError> {
         let block = config.block.0;

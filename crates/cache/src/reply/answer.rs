@@ -155,7 +155,7 @@ fn respond(status: StatusCode, headers: HeaderMap, body: Body, verdict: Verdict)
 
 /// Which bytes are to be sent. Of a body whose length is not known yet that is a single range that has
 /// arrived, or the whole.
-fn select(ask: &Ask<'_>, generation: &Generation, meta: &Meta, length: Option<u64>) -> Selection {
+pub(crate) fn select(ask: &Ask<'_>, generation: &Generation, meta: &Meta, length: Option<u64>) -> Selection {
     if meta.status != StatusCode::OK
         || *ask.method == Method::HEAD
         || !conditional::range_holds(ask.headers, meta)

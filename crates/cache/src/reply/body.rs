@@ -417,6 +417,8 @@ async fn obtain(
 /// Waits until the fill has bytes at `position`, or will not bring them any more.
 async fn arrival(attached: &Attached, position: u64) -> Result<(), Failure> {
     let fill = attached.fill();
+    // Where it keeps pace with its readers it comes as far as this one waits.
+    fill.passed(position);
     let mut progress = fill.follow();
     loop {
         let done = progress.borrow_and_update().done.clone();

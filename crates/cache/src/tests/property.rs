@@ -1,4 +1,4 @@
-//! Any range, cold, hot, filling, evicted, on disk or not, of a body whose length its source tells or does
+//! Any range, cold, hot, filling, evicted, on disk or not, of a body whose length and version its source tells or does
 //! not, equals the slice of the whole; conditions and HEAD do not change that.
 
 use super::origin::{Mood, pattern};
@@ -116,6 +116,8 @@ proptest! {
         mood in prop::sample::select(vec![Mood::Good, Mood::Good, Mood::IgnoresRanges, Mood::NoLength, Mood::Unmeasured, Mood::Star]),
         with_disk: bool,
         tiny: bool,
+        unnamed in prop::bool::weighted(0.3),
+        near: bool,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
@@ -125,8 +127,12 @@ proptest! {
             origin.set(mood);
             let folder = tempfile::tempdir().unwrap();
             let mut config = config();
-            // What evicts blocks while they are read.
-            if tiny { config.memory = ByteSize(40_000); }
+            // Nothing tells whether two parts belong together.
+            if unnamed { origin.edit("/a.ts", |thing| thing.etag = None); }
+            // What evicts blocks while they are read; what nobody can ask for again would be cut.
+            if tiny && !unnamed { config.memory = ByteSize(40_000); }
+            // Fills that are not waited for, and that keep pace with their readers.
+            if near { config.read_ahead = ByteSize(2 * BLOCK); }
             if with_disk {
                 config.disk = vec![kromka_config::DiskConfig { path: folder.path().to_owned(), size: ByteSize(200_000), weight: 100 }];
             }

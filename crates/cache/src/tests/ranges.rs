@@ -2,6 +2,7 @@
 
 use super::origin::{Mood, pattern};
 use super::*;
+use crate::held::records::Record;
 
 #[tokio::test]
 async fn a_range_of_a_cold_object_fetches_its_blocks_only() {
@@ -26,6 +27,94 @@ async fn the_last_byte_of_a_cold_object_costs_two_blocks_at_most() {
     assert_eq!((part.status, part.body), (StatusCode::PARTIAL_CONTENT, body.slice(999_999..)));
     until("the fill ends", || tier.stats().fills_active == 0).await;
     assert!(origin.sent.load(std::sync::atomic::Ordering::Relaxed) as u64 <= 2 * BLOCK);
+}
+
+#[tokio::test]
+async fn what_has_no_validator_is_whole_or_comes_anew() {
+    let origin = Origin::new();
+    let body = pattern(1_000_000, 2);
+    let tier = tier(&origin).await;
+    for (n, first) in ["", "bytes=-1", "bytes=500000-500009", "bytes=0-9, 700000-700009"].iter().enumerate() {
+        let path = format!("/{n}");
+        origin.put(&path, body.clone(), "", "max-age=60");
+        origin.edit(&path, |thing| thing.etag = None);
+        let begun = match first.is_empty() {
+            true => get(&tier, &path).head().whole().await,
+            false => get(&tier, &path).with("range", first).whole().await,
+        };
+        assert!(begun.status.is_success(), "{first}");
+        let part = get(&tier, &path).with("range", "bytes=900000-900009").whole().await;
+        assert_eq!((part.status.as_u16(), part.body), (206, body.slice(900_000..900_010)), "{first}");
+        assert_eq!(get(&tier, &path).whole().await.body, body, "{first}");
+        let asked = origin.asked();
+        assert_eq!(get(&tier, &path).whole().await.verdict, Verdict::Hit, "{first}");
+        // One block is lost, and no part may take its place.
+        let Some(Record::Current(version)) = tier.store.records.get(&key(&path)) else { panic!() };
+        tier.store.memory.forget(version.id, 7);
+        assert_eq!(get(&tier, &path).whole().await.body, body, "{first}");
+        assert_eq!(origin.asked(), asked + 1, "{first}");
+    }
+}
+
+#[tokio::test]
+async fn who_seeks_does_not_wait_for_what_another_has_before_him() {
+    let origin = Origin::new();
+    let body = pattern(2_000_000, 9);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+    let mut config = config();
+    config.read_ahead = ByteSize(2 * BLOCK);
+    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    let gate = origin.hold();
+    let first = get(&tier, "/a.ts").ask().await.unwrap();
+    let seek = get(&tier, "/a.ts").with("range", "bytes=1500000-1500009").ask().await.unwrap();
+    gate.add_permits(60);
+    // The fill before it has come to a fraction of that.
+    assert_eq!(drain(seek.response).await.unwrap(), body.slice(1_500_000..1_500_010));
+    gate.add_permits(10_000);
+    assert_eq!(drain(first.response).await.unwrap(), body);
+    let sent = origin.sent.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(sent < 2_000_000 + 10 * BLOCK as usize, "{sent}");
+}
+
+#[tokio::test]
+async fn a_fill_comes_to_who_waits_far_ahead_of_those_who_read_and_ends_where_all_is_here() {
+    let origin = Origin::new();
+    let body = pattern(2_000_000, 9);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+    origin.set(Mood::IgnoresRanges);
+    let mut config = config();
+    config.read_ahead = ByteSize(2 * BLOCK);
+    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    // No disk: the fill keeps pace with its readers, and the only one waits near the end.
+    let part = get(&tier, "/a.ts").with("range", "bytes=1900000-1900009").whole();
+    let part = tokio::time::timeout(Duration::from_secs(60), part).await.expect("it hangs");
+    assert_eq!(part.body, body.slice(1_900_000..1_900_010));
+    // A viewer who reads nothing more holds nobody up either.
+    origin.put("/b.ts", body.clone(), "\"2\"", "max-age=60");
+    let _still = get(&tier, "/b.ts").ask().await.unwrap();
+    let part = get(&tier, "/b.ts").with("range", "bytes=1900000-1900009").whole();
+    let part = tokio::time::timeout(Duration::from_secs(60), part).await.expect("it hangs");
+    assert_eq!(part.body, body.slice(1_900_000..1_900_010));
+}
+
+#[tokio::test]
+async fn a_fill_ends_where_all_that_follows_is_here() {
+    let origin = Origin::new();
+    let body = pattern(4_000_000, 9);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+    let mut config = config();
+    config.read_ahead = ByteSize(2 * BLOCK);
+    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    let gate = origin.hold();
+    let first = get(&tier, "/a.ts").ask().await.unwrap();
+    *origin.gate.lock() = None;
+    // Far ahead, to the end.
+    let rest = get(&tier, "/a.ts").with("range", "bytes=2000000-").whole().await;
+    assert_eq!(rest.body, body.slice(2_000_000..));
+    gate.add_permits(10_000);
+    assert_eq!(drain(first.response).await.unwrap(), body);
+    let sent = origin.sent.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(sent < 5_000_000, "{sent}");
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ pub(crate) struct Progress {
 pub(crate) struct Fill {
     blocks: Range<u32>,
     size: u64,
+    /// How many bytes before it gets somewhere it may be waited for there.
+    reach: u64,
     progress: watch::Sender<Progress>,
     window: Mutex<Window>,
     readers: AtomicUsize,
@@ -63,12 +65,14 @@ impl Window {
 }
 
 impl Fill {
-    /// A fill of `blocks`; `u32::MAX` as the end means "until the source ends it".
-    pub(crate) fn new(blocks: Range<u32>, size: u64) -> Self {
+    /// A fill of `blocks`; `u32::MAX` as the end means "until the source ends it". It is waited for by who needs what
+    /// comes within `reach` bytes.
+    pub(crate) fn new(blocks: Range<u32>, size: u64, reach: u64) -> Self {
         let start = blocks::start_of(blocks.start, size);
         Self {
             blocks,
             size,
+            reach,
             progress: watch::Sender::new(Progress { received: start, done: None }),
             window: Mutex::default(),
             readers: AtomicUsize::new(0),
@@ -81,7 +85,7 @@ impl Fill {
         self.blocks.clone()
     }
 
-    /// Whether somebody who needs the byte at `position` may wait for it here: it is still to come,
+    /// Whether somebody who needs the byte at `position` may wait for it here: it is to come soon,
     /// or still at hand.
     pub(crate) fn brings(&self, position: u64) -> bool {
         if !self.blocks.contains(&blocks::block_of(position, self.size)) {
@@ -90,7 +94,8 @@ impl Fill {
         let window = self.window.lock();
         let progress = self.progress.borrow();
         let oldest = window.oldest().unwrap_or(progress.received);
-        progress.done.is_none() && position >= oldest
+        let soon = oldest..=progress.received.saturating_add(self.reach);
+        progress.done.is_none() && soon.contains(&position)
     }
 
     /// The first block at or behind `block` that this fill still brings whole.
@@ -122,7 +127,7 @@ impl Fill {
         (skip < block.len()).then(|| block.slice(skip..))
     }
 
-    /// A reader has taken everything before `position`.
+    /// A reader has taken everything before `position`, or waits for what is there.
     pub(crate) fn passed(&self, position: u64) {
         if self.fastest.fetch_max(position, Ordering::AcqRel) < position {
             self.moved.notify_one();
@@ -256,7 +261,7 @@ mod tests {
             let size = 16;
             let length = body.len() as u64;
             let memory = Memory::new(1 << 20, size);
-            let fill = Fill::new(0..blocks::count(length, size), size);
+            let fill = Fill::new(0..blocks::count(length, size), size, u64::MAX);
             let mut blocks_seen = Vec::new();
             let mut read = Vec::new();
             let mut rest = Bytes::from(body.clone());
@@ -277,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_body_of_unknown_length_ends_where_it_ends() {
-        let (memory, fill) = (Memory::new(1 << 20, 4), Fill::new(0..u32::MAX, 4));
+        let (memory, fill) = (Memory::new(1 << 20, 4), Fill::new(0..u32::MAX, 4, u64::MAX));
         assert_eq!(
             fill.push(&memory, Bytes::from_static(b"abcdef"), None),
             [(0, Bytes::from_static(b"abcd"))]
@@ -287,7 +292,7 @@ mod tests {
 
     #[test]
     fn only_close_readers_find_old_bytes() {
-        let (memory, fill) = (Memory::new(1 << 20, 4), Fill::new(0..10, 4));
+        let (memory, fill) = (Memory::new(1 << 20, 4), Fill::new(0..10, 4, 12));
         fill.push(&memory, Bytes::from_static(b"abcdefghij"), Some(40));
         fill.shrink(6);
         assert_eq!(fill.take(0), None);
@@ -295,5 +300,6 @@ mod tests {
         fill.let_go(|block| block == 1);
         assert_eq!(fill.take(5), None, "it can be had elsewhere");
         assert_eq!(fill.take(9).unwrap(), "j");
+        assert!(fill.brings(22) && !fill.brings(23), "who would wait for long goes there himself");
     }
 }

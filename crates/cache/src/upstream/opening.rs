@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -238,15 +238,19 @@ impl<S: Source> Tier<S> {
                 }
                 // Only the end of the body tells the length.
                 want.head = false;
-            } else if want.head && hint == Hint::Length && refuses_head(fetched.status) {
+            } else if want.head
+                && hint == Hint::Length
+                && (refuses_head(fetched.status) || is_unnamed(&fetched))
+            {
                 want.head = false;
             } else if fetched.status == StatusCode::RANGE_NOT_SATISFIABLE && want.range.is_some() {
                 // The object is shorter than the range; its header says how long it is.
                 (want.range, want.head) = (None, true);
             } else if fetched.status == StatusCode::PARTIAL_CONTENT
-                && Extent::of(&fetched, want.range.as_ref(), want.head).is_err()
+                && (is_unnamed(&fetched) || Extent::of(&fetched, want.range.as_ref(), want.head).is_err())
             {
-                // Another part than was asked for, or of a whole of unknown length.
+                // Another part than was asked for, or of a whole of unknown length, or one that no other could be
+                // told to belong to.
                 want.range = None;
             } else {
                 break;
@@ -291,7 +295,11 @@ impl<S: Source> Tier<S> {
         let fill = (!header_only && extent.length != Some(0)).then(|| {
             let size = generation.block;
             let last = extent.end.map_or(u32::MAX, |end| blocks::blocks_of(&(extent.start..end), size).end);
-            let fill = Arc::new(Fill::new(blocks::block_of(extent.start, size)..last, size));
+            if want.range.is_some() && fetched.status == StatusCode::OK {
+                generation.comes_whole();
+            }
+            let reach = generation.reach(self.store.limits.read_ahead);
+            let fill = Arc::new(Fill::new(blocks::block_of(extent.start, size)..last, size, reach));
             // Before anybody finds the version, or whoever does would fetch what is on its way.
             generation.add(fill.clone());
             fill
@@ -414,6 +422,11 @@ impl<S: Source> Tier<S> {
 /// Whether a status may be about HEAD rather than about the object.
 fn refuses_head(status: StatusCode) -> bool {
     [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED, StatusCode::FORBIDDEN].contains(&status)
+}
+
+/// Whether nothing tells this version of the object from others: parts of it could not be put together.
+fn is_unnamed(fetched: &Fetched) -> bool {
+    !fetched.headers.contains_key(ETAG) && !fetched.headers.contains_key(LAST_MODIFIED)
 }
 
 /// `Retry-After` in either of its forms (RFC 9110 §10.2.3).

@@ -19,7 +19,8 @@ use crate::upstream::source::SourceBody;
 /// Followers are told of new bytes at least this often while the source has more ready, bytes.
 const GATHER: u64 = 128 << 10;
 
-/// Reads `body`, whose first `skip` bytes are not wanted, into `fill` until its last block is whole.
+/// Reads `body`, whose first `skip` bytes are not wanted, into `fill` until its last block is whole, or what comes
+/// next is here already.
 /// With `keep` (pre-warm) every block waits for the disk.
 ///
 /// # Errors
@@ -83,8 +84,16 @@ pub(crate) async fn pull(
         } else if fill.received() + chunk.len() as u64 > store.limits.object_max {
             return Err(Failure::TooLarge { length: fill.received(), limit: store.limits.object_max });
         }
+        let mut overtaken = false;
         for (block, bytes) in fill.push(&store.memory, chunk, generation.length()) {
             durable = put(store, generation, block, bytes, durable, keep).await;
+            let held = |block| store.has(generation, block);
+            overtaken = !keep
+                && generation.can_be_asked_again()
+                && generation.is_held_from(block + 1, fill.blocks().end, held);
+        }
+        if overtaken {
+            return Ok(());
         }
         fill.shrink(window());
         // What the source has ready is taken first, so that thousands of followers are not woken for
