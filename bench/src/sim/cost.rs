@@ -4,7 +4,7 @@
 const KNEE: f64 = 0.98;
 
 /// How edges of the world slow down under load.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Waiting {
     /// Milliseconds.
     pub scale_ms: f64,

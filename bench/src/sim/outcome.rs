@@ -1,35 +1,6 @@
-//! What came of a run, and what the oracle would have made of the same viewers.
+//! What came of a run.
 
-use super::{cost::Curve, oracle::Flow, world::World};
-
-/// Mean length of a session in seconds.
-pub(super) const SESSION_S: f64 = 240.0;
-
-/// Seconds between two looks at the oracle.
-pub(super) const ORACLE_S: usize = 60;
-
-/// What the best could have done in the same world, by a run of the oracle.
-#[derive(Clone, Debug, Default)]
-pub struct Best {
-    /// Viewers in each city each [`ORACLE_S`] seconds.
-    pub(super) viewers: Vec<Vec<f64>>,
-    /// Milliseconds that the free oracle would have made all of them pay together.
-    pub free_ms: Vec<f64>,
-    /// And the sticky one; nothing where sessions lost their node and had to move.
-    pub sticky_ms: Vec<f64>,
-    /// Median round trip of the free oracle.
-    pub p50_ms: f64,
-}
-
-/// The world after what happened halfway.
-pub(super) struct After {
-    /// The period from which on it is so.
-    pub(super) from: usize,
-    /// How it is.
-    pub(super) world: World,
-    /// Nodes are gone: sessions had to move, and the sticky oracle has nothing to say.
-    pub(super) lost: bool,
-}
+use super::best::Best;
 
 /// What came of a run.
 #[derive(Clone, Debug, Default)]
@@ -74,55 +45,6 @@ impl Outcome {
         let range = (from * periods) as usize..((to * periods) as usize).min(possible.len());
         let paid: f64 = self.paid_ms[range.clone()].iter().sum();
         paid / possible[range].iter().sum::<f64>() - 1.0
-    }
-}
-
-impl Best {
-    /// What the oracles would have made of it, in a world that may change halfway.
-    pub(super) fn solve(&mut self, whole: &World, curve: &Curve, after: Option<&After>) {
-        let sites = whole.sites.len();
-        let (mut free, mut sticky, mut placed) = (Flow::new(whole), Flow::new(whole), Flow::new(whole));
-        let nobody = vec![0.0; sites];
-        let stay = (-(ORACLE_S as f64) / SESSION_S).exp();
-        let mut by_distance: Vec<(f64, f64)> = Vec::new();
-        for (period, viewers) in self.viewers.iter().enumerate() {
-            let world = after.filter(|after| period >= after.from).map_or(whole, |after| &after.world);
-            free.solve(world, curve, &world.rtt_ms, viewers, &nobody);
-            self.free_ms.push(free.cost_ms(world, curve));
-            by_distance.extend(world.rtt_ms.iter().copied().zip(free.from.iter().copied()));
-            if after.is_some_and(|after| after.lost) {
-                continue;
-            }
-            if period == 0 {
-                sticky = free.clone();
-            } else {
-                // Those who stayed are where they are; the others are placed.
-                let mut arrivals = viewers.clone();
-                for (city, wanted) in arrivals.iter_mut().enumerate() {
-                    let row = &mut sticky.from[city * sites..(city + 1) * sites];
-                    let kept: f64 = row.iter().sum::<f64>() * stay;
-                    let shrink = if kept > *wanted { *wanted / kept.max(1e-9) } else { 1.0 };
-                    row.iter_mut().for_each(|viewers| *viewers *= stay * shrink);
-                    *wanted = (*wanted - kept).max(0.0);
-                }
-                let mut fixed = vec![0.0; sites];
-                sticky.from.iter().enumerate().for_each(|(place, viewers)| fixed[place % sites] += viewers);
-                placed.solve(world, curve, &world.rtt_ms, &arrivals, &fixed);
-                sticky.from.iter_mut().zip(&placed.from).for_each(|(all, new)| *all += new);
-                sticky.at.clone_from(&placed.at);
-            }
-            self.sticky_ms.push(sticky.cost_ms(world, curve));
-        }
-        by_distance.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let half: f64 = by_distance.iter().map(|(_, viewers)| viewers).sum::<f64>() / 2.0;
-        let mut seen = 0.0;
-        self.p50_ms = by_distance
-            .iter()
-            .find(|(_, viewers)| {
-                seen += viewers;
-                seen >= half
-            })
-            .map_or(0.0, |(ms, _)| *ms);
     }
 }
 

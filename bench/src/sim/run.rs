@@ -3,10 +3,11 @@
 mod accidents;
 
 use super::{
+    best::{Asked, ORACLE_S, SESSION_S},
     cost::Curve,
     demand::Demand,
     dice::{Dice, Weighted},
-    outcome::{BUCKETS, Best, ORACLE_S, Outcome, SESSION_S, bucket, quantile},
+    outcome::{BUCKETS, Outcome, bucket, quantile},
     policies::{Again, Kind, Knowledge, Memory, Policy, Report, Viewer},
     scenario::Scenario,
     titles::{Kept, Popularity},
@@ -89,15 +90,14 @@ struct Engine<'w, 'p> {
     starts: Vec<u32>,
 }
 
-/// Runs one policy through one scenario. With `best` empty the oracle is solved too, which takes as long again.
-pub fn run(
+/// Runs one policy through one scenario; returns what came of it and what oracles may be asked about its viewers.
+pub(super) fn run(
     kind: Kind,
     known: &Knowledge<'_>,
     curve: &Curve,
     popularity: &Popularity,
     length: Length,
-    best: &mut Best,
-) -> Outcome {
+) -> (Outcome, Asked) {
     let (world, scenario) = (known.world, known.scenario);
     let seconds = length.warm_up + length.seconds;
     let horizon = seconds + 1;
@@ -151,10 +151,12 @@ pub fn run(
     let all = |demand: &Demand<'_>, second: usize| demand.usual(second as f64).iter().sum::<f64>();
     let busiest = (0..seconds).step_by(60).map(|second| all(&demand, second)).fold(0.0, f64::max);
     demand.mean = length.viewers / busiest;
-    let phases: Vec<f64> = (0..nodes * scenario.selectors).map(|_| dice.unit() * scenario.report_s).collect();
-    let mut due = phases;
+    // Their own, so that viewers are the same however often nodes report, and to how many.
+    let mut reporting = Dice::new(known.seed, 26);
+    let mut due: Vec<f64> =
+        (0..nodes * scenario.selectors).map(|_| reporting.unit() * scenario.report_s).collect();
     let (mut usual, mut crowd) = (Weighted::new([]), Weighted::new([]));
-    let learn_oracle = best.viewers.is_empty();
+    let mut viewers = Vec::new();
     for second in 0..seconds {
         let share_of_run = (second as f64 - length.warm_up as f64) / length.seconds as f64;
         if second.is_multiple_of(20) {
@@ -169,7 +171,7 @@ pub fn run(
         let together = arrivals[0] + arrivals[1];
         for quarter in 0..4 {
             let now = second as f64 + f64::from(quarter) * 0.25;
-            engine.reports(&mut due, now, &mut dice);
+            engine.reports(&mut due, now, &mut reporting);
             engine.policy.tick((now * 1_000.0) as u64);
             let range = together * quarter as usize / 4..together * (quarter as usize + 1) / 4;
             for number in range {
@@ -194,15 +196,13 @@ pub fn run(
         }
         if second >= length.warm_up {
             engine.account(second);
-            if learn_oracle && (second - length.warm_up).is_multiple_of(ORACLE_S) {
-                best.viewers.push(engine.in_city.clone());
+            if (second - length.warm_up).is_multiple_of(ORACLE_S) {
+                viewers.push(engine.in_city.clone());
             }
         }
     }
-    if learn_oracle {
-        best.solve(world, curve, engine.after().as_ref());
-    }
-    engine.finish()
+    let asked = Asked { viewers, world: world.clone(), after: engine.after(), waiting: scenario.waiting };
+    (engine.finish(), asked)
 }
 
 impl Engine<'_, '_> {

@@ -1,17 +1,18 @@
 //! All policies, scenarios and seeds, summed up.
 
 use std::sync::{
-    Mutex,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
 use serde::Serialize;
 
 use super::{
+    best::{Best, Solved},
     cost::Curve,
     dice::Dice,
     gray::{self, Watch},
-    outcome::{Best, Outcome},
+    outcome::Outcome,
     policies::{Kind, Knowledge},
     run::{Length, run},
     scenario::Scenario,
@@ -122,7 +123,7 @@ pub struct Row {
 }
 
 impl Row {
-    fn of(scenario: &Scenario, kind: Kind, world: &'static str, runs: &[(Outcome, Best)]) -> Row {
+    fn of(scenario: &Scenario, kind: Kind, world: &'static str, runs: &[(Outcome, Arc<Best>)]) -> Row {
         let spread =
             |of: &dyn Fn(&Outcome, &Best) -> f64| Spread::of(runs.iter().map(|(run, best)| of(run, best)));
         Row {
@@ -157,16 +158,18 @@ impl Suite {
     pub fn run(&self, threads: usize, progress: impl Fn(usize, usize) + Sync) -> Vec<Row> {
         let of = |(number, entry): (usize, &Entry)| (1..=entry.seeds).map(move |seed| (number, seed));
         let jobs: Vec<(usize, u64)> = self.entries.iter().enumerate().flat_map(of).collect();
-        let done =
-            side_by_side(&jobs, threads, progress, |(entry, seed)| (*entry, *seed, self.job(*entry, *seed)));
+        let solved = Solved::default();
+        let done = side_by_side(&jobs, threads, progress, |(entry, seed)| {
+            (*entry, *seed, self.job(*entry, *seed, &solved))
+        });
         let mut rows = Vec::new();
         for (number, Entry { scenario, kinds, .. }) in self.entries.iter().enumerate() {
             let world = self.world_name(scenario);
             for (place, kind) in kinds.iter().enumerate() {
-                let runs: Vec<(Outcome, Best)> = done
+                let runs: Vec<(Outcome, Arc<Best>)> = done
                     .iter()
                     .filter(|(entry, ..)| *entry == number)
-                    .filter_map(|(_, _, (best, outcomes))| Some((outcomes[place].clone()?, best.clone())))
+                    .filter_map(|(_, _, (best, outcomes))| Some((outcomes[place].clone()?, Arc::clone(best))))
                     .collect();
                 rows.push(Row::of(scenario, *kind, world, &runs));
             }
@@ -200,7 +203,7 @@ impl Suite {
     }
 
     /// One scenario with one seed: all its policies meet the same viewers. `None` for who skips the seed.
-    fn job(&self, entry: usize, seed: u64) -> (Best, Vec<Option<Outcome>>) {
+    fn job(&self, entry: usize, seed: u64, solved: &Solved) -> (Arc<Best>, Vec<Option<Outcome>>) {
         let Entry { scenario, kinds, .. } = &self.entries[entry];
         let synthetic;
         let globe = match &self.globe {
@@ -217,15 +220,17 @@ impl Suite {
         let capacity = world.nodes.iter().map(|node| off(&node.capacity, scenario.capacity_error)).collect();
         let known = Knowledge { world: &world, rtt_ms, capacity, scenario, seed };
         let (curve, popularity) = (Curve::new(scenario.waiting), Popularity::new(scenario.popularity));
-        let mut best = Best::default();
-        let outcomes = kinds
-            .iter()
-            .map(|kind| {
-                let takes_part = kind.close() || seed <= self.few_seeds;
-                takes_part.then(|| run(*kind, &known, &curve, &popularity, self.length, &mut best))
+        let mut best = None;
+        let outcomes = kinds.iter().map(|kind| {
+            let takes_part = kind.close() || seed <= self.few_seeds;
+            takes_part.then(|| {
+                let (outcome, asked) = run(*kind, &known, &curve, &popularity, self.length);
+                best.get_or_insert_with(|| solved.best(asked, &curve));
+                outcome
             })
-            .collect();
-        (best, outcomes)
+        });
+        let outcomes = outcomes.collect();
+        (best.unwrap_or_default(), outcomes)
     }
 }
 

@@ -22,7 +22,7 @@ const REGION: f64 = 0.25;
 const NODES: [f64; 3] = [0.5, 1.0, 1.5];
 
 /// A place where viewers are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct City {
     /// Degrees north.
     pub latitude: f64,
@@ -161,7 +161,7 @@ fn fill_holes(rtt_ms: &mut [f32], count: usize) {
 }
 
 /// One node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// Its site.
     pub site: usize,
@@ -170,7 +170,7 @@ pub struct Node {
 }
 
 /// Sites and nodes on a globe.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct World {
     /// Demand by city, together 1.
     pub weights: Vec<f64>,

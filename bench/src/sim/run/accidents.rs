@@ -8,8 +8,8 @@
 
 use super::{Engine, ORACLE_S, World};
 use crate::sim::{
+    best::After,
     dice::Dice,
-    outcome::After,
     policies::{News, Viewer},
     scenario::{Accident, Scenario},
     titles::Kept,
