@@ -22,13 +22,15 @@ impl Drain {
         Drain { since: Utc::now(), since_ms: now_ms, sessions }
     }
 
-    /// As it stands at `now_ms` with so many left, where an answer may lead there for `answers_ms` after it was given.
+    /// As it stands at `now_ms` with so many left, where an answer may lead there for `answers_ms` after it was given;
+    /// whether the node confirms it is for others to say.
     pub(crate) fn at(self, now_ms: u64, left: u64, answers_ms: u64) -> NodeDrain {
         let arrived = now_ms.saturating_sub(self.since_ms) >= answers_ms.saturating_add(ARRIVED_MS);
         NodeDrain {
             since: self.since,
             sessions_then: self.sessions.max(left),
             sessions_left: left,
+            confirmed: false,
             // What stays of one in a hundred is a paused player that will be steered when it goes on.
             done: arrived && left.saturating_mul(100) <= self.sessions,
         }

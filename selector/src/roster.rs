@@ -140,8 +140,9 @@ struct Entry {
     drained: bool,
     /// Of what operators decided, as the store counts; 0 until that is known.
     revision: u64,
-    /// The start of the process that an operator resumed, and by which entry of the feed it learns of that.
-    resumed: Option<(String, Decided)>,
+    /// What an operator decided last, by this process, and the node's start then: by which entry of the feed it learns
+    /// of that.
+    decided: Option<(String, Decided)>,
     /// Since when it drains, if it does.
     drain: Option<Drain>,
     /// When it came back, see [`Candidate::returned_ms`].
@@ -211,7 +212,7 @@ impl Roster {
                 gone: node.gone,
                 drained: node.drained,
                 revision: node.revision,
-                resumed: None,
+                decided: None,
                 drain: None,
                 returned_ms: None,
                 assigned: Arc::default(),
@@ -300,7 +301,7 @@ impl Roster {
                     gone: heartbeat.goodbye,
                     drained: false,
                     revision: 0,
-                    resumed: None,
+                    decided: None,
                     drain: None,
                     // Among others that are at work it is the one that is cold; together they all are.
                     returned_ms: Some(now_ms)

@@ -56,6 +56,12 @@ pub(super) async fn run(args: Args, remote: &Remote, output: Output) -> Result<E
         }
         Verb::Drain { node, wait, timeout } => {
             let drained = api.drain(&node).await.map_err(explained)?;
+            if drained.drain.as_ref().is_some_and(|drain| !drain.confirmed) {
+                say(format_args!(
+                    "kromka: {node} has not confirmed it: it is not heard, or follows the feed of another selector; \
+                     drain it there too"
+                ));
+            }
             if wait {
                 return countdown(&api, &node, Duration::from_secs(timeout), output).await;
             }

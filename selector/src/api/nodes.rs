@@ -1,6 +1,6 @@
 //! `/v1/nodes`: the fleet, and taking nodes out of it and back.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json as Answer,
@@ -9,6 +9,7 @@ use axum::{
 };
 use http::HeaderMap;
 use kromka_control::{NodeInfo, NodeList, PageQuery};
+use tokio::time::timeout;
 
 use super::{
     body::Params,
@@ -18,6 +19,9 @@ use super::{
     writes::{Once, Unchanged},
 };
 use crate::{app::App, error::ApiError};
+
+/// Longest wait for a node to apply its drain.
+const APPLIED: Duration = Duration::from_secs(2);
 
 /// Lists nodes, ordered by id.
 #[utoipa::path(
@@ -44,7 +48,8 @@ pub(crate) async fn show(State(app): State<Arc<App>>, Path(id): Path<String>) ->
     shown(&app, &id)
 }
 
-/// Takes a node out: it gets no new viewers and finishes what it has.
+/// Takes a node out: it gets no new viewers and finishes what it has. The answer waits up to two seconds for the node to
+/// apply it and to tell its other selectors; `drain.confirmed` says whether it has.
 #[utoipa::path(
     post, path = "/v1/nodes/{id}:drain", tag = "nodes", security(("token" = ["nodes:write"])),
     params(
@@ -91,7 +96,12 @@ async fn decide(app: &App, id: &str, headers: &HeaderMap, drained: bool) -> Resu
     app.roster.role_of(id).ok_or_else(unknown)?;
     let unchanged = |revision| revision::matches(headers, revision);
     let decided = app.store.set_drained(id, drained, unchanged).await?.ok_or(ApiError::Changed)?;
+    let mut receipts = app.roster.watch_receipts();
     app.roster.set_drained(id, drained, &decided);
+    // With the node's receipt all selectors know. Who asked is told how it stands then, or after a while.
+    let applied =
+        async { while drained && app.roster.awaits(id, &decided) && receipts.changed().await.is_ok() {} };
+    let _ = timeout(APPLIED, applied).await;
     shown(app, id)
 }
 

@@ -13,6 +13,7 @@ use crate::{
         Cell,
         outlier::{Change, Held, Member},
     },
+    store::nodes::Decided,
 };
 
 /// An edge that is to be checked.
@@ -191,11 +192,21 @@ impl Entry {
     /// is not ready for a reason of its own, has started again or follows another selector's feed means what it says.
     pub(super) fn echoes(&self) -> bool {
         let heartbeat = &self.heartbeat;
-        let unread = |(boot, decided): &(String, crate::store::nodes::Decided)| {
-            let same = heartbeat.boot == *boot && heartbeat.feed_id == decided.feed_id;
-            same && heartbeat.feed_seq < decided.feed_seq
-        };
-        !heartbeat.unready && self.resumed.as_ref().is_some_and(unread)
+        let unread = |(boot, decided): &(String, Decided)| heartbeat.boot == *boot && self.will_read(decided);
+        !self.drained && !heartbeat.unready && self.decided.as_ref().is_some_and(unread)
+    }
+
+    /// Whether it follows the feed that tells of a decision and has not come so far.
+    pub(super) fn will_read(&self, decided: &Decided) -> bool {
+        self.heartbeat.feed_id == decided.feed_id && self.heartbeat.feed_seq < decided.feed_seq
+    }
+
+    /// Whether it says itself that it drains, having read what was decided last: all selectors that it reaches know.
+    pub(super) fn confirms(&self) -> bool {
+        let read = self.decided.as_ref().is_none_or(|(_, decided)| {
+            self.heartbeat.feed_id == decided.feed_id && self.heartbeat.feed_seq >= decided.feed_seq
+        });
+        read && self.heartbeat.state == NodeState::Draining
     }
 
     /// Whether a heartbeat is older than the last one: by its number, or of a process before the one that is heard

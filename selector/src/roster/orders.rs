@@ -22,7 +22,7 @@ impl Roster {
         }
         entry.drained = drained;
         entry.revision = decided.revision;
-        entry.resumed = (!drained).then(|| (entry.heartbeat.boot.clone(), decided.clone()));
+        entry.decided = Some((entry.heartbeat.boot.clone(), decided.clone()));
         self.publish(&mut nodes);
         true
     }

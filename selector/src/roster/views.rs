@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kromka_control::{Heartbeat, NodeInfo, NodeRole, NodeState};
+use kromka_control::{Heartbeat, NodeDrain, NodeInfo, NodeRole, NodeState};
 
 use super::{CLOCK_BEGINS_MS, Entry, Nodes, PATIENCE_MS, Roster};
+use crate::store::nodes::Decided;
 
 /// Most edges that an edge is told of in its site.
 const BESIDE: usize = 64;
@@ -72,6 +73,17 @@ impl Roster {
                 && nodes.state(&self.settings, entry, now_ms) == NodeState::Up
         });
         beside.take(BESIDE).map(|entry| entry.heartbeat.url.clone()).collect()
+    }
+
+    /// Whether a node that is heard will soon tell that it has applied a decision, and has not yet.
+    pub(crate) fn awaits(&self, id: &str, decided: &Decided) -> bool {
+        let now_ms = self.now_ms();
+        let nodes = self.nodes.lock();
+        nodes.entries.get(id).is_some_and(|entry| {
+            let silent_ms = now_ms.saturating_sub(entry.judged_ms);
+            let heard = entry.heard_here && !entry.gone && silent_ms <= self.settings.suspect_after_ms;
+            heard && entry.will_read(decided)
+        })
     }
 
     /// What a node is; `None` when it was never heard.
@@ -143,7 +155,10 @@ impl Roster {
             version: heartbeat.version.clone(),
             ejected: nodes.outliers.held(&heartbeat.id).map(|held| held.why.to_string()),
             heartbeat_age_ms: entry.heard_here.then(|| now_ms.saturating_sub(entry.heard_ms)),
-            drain: draining.map(|begun| begun.at(now_ms, heartbeat.load.sessions, self.answers_ms)),
+            drain: draining.map(|begun| NodeDrain {
+                confirmed: entry.confirms(),
+                ..begun.at(now_ms, heartbeat.load.sessions, self.answers_ms)
+            }),
         }
     }
 }

@@ -74,8 +74,9 @@ impl Node for Told {
     }
 }
 
+/// Starts an agent that knows these selectors, and follows the feed of the first.
 fn join(
-    rig: &Rig,
+    rigs: &[&Rig],
     folder: &Path,
     id: &str,
     role: NodeRole,
@@ -92,7 +93,7 @@ fn join(
             addresses: vec![],
             alpn: vec![],
         },
-        selectors: vec![rig.running.url.clone()],
+        selectors: rigs.iter().map(|rig| rig.running.url.clone()).collect(),
         token: NODE.into(),
         interval: Duration::from_millis(200),
         state_dir: folder.join(id),
@@ -120,8 +121,8 @@ async fn keys_purges_prewarms_and_drains_reach_agents_and_come_back_as_receipts(
     let rig = Rig::with(fixed.clone(), folder).await;
     let order = Arc::default();
     let states = tempfile::tempdir().unwrap();
-    let (shield_agent, shield) = join(&rig, states.path(), "shield", NodeRole::Origin, &order);
-    let (edge_agent, edge) = join(&rig, states.path(), "edge-1", NodeRole::Edge, &order);
+    let (shield_agent, shield) = join(&[&rig], states.path(), "shield", NodeRole::Origin, &order);
+    let (edge_agent, edge) = join(&[&rig], states.path(), "edge-1", NodeRole::Edge, &order);
     eventually("both have the keys and are caught up", || {
         let keys = |told: &Told| told.keys.lock().is_some();
         keys(&shield) && keys(&edge) && shield_agent.caught_up() && edge_agent.caught_up()
@@ -179,11 +180,9 @@ async fn keys_purges_prewarms_and_drains_reach_agents_and_come_back_as_receipts(
     assert_eq!((operation.state, operation.nodes.len()), (OperationState::Succeeded, 2), "{operation:?}");
     assert!(operation.progress.objects_done >= 4 && operation.progress.bytes_done >= 4_000, "{operation:?}");
 
-    assert_eq!(api.drain("edge-1").await.unwrap().state, NodeState::Draining);
-    eventually("the edge hears that it is drained", || {
-        edge.states.lock().last() == Some(&NodeState::Draining)
-    })
-    .await;
+    let drained = api.drain("edge-1").await.unwrap();
+    assert_eq!((drained.state, drained.drain.unwrap().confirmed), (NodeState::Draining, true));
+    assert_eq!(edge.states.lock().last(), Some(&NodeState::Draining));
     assert_eq!(api.resume("edge-1").await.unwrap().state, NodeState::Up);
     eventually("and that it is back", || edge.states.lock().last() == Some(&NodeState::Up)).await;
 
@@ -196,4 +195,41 @@ async fn keys_purges_prewarms_and_drains_reach_agents_and_come_back_as_receipts(
     );
     shield_agent.stop().await;
     rig.running.drain().await;
+}
+
+#[tokio::test]
+async fn a_drain_that_is_answered_holds_at_every_selector_that_the_node_reaches() {
+    let (asked, other) = (Rig::start().await, Rig::start().await);
+    let states = tempfile::tempdir().unwrap();
+    let (agent, _) = join(&[&asked, &other], states.path(), "edge-1", NodeRole::Edge, &Arc::default());
+    let api =
+        |rig: &Rig| Api::new(rig.running.url.clone(), Some(ALL.into()), ClientOptions::default()).unwrap();
+    let (one, two) = (api(&asked), api(&other));
+    let up = async |api: &Api| {
+        for _ in 0..300 {
+            if api.node("edge-1").await.is_ok_and(|node| node.state == NodeState::Up) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the edge is not up");
+    };
+    for _ in 0..5 {
+        up(&one).await;
+        up(&two).await;
+        let drained = one.drain("edge-1").await.unwrap();
+        assert!(drained.drain.unwrap().confirmed);
+        let there = two.node("edge-1").await.unwrap();
+        assert_eq!((there.state, there.drain.unwrap().confirmed), (NodeState::Draining, true), "at once");
+        one.resume("edge-1").await.unwrap();
+    }
+    up(&two).await;
+    let not_followed = two.drain("edge-1").await.unwrap();
+    assert_eq!((not_followed.state, not_followed.drain.unwrap().confirmed), (NodeState::Draining, false));
+
+    other.running.drain().await;
+    agent.stop().await;
+    let gone = one.drain("edge-1").await.unwrap();
+    assert_eq!((gone.state, gone.drain), (NodeState::Down, None));
+    asked.running.drain().await;
 }

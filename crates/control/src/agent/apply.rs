@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
 use super::context::Context;
@@ -14,6 +14,9 @@ use crate::nodes::NodeState;
 
 /// Waits between tries of an entry that did not apply, from the first to the longest.
 const TRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];
+/// Longest wait for the selectors to hear that this node drains, or does no more; what comes after in the feed waits
+/// with it.
+const TOLD: Duration = Duration::from_secs(1);
 /// A key set that the node refuses so often is broken, not unlucky.
 const KEY_TRIES: u32 = 3;
 
@@ -49,6 +52,9 @@ pub(super) async fn apply<N: Node>(shared: &Context<N>, entry: &FeedEntry) -> Op
                 tracing::info!(%state, "an operator set this node's state");
                 let state = *state;
                 shared.status.update(|record| record.state = state);
+                // In that order: a heartbeat that tells of the change must tell the state.
+                shared.hearers.change();
+                shared.status.pulse();
                 if let Err(error) = call(&shared.node, move |node| {
                     node.state(state);
                     Ok(())
@@ -58,6 +64,10 @@ pub(super) async fn apply<N: Node>(shared: &Context<N>, entry: &FeedEntry) -> Op
                     tracing::error!(%state, %error, "the node did not take its new state");
                 }
                 shared.disk.save(FEED, &shared.status.record()).await;
+                // The receipt says that nobody is sent here any more, whichever selector is asked.
+                if timeout(TOLD, shared.hearers.all()).await.is_err() {
+                    tracing::warn!(%state, "not all selectors have heard of this node's state yet");
+                }
             }
         }
         FeedItem::Unknown => {

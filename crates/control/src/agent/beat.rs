@@ -25,18 +25,20 @@ const CELLS: usize = 200;
 /// What a selector may ask for as interval.
 const INTERVALS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(60)];
 
-/// Sends heartbeats to one selector until the agent stops, then says goodbye.
-pub(super) async fn run<N: Node>(shared: &Context<N>, selector: Url, mut interval: Duration) {
+/// Sends heartbeats to one selector, the `number`th, until the agent stops, then says goodbye.
+pub(super) async fn run<N: Node>(shared: &Context<N>, number: usize, selector: Url, mut interval: Duration) {
     let mut pulses = shared.status.pulses();
     let mut reachable = true;
     let mut read = Read::default();
     loop {
         let sent = Instant::now();
         pulses.mark_unchanged();
+        let change = shared.hearers.last();
         let answer = tokio::select! {
             answer = send(shared, &selector, &mut read, false) => answer,
             () = shared.stop.cancelled() => break,
         };
+        shared.hearers.told(number, answer.is_ok().then_some(change));
         match answer {
             Ok(answer) => {
                 if !std::mem::replace(&mut reachable, true) {

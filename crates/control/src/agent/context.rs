@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::Identity;
 use super::beat::Beats;
 use super::disk::Disk;
+use super::hearers::Hearers;
 use super::jobs::Jobs;
 use super::status::Status;
 
@@ -19,6 +20,7 @@ pub(super) struct Context<N> {
     pub(super) bearer: HeaderValue,
     pub(super) disk: Arc<Disk>,
     pub(super) status: Arc<Status>,
+    pub(super) hearers: Hearers,
     pub(super) jobs: Arc<Jobs>,
     pub(super) stop: CancellationToken,
     /// Names this run of the process.

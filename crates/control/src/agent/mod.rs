@@ -5,7 +5,8 @@
 //! - `feed_loop` asks selectors for news, `apply` does what an entry says, once and in order;
 //! - `jobs` is the table of warm jobs; `worker` takes them one by one, `warm` runs one: `crawl` finds its
 //!   objects, `faults` tries again and counts, `bucket` keeps its rate, `live` counts what is done;
-//! - `beat` tells every selector how the node is, how far it applied the feed, how its jobs go;
+//! - `beat` tells every selector how the node is, how far it applied the feed, how its jobs go; `hearers` knows which
+//!   of them have heard of its last change of state;
 //! - `backoff` waits; `shared` is what the loops have in common.
 //!
 //! Nothing upstream is trusted to be up: without any selector a node serves from what it knew last.
@@ -37,6 +38,7 @@ mod crawl;
 mod disk;
 mod faults;
 mod feed_loop;
+mod hearers;
 mod jobs;
 mod live;
 mod node;
@@ -54,6 +56,7 @@ pub use node::Node;
 use beat::{Beats, GOODBYE};
 use context::Context;
 use disk::{Disk, FEED, FeedRecord, KEYS};
+use hearers::Hearers;
 use jobs::Jobs;
 use status::{PATIENCE, Status};
 
@@ -207,15 +210,16 @@ impl Agent {
             jobs: Arc::new(Jobs::load(Arc::clone(&disk))),
             disk,
             status: Arc::clone(&status),
+            hearers: Hearers::new(selectors.len()),
             stop: stop.clone(),
             boot: Uuid::now_v7().to_string(),
             beats: Beats::new(0),
         });
 
         let mut loops = Vec::new();
-        for selector in selectors.clone() {
+        for (number, selector) in selectors.clone().into_iter().enumerate() {
             let shared = Arc::clone(&shared);
-            loops.push(tokio::spawn(async move { beat::run(&shared, selector, interval).await }));
+            loops.push(tokio::spawn(async move { beat::run(&shared, number, selector, interval).await }));
         }
         if !selectors.is_empty() {
             let shared = Arc::clone(&shared);
