@@ -90,15 +90,22 @@ const STEERING: [OfRows; 2] = [
 ];
 
 /// Goals that the worst seed of ours is judged by.
-const WORST: [OfRows; 9] = [
+const WORST: [OfRows; 10] = [
     ("9 until when a killed edge would get sessions", "a node is killed", |row| row.to_dead_s, 0.3, "s"),
     ("9 the same, its power cut", "a node loses its power", |row| row.to_dead_s, 1.5, "s"),
     ("9 the same, its whole site", "a site loses its power", |row| row.to_dead_s, 1.5, "s"),
     ("9 the same, cut off from selectors", "a node is cut off from selectors", |row| row.to_dead_s, 1.5, "s"),
     ("9 the same, drained, one selector", "a node is drained", |row| row.to_dead_s, 0.0, "s"),
-    ("9 the same, drained, two selectors", "a node is drained, 2 selectors", |row| row.to_dead_s, 0.0, "s"),
     (
-        "9 sessions that it got then, two selectors",
+        "9 the same, drain answered, two selectors",
+        "a node is drained, 2 selectors",
+        |row| row.to_dead_s,
+        0.0,
+        "s",
+    ),
+    ("9 until that drain is answered", "a node is drained, 2 selectors", |row| row.answered_s, 2.0, "s"),
+    (
+        "9 sessions that it got since the command",
         "a node is drained, 2 selectors",
         |row| row.to_dead,
         0.0,

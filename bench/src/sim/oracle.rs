@@ -9,7 +9,7 @@ use super::{cost::Curve, world::World};
 /// Gap in milliseconds below which no more is moved.
 const GAP_MS: f64 = 0.02;
 
-/// Sweeps over all cities at most.
+/// Sweeps at most.
 const SWEEPS: usize = 400;
 
 /// A flow from cities to sites in viewers.
@@ -39,13 +39,12 @@ impl Flow {
         }
         let mut price: Vec<f64> =
             (0..self.sites).map(|site| curve.marginal_ms(self.at[site] / world.capacity[site])).collect();
+        let all: Vec<usize> = (0..demand.len()).filter(|city| demand[*city] > 0.0).collect();
+        let (mut visited, mut moving) = (all.clone(), Vec::new());
         for _ in 0..SWEEPS {
-            let mut widest: f64 = 0.0;
-            for (city, wanted) in demand.iter().enumerate() {
+            for city in &visited {
+                let wanted = demand[*city];
                 let row = city * self.sites..(city + 1) * self.sites;
-                if *wanted <= 0.0 {
-                    continue;
-                }
                 let (mut best, mut least) = (0, f64::INFINITY);
                 let (mut worst, mut most) = (0, f64::NEG_INFINITY);
                 let (ways, flows) = (&rtt[row.clone()], &self.from[row.clone()]);
@@ -63,7 +62,7 @@ impl Flow {
                 if gap <= GAP_MS || worst == best {
                     continue;
                 }
-                widest = widest.max(gap);
+                moving.push(*city);
                 let most = self.from[row.start + worst];
                 let moved = self.step(world, curve, [worst, best], gap + price[best] - price[worst], most);
                 self.from[row.start + worst] -= moved;
@@ -73,9 +72,13 @@ impl Flow {
                     price[site] = curve.marginal_ms(self.at[site] / world.capacity[site]);
                 }
             }
-            if widest <= GAP_MS {
-                break;
+            // Most cities have one site that is the nearest by far: the others are let come to rest among themselves.
+            match (moving.is_empty(), visited.len() == all.len()) {
+                (true, true) => break,
+                (true, false) => visited.clone_from(&all),
+                (false, _) => std::mem::swap(&mut visited, &mut moving),
             }
+            moving.clear();
         }
     }
 

@@ -19,10 +19,13 @@ pub struct Outcome {
     pub moves: f64,
     /// Share of sessions that were moved away and back within five minutes.
     pub back_and_forth: f64,
-    /// New sessions sent first to a dead or leaving node after it went: the latest, in seconds; how many.
+    /// Seconds after a node went until the last new session was, or would have been, sent there; with a drain, after the
+    /// operator was answered.
     pub to_dead_s: f64,
-    /// How many those were.
+    /// New sessions sent first to a dead or leaving node, from the moment it went.
     pub to_dead: u64,
+    /// Seconds until an operator was answered who drained a node.
+    pub answered_s: f64,
     /// Sessions that no node of their list would serve.
     pub failed: u64,
     /// Share of sessions that measured other sites.

@@ -72,6 +72,8 @@ struct Engine<'w, 'p> {
     unheard: Vec<bool>,
     draining: Vec<bool>,
     accident_s: usize,
+    /// From when on nobody should be sent to its victims.
+    counts_from_ms: u64,
     victims: Vec<usize>,
     /// What selectors will have heard of nodes, the earliest first.
     news: Vec<accidents::Word>,
@@ -124,6 +126,7 @@ pub(super) fn run(
         unheard: vec![false; nodes],
         draining: vec![false; nodes],
         accident_s: length.warm_up + length.seconds / 2,
+        counts_from_ms: 0,
         victims: accidents::victims(world, scenario),
         news: Vec::new(),
         probed_ms: 0,

@@ -112,8 +112,10 @@ pub struct Row {
     pub moves: Spread,
     /// Sessions moved away and back within five minutes, as a share.
     pub back_and_forth: Spread,
-    /// Seconds after an accident until the last new session was sent there.
+    /// Seconds after an accident, or after a drain was answered, until the last new session was sent there.
     pub to_dead_s: Spread,
+    /// Seconds until a drain was answered.
+    pub answered_s: Spread,
     /// Sessions that no node of their list would serve.
     pub failed: Spread,
     /// Share of sessions that measured other sites.
@@ -145,6 +147,7 @@ impl Row {
             moves: spread(&|run, _| run.moves),
             back_and_forth: spread(&|run, _| run.back_and_forth),
             to_dead_s: spread(&|run, _| run.to_dead_s),
+            answered_s: spread(&|run, _| run.answered_s),
             failed: spread(&|run, _| run.failed as f64),
             explored: spread(&|run, _| run.explored),
             to_dead: spread(&|run, _| run.to_dead as f64),
@@ -177,8 +180,14 @@ impl Suite {
         rows
     }
 
-    /// Watches for gray failures with seeds 1 to `seeds`, in order.
-    pub fn watch(&self, seeds: u64, threads: usize, progress: impl Fn(usize, usize) + Sync) -> Vec<Watch> {
+    /// Watches for gray failures with seeds 1 to `seeds`, in order; with those up to `days` through a whole day besides.
+    pub fn watch(
+        &self,
+        seeds: u64,
+        days: u64,
+        threads: usize,
+        progress: impl Fn(usize, usize) + Sync,
+    ) -> Vec<Watch> {
         let usual = Scenario::default();
         let jobs: Vec<u64> = (1..=seeds).collect();
         side_by_side(&jobs, threads, progress, |seed| {
@@ -191,7 +200,7 @@ impl Suite {
                 }
             };
             let world = World::new(globe, usual.sites, self.length.viewers / usual.peak, *seed);
-            gray::watch(&world, *seed, 24)
+            gray::watch(&world, *seed, if *seed <= days { 24 } else { 0 })
         })
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Nothing is known by magic. A process that dies has its connections ended by its kernel, which selectors hear half a
 //! round trip later, or after a retransmission where that packet is lost. A host without power ends nothing: only
-//! silence tells. An operator drains at one selector; the others hear it from the node, which hears it from that one.
+//! silence tells. An operator drains at one selector; the others hear it from the node, which hears it from that one,
+//! and the operator is answered when the node has told them all: what counts is who is sent there afterwards.
 //! Until when selectors would still have sent somebody there is found out by asking them all, again and again, for
 //! viewers beside the node who are sent nowhere: real arrivals are too few to tell.
 
@@ -25,6 +26,9 @@ const RESTART_EVERY_S: usize = 2;
 /// Share of packets that are lost, and milliseconds until one is sent again.
 const PACKET_LOST: f64 = 0.01;
 const SENT_AGAIN_MS: u64 = 200;
+
+/// How long a node gathers news before it tells them, in milliseconds.
+const GATHERED_MS: u64 = 20;
 
 /// Milliseconds between two rounds of questions after an accident, and how long they go on.
 const PROBE_MS: u64 = 20;
@@ -81,6 +85,7 @@ impl Engine<'_, '_> {
             return;
         }
         let now_ms = second as u64 * 1_000;
+        self.counts_from_ms = now_ms;
         let mut dice = Dice::new(self.accident_s as u64 ^ self.counted, 25);
         for node in self.victims.clone() {
             for selector in 0..self.scenario.selectors {
@@ -90,7 +95,12 @@ impl Engine<'_, '_> {
                     Accident::Kill => (News::Ended, now_ms + way_ms + again_ms),
                     // The selector that the operator asks; then the node, which tells the others at once.
                     Accident::Drain if selector == 0 => (News::Drained, now_ms),
-                    Accident::Drain => (News::Drained, now_ms + self.way_ms(0, node) + way_ms + again_ms),
+                    Accident::Drain => {
+                        let told_ms = now_ms + self.way_ms(0, node) + GATHERED_MS + way_ms + again_ms;
+                        let receipt_ms = told_ms + way_ms + GATHERED_MS + self.way_ms(0, node);
+                        self.counts_from_ms = self.counts_from_ms.max(receipt_ms);
+                        (News::Drained, told_ms)
+                    }
                     _ => continue,
                 };
                 self.news.push(Word { at_ms, selector, node, news });
@@ -105,6 +115,7 @@ impl Engine<'_, '_> {
                 Accident::Storm => {}
             }
         }
+        self.outcome.answered_s = (self.counts_from_ms - now_ms) as f64 / 1_000.0;
         self.news.sort_by_key(|word| word.at_ms);
         self.probed_ms = now_ms;
     }
@@ -202,8 +213,8 @@ impl Engine<'_, '_> {
     /// Somebody is sent, or would be, where nobody should be any more.
     pub(super) fn sent_there(&mut self, now_ms: u64) {
         if !matches!(self.scenario.accident, Some(Accident::Storm)) {
-            let passed = now_ms as f64 / 1_000.0 - self.accident_s as f64;
-            self.outcome.to_dead_s = self.outcome.to_dead_s.max(passed);
+            let passed_ms = now_ms.saturating_sub(self.counts_from_ms);
+            self.outcome.to_dead_s = self.outcome.to_dead_s.max(passed_ms as f64 / 1_000.0);
         }
     }
 }
