@@ -1,6 +1,6 @@
 //! How far the drain of a node is: since when, with how many sessions, and whether it may be stopped.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use kromka_control::NodeDrain;
 
 /// How long those on their way take to arrive and to stand in a heartbeat, in milliseconds, once they have been sent.
@@ -19,7 +19,7 @@ pub(crate) struct Drain {
 impl Drain {
     /// It begins now, at `now_ms` of the roster's clock, with so many sessions.
     pub(crate) fn begin(sessions: u64, now_ms: u64) -> Drain {
-        Drain { since: Utc::now(), since_ms: now_ms, sessions }
+        Drain { since: Utc::now().trunc_subsecs(3), since_ms: now_ms, sessions }
     }
 
     /// As it stands at `now_ms` with so many left, where an answer may lead there for `answers_ms` after it was given;

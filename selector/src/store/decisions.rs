@@ -61,7 +61,8 @@ impl Store {
         expected: Option<u64>,
     ) -> Result<Option<u64>, StoreError> {
         let body = serde_json::to_string(table).map_err(unreadable("decision"))?;
-        let revision: Option<i64> = sqlx::query_scalar(
+        // To the last row: what fails when it is committed is told after the first.
+        let revision: Vec<i64> = sqlx::query_scalar(
             "INSERT INTO decisions (name, revision, body) SELECT ?1, 1, ?2 WHERE ?3 IS NULL OR ?3 = 0 OR EXISTS \
              (SELECT 1 FROM decisions WHERE name = ?1) \
              ON CONFLICT (name) DO UPDATE SET revision = revision + 1, body = ?2 \
@@ -70,10 +71,10 @@ impl Store {
         .bind(which.name())
         .bind(body)
         .bind(expected.map(|revision| revision as i64))
-        .fetch_optional(&self.writer)
+        .fetch_all(&self.writer)
         .await
         .map_err(failed("keep what operators decided"))?;
-        Ok(revision.map(|revision| revision as u64))
+        Ok(revision.first().map(|revision| *revision as u64))
     }
 
     /// Planned work with its ids, in order of ids; they are made in the order of planning. A window that cannot be
@@ -115,12 +116,13 @@ impl Store {
     /// # Errors
     /// When SQLite fails, or a newer version planned what this one cannot read; that is taken back all the same.
     pub(crate) async fn unplan(&self, id: &str) -> Result<Option<MaintenanceRequest>, StoreError> {
-        let body: Option<String> = sqlx::query_scalar("DELETE FROM maintenance WHERE id = ? RETURNING body")
+        // To the last row, as above.
+        let body: Vec<String> = sqlx::query_scalar("DELETE FROM maintenance WHERE id = ? RETURNING body")
             .bind(id)
-            .fetch_optional(&self.writer)
+            .fetch_all(&self.writer)
             .await
             .map_err(failed("take planned work back"))?;
-        body.map(|body| serde_json::from_str(&body).map_err(unreadable("window"))).transpose()
+        body.first().map(|body| serde_json::from_str(body).map_err(unreadable("window"))).transpose()
     }
 
     /// Forgets windows that ended a day ago.

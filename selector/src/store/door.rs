@@ -7,7 +7,7 @@ use std::{
 };
 
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
+    Connection, Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::watch;
@@ -85,7 +85,11 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(WAIT);
         let pool = |connections: u32| {
-            SqlitePoolOptions::new().max_connections(connections).acquire_timeout(WAIT).idle_timeout(None)
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(WAIT)
+                .idle_timeout(None)
+                .after_release(|connection, _| Box::pin(is_clean(connection)))
         };
         let opened = |source| StoreError::Open { path: path.to_owned(), source: io::Error::other(source) };
         let writer = pool(1).connect_with(options.clone()).await.map_err(opened)?;
@@ -112,6 +116,14 @@ impl Store {
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         self.writer.begin().await.map_err(failed("begin a transaction"))
     }
+}
+
+/// Whether a connection may be used again. A full disk ends a transaction by itself, behind the back of who would roll it
+/// back; what came after it on that connection would be answered as written and never be committed.
+async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // The answer comes after a rollback that is still to be done.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 fn prepare(path: &Path) -> io::Result<()> {

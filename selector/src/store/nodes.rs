@@ -84,7 +84,8 @@ impl Store {
     ) -> Result<Ordered, StoreError> {
         let lasting = Heartbeat { jobs: Vec::new(), rtt: Vec::new(), ..heartbeat.clone() };
         let body = serde_json::to_string(&lasting).unwrap_or_default();
-        let (drained, revision): (bool, i64) = sqlx::query_as(
+        // To the last row: what fails when it is committed is told after the first.
+        let kept: Vec<(bool, i64)> = sqlx::query_as(
             "INSERT INTO nodes (id, heard_ms, gone, heartbeat) VALUES (?1, ?2, ?3, ?4) \
              ON CONFLICT (id) DO UPDATE SET heard_ms = ?2, gone = ?3, heartbeat = ?4 RETURNING drained, revision",
         )
@@ -92,9 +93,10 @@ impl Store {
         .bind(heard_ms as i64)
         .bind(gone)
         .bind(body)
-        .fetch_one(&self.writer)
+        .fetch_all(&self.writer)
         .await
         .map_err(failed("keep a node"))?;
+        let (drained, revision) = kept.first().copied().unwrap_or_default();
         Ok(Ordered { drained, revision: revision as u64 })
     }
 

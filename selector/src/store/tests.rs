@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{
     Store,
     audit::AuditLine,
-    decisions::MAINTENANCE_MAX,
+    decisions::{Decision, MAINTENANCE_MAX},
     door::now_ms,
     idempotency::{Attempt, KEPT_MS, KeptAnswer},
     keys::StoredKey,
@@ -165,6 +165,55 @@ async fn what_has_ended_is_neither_cancelled_nor_set_going_again_by_what_was_kno
     store.save_operation(&ended).await.unwrap();
     assert!(late.cancel(7) && !store.cancel_operation(&late).await.unwrap());
     assert_eq!((state(&ended).await, store.feed_head()), (OperationState::Succeeded, head));
+}
+
+#[tokio::test]
+async fn what_is_written_after_the_disk_was_full_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    for _ in 0..2 {
+        // What SQLite does by itself when there is no room left.
+        let mut transaction = store.begin().await.unwrap();
+        sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+        drop(transaction);
+        drop(store.begin().await.unwrap());
+    }
+    let written = store.append(&purge("default", PurgeMode::Hard, "/a")).await.unwrap();
+    let drained = store.set_drained("e1", true, |_| true).await.unwrap().unwrap();
+    let told: Vec<u64> = store.feed_after(0).await.unwrap().iter().map(|entry| entry.seq).collect();
+    assert_eq!(told, [written, drained.feed_seq], "to those who read, and after a crash");
+}
+
+#[tokio::test]
+async fn what_cannot_be_committed_is_not_answered_as_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let window: MaintenanceRequest = serde_json::from_value(json!({
+        "nodes": ["e1"], "begins_at": "2030-01-01T00:00:00Z", "ends_at": "2030-01-01T01:00:00Z",
+    }))
+    .unwrap();
+    assert!(store.plan("w", &window).await.unwrap());
+    // A fault that shows only when a statement has done all its work, as a full disk does.
+    let mut faults = vec![
+        "CREATE TABLE one (id INTEGER PRIMARY KEY)".to_owned(),
+        "CREATE TABLE other (id INTEGER REFERENCES one (id) DEFERRABLE INITIALLY DEFERRED)".to_owned(),
+    ];
+    faults.extend(
+        ["INSERT ON decisions", "INSERT ON nodes", "DELETE ON maintenance"].into_iter().enumerate().map(
+            |(n, when)| {
+                format!("CREATE TRIGGER fault{n} AFTER {when} BEGIN INSERT INTO other VALUES (7); END")
+            },
+        ),
+    );
+    for fault in faults {
+        sqlx::query(sqlx::AssertSqlSafe(fault)).execute(&store.writer).await.unwrap();
+    }
+    assert!(store.decide(Decision::Costs, &json!({}), None).await.is_err());
+    assert!(store.save_node(&heartbeat("e1"), 7, false).await.is_err());
+    assert!(store.unplan("w").await.is_err());
+    assert!(store.set_drained("e1", true, |_| true).await.is_err());
+    let left = (store.nodes().await.unwrap().len(), store.maintenance().await.unwrap().len());
+    assert_eq!(left, (0, 1));
 }
 
 #[tokio::test]
