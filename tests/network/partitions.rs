@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::stage::{BEAT, EDGES, on_stage, steered};
+use super::stage::{BEAT, EDGES, SHIELDS, on_stage, steered};
 use crate::world::command::run;
 use crate::world::session::Player;
 use crate::world::settings::API_TOKEN;
@@ -90,7 +90,7 @@ fn edges_that_are_cut_off_from_everybody_cost_no_segment() {
         for n in 0..12 {
             if n == 3 || n == 7 {
                 let serving = stage.edge_at(player.bases[0].as_str());
-                for other in ["viewer", "selector", "shield-1"] {
+                for other in ["viewer", "selector"].into_iter().chain(SHIELDS) {
                     stage.cloud.part(serving, other);
                 }
                 lost.push(serving);
@@ -102,6 +102,30 @@ fn edges_that_are_cut_off_from_everybody_cost_no_segment() {
         for edge in lost {
             left_alone(&stage, edge).await;
         }
+    });
+}
+
+#[test]
+#[ignore = "needs root, ip and /dev/net/tun"]
+fn a_shield_that_vanishes_from_the_network_costs_its_edges_viewers_nothing() {
+    // A host that has lost its power: connections to it stand, and nothing comes back over them.
+    let hasty = vec![("edge", "shield", "connect = \"500ms\"".to_owned())];
+    on_stage(hasty, |stage| async move {
+        let session = stage.operator().session(media::DEMO).await;
+        let mut player = Player::new(&session);
+        let serving = stage.edge_at(player.bases[0].as_str());
+        let mut played = 0;
+        while stage.shields[0].metric("kromka_requests_total").await == 0.0 {
+            assert!(played < 6, "no segment is asked of the first shield");
+            player.segment(played).await;
+            played += 1;
+        }
+        stage.cloud.part(serving, SHIELDS[0]);
+        for n in played..12 {
+            player.segment(n).await;
+        }
+        player.lost_nothing();
+        assert_eq!(player.moves, 0, "what the edge got from the other shield did");
     });
 }
 

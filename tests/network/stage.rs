@@ -1,4 +1,4 @@
-//! A fleet across a wide-area network: a selector, a shield, edges and viewers, each on a host of its own.
+//! A fleet across a wide-area network: a selector, shields, edges and viewers, each on a host of its own.
 
 use std::time::Duration;
 
@@ -12,12 +12,15 @@ use crate::world::{Operator, media, until};
 /// The edges of every stage.
 pub(super) const EDGES: [&str; 3] = ["edge-1", "edge-2", "edge-3"];
 
+/// The shields of every stage.
+pub(super) const SHIELDS: [&str; 2] = ["shield-1", "shield-2"];
+
 /// A fleet at work. Fields are dropped in order: first the processes, then what they run on.
 pub(super) struct Stage {
     pub(super) selector: Role,
     pub(super) edges: Vec<Role>,
+    pub(super) shields: Vec<Role>,
     pub(super) cloud: Cloud,
-    _shield: Role,
     _folder: TempDir,
 }
 
@@ -35,7 +38,9 @@ pub(super) fn on_stage<F: Future<Output = ()>>(
     additions: Additions,
     play: impl FnOnce(Stage) -> F + Send + 'static,
 ) {
-    let cloud = Cloud::of(&["viewer", "selector", "shield-1", EDGES[0], EDGES[1], EDGES[2], "far-viewer"]);
+    let hosts: Vec<&str> =
+        ["viewer", "selector", "far-viewer"].into_iter().chain(SHIELDS).chain(EDGES).collect();
+    let cloud = Cloud::of(&hosts);
     // A thread of its own: which host a thread is on is a property of the thread.
     let scenario = std::thread::spawn(move || {
         cloud.host("viewer").enter();
@@ -64,24 +69,26 @@ impl Stage {
         let text = settings::selector(&places("selector"), &place("selector"), &additions);
         let selector = role("selector", "selector", &text);
         let told = Some(selector.url.as_str());
-        let text =
-            settings::origin("shield-1", &places("shield-1"), &place("shield-1"), told, &source, &additions);
-        let shield = role("origin", "shield-1", &text);
+        let shield = |name: &&str| {
+            let text = settings::origin(name, &places(name), &place(name), told, &source, &additions);
+            role("origin", name, &text)
+        };
+        let shields: Vec<Role> = SHIELDS.iter().map(shield).collect();
+        let urls: Vec<&str> = shields.iter().map(|shield| shield.url.as_str()).collect();
         let edge = |name: &&str| {
-            let text = settings::edge(name, &places(name), &place(name), told, &shield.url, None, &additions);
+            let text = settings::edge(name, &places(name), &place(name), told, &urls, None, &additions);
             role("edge", name, &text)
         };
         let edges = EDGES.iter().map(edge).collect();
-        let mut stage = Stage { selector, edges, cloud, _shield: shield, _folder: folder };
+        let mut stage = Stage { selector, edges, shields, cloud, _folder: folder };
         stage.selector.start().await;
-        stage._shield.start().await;
-        for edge in &mut stage.edges {
-            edge.start().await;
+        for node in stage.shields.iter_mut().chain(&mut stage.edges) {
+            node.start().await;
         }
         let operator = stage.operator();
         until("all nodes are up", || async {
             let up = operator.nodes().await.iter().filter(|node| node["state"] == "up").count();
-            (up == EDGES.len() + 1).then_some(())
+            (up == EDGES.len() + SHIELDS.len()).then_some(())
         })
         .await;
         stage

@@ -159,7 +159,7 @@ impl Plan {
             let (places, place) = (Places::choose(), folder.path().join(&id));
             let keys = keys.as_deref();
             let mut text =
-                settings::edge(&id, &places, &place, reports_to, &shield.url, keys, &self.additions);
+                settings::edge(&id, &places, &place, reports_to, &[&shield.url], keys, &self.additions);
             if self.one_site {
                 text = text.replace(&format!("site-of-{id}"), "the-site");
             }

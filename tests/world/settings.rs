@@ -109,13 +109,13 @@ pub(crate) fn origin(
     text.text
 }
 
-/// An edge before a shield; it is alone if it is given keys.
+/// An edge before shields; it is alone if it is given keys.
 pub(crate) fn edge(
     id: &str,
     places: &Places,
     folder: &Path,
     selector: Option<&str>,
-    shield: &str,
+    shields: &[&str],
     keys: Option<&Path>,
     additions: &Additions,
 ) -> String {
@@ -129,7 +129,7 @@ pub(crate) fn edge(
     text.table("tls", &if own { format!("self_signed = {:?}", folder.join("tls")) } else { String::new() });
     text.table("admin", &format!("listen = {:?}", places.admin));
     cache(&mut text, folder);
-    text.table("shield", &format!("urls = [{shield:?}]"));
+    text.table("shield", &format!("urls = {shields:?}"));
     text.table("siblings", "");
     text.table("live", "");
     text.table("probe", "");
