@@ -15,8 +15,8 @@ use crate::nodes::NodeState;
 /// Waits between tries of an entry that did not apply, from the first to the longest.
 const TRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];
 /// Longest wait for the selectors to hear that this node drains, or does no more; what comes after in the feed waits
-/// with it.
-const TOLD: Duration = Duration::from_secs(1);
+/// with it. One that has just stopped answering is known to have after two heartbeats of `beat::ANSWER` each.
+const TOLD: Duration = Duration::from_secs(5);
 /// A key set that the node refuses so often is broken, not unlucky.
 const KEY_TRIES: u32 = 3;
 

@@ -28,6 +28,8 @@ struct Script {
     beats: Vec<Heartbeat>,
     /// Heartbeats that are heard and yet not confirmed.
     unconfirmed: usize,
+    /// Heartbeats are answered when this is over.
+    held: bool,
 }
 
 type Context = Arc<Mutex<Script>>;
@@ -57,9 +59,15 @@ async fn answer(script: Context, ask: Ask) -> (u16, serde_json::Value) {
         return (401, json!({"title": "no token"}));
     }
     if ask.url.path() == "/v1/nodes/e1/heartbeat" {
-        let mut script = script.lock();
-        script.beats.push(serde_json::from_value(ask.body).unwrap());
-        if script.beats.len() <= script.unconfirmed {
+        let confirmed = {
+            let mut script = script.lock();
+            script.beats.push(serde_json::from_value(ask.body).unwrap());
+            script.beats.len() > script.unconfirmed
+        };
+        while script.lock().held {
+            sleep(Duration::from_millis(5)).await;
+        }
+        if !confirmed {
             return (503, json!({"title": "lost"}));
         }
         return (200, json!({"feed_head": 0, "interval_ms": 100}));
@@ -284,6 +292,43 @@ async fn each_selector_reads_the_log_of_distances_once_and_what_it_did_not_confi
     }
     let told: Vec<u64> = slow.lock().beats.iter().take(4).map(|beat| beat.rtt_first).collect();
     assert_eq!(told, [3, 3, 3, 203]);
+}
+
+#[tokio::test]
+async fn a_drain_is_applied_when_all_selectors_that_answer_have_heard_of_it() {
+    let (followed, other) = (script(vec![]), script(vec![]));
+    let servers = [selector(&followed).await, selector(&other).await];
+    let silent = Url::parse("http://127.0.0.1:9/").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let node = Arc::new(FakeNode::new());
+    let agent = start(&[servers[0].url(), servers[1].url(), silent], dir.path(), &node);
+    let draining =
+        |script: &Context| script.lock().beats.last().is_some_and(|beat| beat.state == NodeState::Draining);
+    until("both hear it", || {
+        [&followed, &other].iter().all(|script| script.lock().beats.len() > 1 && !draining(script))
+    })
+    .await;
+    other.lock().held = true;
+    let seen = other.lock().beats.len();
+    until("a heartbeat that is not answered", || other.lock().beats.len() > seen).await;
+    write(
+        &followed,
+        vec![(5, FeedItem::Node { id: "e1".into(), state: NodeState::Draining }), (6, purge("a"))],
+    );
+    until("one of them to know", || draining(&followed)).await;
+    assert!(!draining(&other), "it has a heartbeat to answer");
+    assert_eq!((agent.feed_seq(), node.did("purge").len()), (0, 0));
+    other.lock().held = false;
+    until("the receipt", || agent.feed_seq() == 6).await;
+    assert!(draining(&other));
+    let receipts: Vec<_> = followed.lock().beats.iter().map(|beat| (beat.feed_seq, beat.state)).collect();
+    assert!(receipts.contains(&(0, NodeState::Draining)), "{receipts:?}");
+
+    // Who does not answer any more is not waited for.
+    other.lock().held = true;
+    write(&followed, vec![(7, FeedItem::Node { id: "e1".into(), state: NodeState::Up })]);
+    until("the next receipt", || agent.feed_seq() == 7).await;
+    assert!(other.lock().held);
 }
 
 #[tokio::test]
