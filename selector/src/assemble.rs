@@ -147,6 +147,12 @@ pub async fn start(config: SelectorConfig) -> Result<Running, StartError> {
 }
 
 impl Running {
+    /// What its handlers have at hand.
+    #[cfg(test)]
+    pub(crate) fn app(&self) -> &App {
+        &self.app
+    }
+
     /// Stops the selector: is no longer ready, ends long polls and event streams, finishes what is under way within
     /// `limits.drain`, writes what is unwritten and closes the store.
     pub async fn drain(self) {

@@ -111,5 +111,5 @@ fn shown(app: &App, id: &str) -> Result<Response, ApiError> {
 }
 
 fn unknown() -> ApiError {
-    ApiError::NotFound("no such node has reported to this selector".to_owned())
+    ApiError::NotFound("no such node has reported to this selector; GET /v1/nodes lists them".to_owned())
 }

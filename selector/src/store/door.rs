@@ -1,8 +1,10 @@
 //! Opening the store, and what all its methods share.
 
 use std::{
-    fs, io,
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -21,6 +23,9 @@ const READERS: u32 = 4;
 /// Longest wait for a connection or for SQLite's own lock.
 const WAIT: Duration = Duration::from_secs(5);
 
+/// What SQLite says of a file that is damaged (SQLITE_CORRUPT) or no database (SQLITE_NOTADB).
+const DAMAGED: [&str; 2] = ["11", "26"];
+
 /// Why the store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,6 +38,20 @@ pub(crate) enum StoreError {
         /// What the system says.
         source: io::Error,
     },
+    /// Another process has it: two would number the feed and follow operations without knowing of each other.
+    #[error("the store {path} belongs to a selector that is running; stop that one first, or give this one a store.path of its own", path = path.display())]
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is there and cannot be used.
+    #[error("the store {path} cannot be used: {source}; it is no database or damaged: put a backup in its place, or move it away to begin anew", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: sqlx::Error,
+    },
     /// SQLite refused.
     #[error("the store failed to {what}: {source}")]
     Query {
@@ -42,7 +61,7 @@ pub(crate) enum StoreError {
         source: sqlx::Error,
     },
     /// The schema cannot be brought up to date.
-    #[error("the store {path} has a schema that this version cannot bring up to date: {source}", path = path.display())]
+    #[error("the store {path} has a schema that this version cannot bring up to date: {source}; run the version that wrote it, or put a backup in its place", path = path.display())]
     Migrate {
         /// The file.
         path: PathBuf,
@@ -50,7 +69,9 @@ pub(crate) enum StoreError {
         source: sqlx::migrate::MigrateError,
     },
     /// A row holds what this version cannot read.
-    #[error("the store holds a {what} that cannot be read: {source}")]
+    #[error(
+        "the store cannot be understood ({what}): {source}; a newer version may have written it: run that one, or put a backup in its place"
+    )]
     Unreadable {
         /// Kind of the row.
         what: &'static str,
@@ -67,6 +88,8 @@ pub(crate) struct Store {
     pub(super) readers: SqlitePool,
     pub(super) head: watch::Sender<u64>,
     feed_id: String,
+    /// Held as long as it is open, so that it has one selector.
+    lock: Arc<File>,
 }
 
 impl Store {
@@ -74,9 +97,10 @@ impl Store {
     /// readable by its owner only, since it holds signing keys.
     ///
     /// # Errors
-    /// When the file cannot be made, is no database, or comes from a newer version.
+    /// When the file cannot be made, belongs to a process that is running, is no database, or comes from a newer version.
     pub(crate) async fn open(path: &Path) -> Result<Store, StoreError> {
-        prepare(path).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+        let lock = prepare(path).map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+        let lock = Arc::new(lock.ok_or_else(|| StoreError::Taken { path: path.to_owned() })?);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -91,7 +115,10 @@ impl Store {
                 .idle_timeout(None)
                 .after_release(|connection, _| Box::pin(is_clean(connection)))
         };
-        let opened = |source| StoreError::Open { path: path.to_owned(), source: io::Error::other(source) };
+        let opened = |source: sqlx::Error| match source.as_database_error().and_then(|error| error.code()) {
+            Some(code) if DAMAGED.contains(&&*code) => StoreError::Damaged { path: path.to_owned(), source },
+            _ => StoreError::Open { path: path.to_owned(), source: io::Error::other(source) },
+        };
         let writer = pool(1).connect_with(options.clone()).await.map_err(opened)?;
         MIGRATIONS
             .run(&writer)
@@ -99,7 +126,7 @@ impl Store {
             .map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(opened)?;
         let (feed_id, head) = first_facts(&writer).await.map_err(failed("read its own facts"))?;
-        Ok(Store { writer, readers, head: watch::Sender::new(head), feed_id })
+        Ok(Store { writer, readers, head: watch::Sender::new(head), feed_id, lock })
     }
 
     /// Names this store. A node that sees another name starts its feed over.
@@ -107,10 +134,13 @@ impl Store {
         &self.feed_id
     }
 
-    /// Closes the file after what is in progress.
+    /// Closes the file after what is in progress, and leaves it to others.
     pub(crate) async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the store's lock is kept until this process ends");
+        }
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
@@ -126,12 +156,22 @@ async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error
     Ok(!connection.is_in_transaction())
 }
 
-fn prepare(path: &Path) -> io::Result<()> {
+/// Makes what is missing, and locks a file beside it; none if another process has done so. Not the file itself: that has
+/// SQLite's own locks, which some file systems do not keep apart from this one.
+fn prepare(path: &Path) -> io::Result<Option<File>> {
     use std::os::unix::fs::OpenOptionsExt;
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }
-    fs::OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).map(drop)
+    let make = |path: &Path| OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let lock = make(Path::new(&beside))?;
+    match lock.try_lock() {
+        Ok(()) => make(path).map(|_| Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// The store's name and the head of its feed, made up on the first start. A fresh feed begins at the Unix time in

@@ -115,17 +115,25 @@ impl Store {
         bodies.iter().map(|body| serde_json::from_str(body).map_err(unreadable("operation"))).collect()
     }
 
-    /// Every record that still waits for a node.
+    /// Every record that still waits for a node. One that cannot be read any more is left out: nodes do their share all the
+    /// same, only nobody follows it.
     ///
     /// # Errors
-    /// When SQLite fails or a record cannot be read.
+    /// When SQLite fails.
     pub(crate) async fn open_operations(&self) -> Result<Vec<Record>, StoreError> {
         let bodies: Vec<String> =
             sqlx::query_scalar("SELECT body FROM operations WHERE open = 1 ORDER BY id")
                 .fetch_all(&self.readers)
                 .await
                 .map_err(failed("read open operations"))?;
-        bodies.iter().map(|body| serde_json::from_str(body).map_err(unreadable("operation"))).collect()
+        let record = |body: &String| match serde_json::from_str(body) {
+            Ok(record) => Some(record),
+            Err(error) => {
+                tracing::warn!(%error, "an operation in the store cannot be read and is not followed");
+                None
+            }
+        };
+        Ok(bodies.iter().filter_map(record).collect())
     }
 
     /// Drops the oldest closed records past the bound.

@@ -217,6 +217,25 @@ async fn what_cannot_be_committed_is_not_answered_as_written() {
 }
 
 #[tokio::test]
+async fn a_store_has_one_selector_and_one_record_that_cannot_be_read_does_not_keep_it_from_starting() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    let path = folder.path().join("deep/selector.db");
+    let error = Store::open(&path).await.unwrap_err().to_string();
+    assert!(error.contains("stop that one first"), "{error}");
+    let mut record = Record::new(OperationKind::Purge, &["e1".to_owned()], &[], 5);
+    store.create_operation(&mut record, &purge("default", PurgeMode::Hard, "/a")).await.unwrap();
+    let newer = "INSERT INTO operations VALUES ('0', 'teleport', 'running', 1, 5, '{}')";
+    sqlx::query(newer).execute(&store.writer).await.unwrap();
+    let handle = store.clone();
+    store.close().await;
+    let store = Store::open(&path).await.unwrap();
+    assert_eq!(store.open_operations().await.unwrap(), [record]);
+    drop(handle);
+    assert!(Store::open(&path).await.is_err(), "what is closed holds nothing, and frees nothing later");
+}
+
+#[tokio::test]
 async fn a_fresh_feed_begins_at_the_time_so_that_fences_grow_when_a_store_is_replaced() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let before = now_ms();
@@ -355,7 +374,8 @@ async fn a_place_that_cannot_be_written_says_what_to_do_and_the_file_is_private(
     let error = Store::open(&folder.path().join("file/selector.db")).await.unwrap_err().to_string();
     assert!(error.contains("selector.db") && error.contains("store.path"), "{error}");
     std::fs::write(folder.path().join("junk.db"), vec![7u8; 8_192]).unwrap();
-    assert!(Store::open(&folder.path().join("junk.db")).await.is_err(), "a file that is no database");
+    let error = Store::open(&folder.path().join("junk.db")).await.unwrap_err().to_string();
+    assert!(error.contains("no database") && error.contains("backup"), "{error}");
     open(folder.path()).await;
     let mode = std::fs::metadata(folder.path().join("deep/selector.db")).unwrap().permissions().mode();
     assert_eq!(mode & 0o077, 0, "signing keys are for the owner only");

@@ -7,7 +7,7 @@ use kromka_control::CostTable;
 use serde_json::{Value, json};
 
 use super::rig::{ALL, ASSET, BACKEND, Rig};
-use crate::store::{Store, decisions::Decision};
+use crate::store::decisions::Decision;
 
 /// Where a client at that address is sent, edge by edge.
 async fn ranked(rig: &Rig, client: &str) -> Vec<String> {
@@ -60,7 +60,7 @@ async fn zones_bind_a_network_to_sites_and_survive_a_restart() {
 async fn what_could_not_be_read_back_is_obeyed_as_soon_as_it_can() {
     let rig = Rig::start().await;
     rig.up(&["a-1", "b-1"]).await;
-    let store = Store::open(&rig.folder.path().join("selector.db")).await.unwrap();
+    let store = &rig.running.app().store;
     store.decide(Decision::Costs, &"no table", None).await.unwrap();
     let table = json!({"items": [{"prefix": "203.0.113.0/24", "prefer": ["b"], "deny": ["a"]}]});
     assert_eq!(put(&rig, "/v1/zones", &[], &table).await.status, 500);
