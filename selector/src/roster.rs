@@ -249,6 +249,8 @@ impl Roster {
             .iter()
             .map(|rtt| Cell::parse(&rtt.cell).map(|cell| (cell, self.geo.of_network(cell.net()))))
             .collect();
+        // What is only of the moment is read now and not kept: of a large fleet it would be most of the roster.
+        let lasting = Heartbeat { jobs: Vec::new(), rtt: Vec::new(), ..heartbeat.clone() };
         let mut guard = self.nodes.lock();
         let nodes = &mut *guard;
         let known = nodes.entries.len();
@@ -276,7 +278,7 @@ impl Roster {
                     entry.capacity = Capacity::default();
                 }
                 entry.capacity.observe(heartbeat.load.utilisation(), heartbeat.load.ttfb_ms, now_ms);
-                entry.heartbeat = heartbeat.clone();
+                entry.heartbeat = lasting;
                 if moved {
                     entry.called = Called::of(heartbeat);
                 }
@@ -292,7 +294,7 @@ impl Roster {
             None if known >= NODES_MAX => return Err(Refused::Full),
             None => {
                 let entry = Entry {
-                    heartbeat: heartbeat.clone(),
+                    heartbeat: lasting,
                     heard_ms: now_ms,
                     judged_ms: now_ms,
                     heard_here: true,
@@ -316,7 +318,7 @@ impl Roster {
                 Heard { notable: true, newer: true }
             }
         };
-        let news = nodes.entries.get_mut(&heartbeat.id).map_or(&[][..], Entry::unread).to_vec();
+        let news = nodes.entries.get_mut(&heartbeat.id).map_or(&[][..], |entry| entry.unread(heartbeat));
         // What is unread stands at the end.
         let read = located.len().saturating_sub(news.len());
         for (rtt, located) in news.iter().zip(located.iter().skip(read)) {
@@ -327,7 +329,7 @@ impl Roster {
         if !news.is_empty() && now_ms >= nodes.tabled_ms + nodes.learner.len() as u64 / CELLS_PER_MS {
             nodes.table(now_ms);
         }
-        if heard.notable || now_ms >= nodes.published_ms + nodes.entries.len() as u64 / EDGES_PER_MS {
+        if heard.notable || nodes.may_publish(now_ms) {
             self.publish(nodes);
         }
         drop(guard);
@@ -338,10 +340,13 @@ impl Roster {
     /// The connection that a node reported over has ended: it is judged as if it had been silent for a while, until it
     /// is heard.
     pub(crate) fn doubt(&self, id: &str) {
-        let silent_since = self.now_ms().saturating_sub(self.settings.suspect_after_ms + 1);
+        let now_ms = self.now_ms();
+        let silent_since = now_ms.saturating_sub(self.settings.suspect_after_ms + 1);
         let mut nodes = self.nodes.lock();
-        if let Some(entry) = nodes.entries.get_mut(id) {
-            entry.judged_ms = entry.judged_ms.min(silent_since);
+        let Some(entry) = nodes.entries.get_mut(id) else { return };
+        entry.judged_ms = entry.judged_ms.min(silent_since);
+        // A network that breaks ends the connections of a whole fleet: not a snapshot for each.
+        if nodes.may_publish(now_ms) {
             self.publish(&mut nodes);
         }
     }
@@ -396,6 +401,11 @@ impl Roster {
 }
 
 impl Nodes {
+    /// Whether the last snapshot was long enough ago for one more where nothing notable happened.
+    fn may_publish(&self, now_ms: u64) -> bool {
+        now_ms >= self.published_ms + self.entries.len() as u64 / EDGES_PER_MS
+    }
+
     fn state(&self, settings: &Settings, entry: &Entry, now_ms: u64) -> NodeState {
         entry.candidate(&self.policy, now_ms).standing(settings, now_ms)
     }

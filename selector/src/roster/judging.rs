@@ -220,9 +220,9 @@ impl Entry {
         }
     }
 
-    /// What its last heartbeat tells of distances and no earlier one has told.
-    pub(super) fn unread(&mut self) -> &[CellRtt] {
-        let Heartbeat { rtt, rtt_first, .. } = &self.heartbeat;
+    /// What a heartbeat of the process that is heard tells of distances and no earlier one has told.
+    pub(super) fn unread<'h>(&mut self, heartbeat: &'h Heartbeat) -> &'h [CellRtt] {
+        let Heartbeat { rtt, rtt_first, .. } = heartbeat;
         let told = usize::try_from(self.rtt_read.saturating_sub(*rtt_first)).unwrap_or(usize::MAX);
         self.rtt_read = self.rtt_read.max(rtt_first.saturating_add(rtt.len() as u64));
         rtt.get(told..).unwrap_or_default()

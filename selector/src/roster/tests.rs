@@ -177,7 +177,9 @@ fn distances_are_read_once_whatever_is_lost_or_repeated() {
         let rtt = |n| CellRtt { cell: format!("203.0.{n}.0/24"), n: 1, min_ms: 9.0, p50_ms: 9.0, loss: 0.0 };
         let rtt = (first..first + cells).map(rtt).collect();
         roster.heartbeat(&Heartbeat { rtt, rtt_first: first as u64, ..beat("e1", boot, seq) }).unwrap();
-        roster.nodes.lock().entries["e1"].rtt_read
+        let nodes = roster.nodes.lock();
+        assert!(nodes.entries["e1"].heartbeat.rtt.is_empty(), "what is read is not kept");
+        nodes.entries["e1"].rtt_read
     };
     assert_eq!(told("b1", 1, 3, 4), 7);
     assert_eq!(told("b1", 2, 3, 4), 7, "the answer was lost: it comes again");
@@ -285,6 +287,21 @@ fn who_is_doubted_is_judged_by_it_and_still_shown_as_heard_when_it_was() {
     assert_eq!(roster.state_of("e1"), NodeState::Up);
     let entry = |read: fn(&Entry) -> Option<u64>| read(&roster.nodes.lock().entries["e1"]);
     assert_eq!(entry(|entry| entry.returned_ms), None, "it had not been away");
+}
+
+#[test]
+fn a_fleet_whose_connections_end_together_is_not_a_snapshot_for_each() {
+    let roster = roster();
+    let ids: Vec<String> = (0..400).map(|n| format!("e{n}")).collect();
+    ids.iter().for_each(|id| assert!(roster.hear(id, "b1", 1)));
+    let before = roster.snapshot().version;
+    ids.iter().for_each(|id| roster.doubt(id));
+    let made = roster.snapshot().version - before;
+    assert!(made < 200, "{made} snapshots");
+    roster.tick();
+    let snapshot = roster.snapshot();
+    let standing = |edge: &Candidate| edge.standing(snapshot.settings(), roster.now_ms());
+    assert!(snapshot.edges().iter().all(|edge| standing(edge) != NodeState::Up), "all are doubted");
 }
 
 #[test]
