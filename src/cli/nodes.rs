@@ -84,7 +84,10 @@ async fn countdown(api: &Api, id: &str, longest: Duration, output: Output) -> Re
             one(node, output)?;
             return Ok(ExitCode::FAILURE);
         };
-        bar.set_message(format!("{} of {} sessions left", drain.sessions_left, drain.sessions_then));
+        bar.set_message(match drain.sessions_left {
+            0 => "no sessions left; answers may still lead there".to_owned(),
+            left => format!("{left} of {} sessions left", drain.sessions_then),
+        });
         bar.set_length(drain.sessions_then.max(1));
         bar.set_position(drain.sessions_then.saturating_sub(drain.sessions_left));
         if drain.done || begun.elapsed() > longest {
@@ -104,6 +107,12 @@ async fn countdown(api: &Api, id: &str, longest: Duration, output: Output) -> Re
     one(node, output)?;
     Ok(match left {
         None => ExitCode::SUCCESS,
+        Some(0) => {
+            say(format_args!(
+                "kromka: no sessions are left, but answers that were given before may still lead there; wait a little longer"
+            ));
+            ExitCode::FAILURE
+        }
         Some(left) => {
             say(format_args!(
                 "kromka: {left} sessions are left; stopping the node ends them where their players know no other"

@@ -1,5 +1,6 @@
 //! Long work: records, and the feed entry that starts each.
 
+use futures_util::TryStreamExt;
 use kromka_control::FeedItem;
 
 use super::{
@@ -94,25 +95,28 @@ impl Store {
         body.map(|body| serde_json::from_str(&body).map_err(unreadable("operation"))).transpose()
     }
 
-    /// Up to `limit` records, newest first, those before the record named `before` if one is named.
+    /// Up to `limit` records, newest first, those before the record named `before` if one is named. One that cannot be read
+    /// any more is left out; the next is in its place.
     ///
     /// # Errors
-    /// When SQLite fails or a record cannot be read.
+    /// When SQLite fails.
     pub(crate) async fn operations(
         &self,
         limit: u32,
         before: Option<&str>,
     ) -> Result<Vec<Record>, StoreError> {
         // Ids are UUIDv7: their order is that of creation.
-        let bodies: Vec<String> = sqlx::query_scalar(
-            "SELECT body FROM operations WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2",
+        let mut bodies = sqlx::query_scalar::<_, String>(
+            "SELECT body FROM operations WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC",
         )
         .bind(before)
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await
-        .map_err(failed("list operations"))?;
-        bodies.iter().map(|body| serde_json::from_str(body).map_err(unreadable("operation"))).collect()
+        .fetch(&self.readers);
+        let mut records = Vec::new();
+        while records.len() < limit as usize {
+            let Some(body) = bodies.try_next().await.map_err(failed("list operations"))? else { break };
+            records.extend(readable(&body));
+        }
+        Ok(records)
     }
 
     /// Every record that still waits for a node. One that cannot be read any more is left out: nodes do their share all the
@@ -126,14 +130,7 @@ impl Store {
                 .fetch_all(&self.readers)
                 .await
                 .map_err(failed("read open operations"))?;
-        let record = |body: &String| match serde_json::from_str(body) {
-            Ok(record) => Some(record),
-            Err(error) => {
-                tracing::warn!(%error, "an operation in the store cannot be read and is not followed");
-                None
-            }
-        };
-        Ok(bodies.iter().filter_map(record).collect())
+        Ok(bodies.iter().filter_map(|body| readable(body)).collect())
     }
 
     /// Drops the oldest closed records past the bound.
@@ -151,4 +148,10 @@ impl Store {
         .map_err(failed("trim operations"))?;
         Ok(())
     }
+}
+
+/// A record, unless a newer version wrote it.
+fn readable(body: &str) -> Option<Record> {
+    let record = serde_json::from_str(body);
+    record.inspect_err(|error| tracing::warn!(%error, "an operation in the store cannot be read")).ok()
 }

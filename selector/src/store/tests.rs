@@ -225,12 +225,14 @@ async fn a_store_has_one_selector_and_one_record_that_cannot_be_read_does_not_ke
     assert!(error.contains("stop that one first"), "{error}");
     let mut record = Record::new(OperationKind::Purge, &["e1".to_owned()], &[], 5);
     store.create_operation(&mut record, &purge("default", PurgeMode::Hard, "/a")).await.unwrap();
-    let newer = "INSERT INTO operations VALUES ('0', 'teleport', 'running', 1, 5, '{}')";
+    // In the list it stands before the other one, to which it gives its place.
+    let newer = "INSERT INTO operations VALUES ('0fff', 'teleport', 'running', 1, 5, '{}')";
     sqlx::query(newer).execute(&store.writer).await.unwrap();
     let handle = store.clone();
     store.close().await;
     let store = Store::open(&path).await.unwrap();
-    assert_eq!(store.open_operations().await.unwrap(), [record]);
+    assert_eq!(store.open_operations().await.unwrap(), [record.clone()]);
+    assert_eq!(store.operations(1, Some("1")).await.unwrap(), [record]);
     drop(handle);
     assert!(Store::open(&path).await.is_err(), "what is closed holds nothing, and frees nothing later");
 }
