@@ -42,7 +42,7 @@ pub(crate) struct Memory {
     blocks: Cache<(u64, u32), Block>,
     arena: Arc<Arena>,
     pool: Arc<Pool>,
-    /// Up to this there is room for another block.
+    /// Up to this there is room for another block, of the budget and of what the policy keeps.
     low: u64,
     /// Beyond this, what the policy has let go must go now.
     high: u64,
@@ -104,9 +104,9 @@ impl Memory {
         self.blocks.invalidate(&(generation, block));
     }
 
-    /// Whether another block fits in without pushing one out.
+    /// Whether another block fits in without pushing one out. What is kept weighs more than its bytes.
     pub(crate) fn has_room(&self) -> bool {
-        self.bytes() <= self.low
+        self.bytes() <= self.low && self.blocks.weighted_size() + OVERHEAD <= self.low
     }
 
     /// Whether a block that is about to be read from disk should be offered though memory is full: one in

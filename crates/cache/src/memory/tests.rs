@@ -1,7 +1,6 @@
 //! The budget, and whose bytes readers see, while blocks come and go.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
@@ -98,42 +97,39 @@ fn what_is_kept_makes_way_for_blocks_that_are_being_written_or_only_pass() {
 }
 
 #[test]
-fn many_who_come_at_once_stay_within_the_budget_together() {
+fn who_is_about_to_take_a_block_is_counted_by_whoever_comes_meanwhile() {
     let budget = 4 << 20;
     let memory = Memory::new(budget, BLOCK);
-    let (threads, start, end) = (8_u64, Barrier::new(9), Barrier::new(9));
-    std::thread::scope(|scope| {
-        for thread in 0..threads {
-            let (memory, start, end) = (&memory, &start, &end);
-            scope.spawn(move || {
-                for round in 0..200 {
-                    start.wait();
-                    let (room, piece) = match (thread + round) % 2 {
-                        0 => (Some(memory.room(BLOCK)), None),
-                        _ => (None, Some(memory.passing(BLOCK, |_| Ok(())).unwrap())),
-                    };
-                    end.wait();
-                    start.wait();
-                    drop((room, piece));
-                    end.wait();
-                }
-            });
+    (0..64).for_each(|n| _ = memory.put(1, n, write(&memory, 1, n, BLOCK)));
+    let mut held = Vec::new();
+    while memory.bytes() + 2 * BLOCK <= budget {
+        held.push(memory.room(BLOCK));
+    }
+    // There is room for one, and both have come.
+    let first = memory.arena.claim(BLOCK as usize);
+    let second = memory.room(BLOCK);
+    let first = first.room();
+    assert!(memory.bytes() <= budget, "{}", memory.bytes());
+    memory.blocks.run_pending_tasks();
+    assert!((1..64).contains(&memory.blocks.entry_count()), "one of those that are kept made way");
+    drop((first, second, held));
+    // Of one that was not taken nothing remains.
+    let before = memory.bytes();
+    drop(memory.arena.claim(BLOCK as usize));
+    assert_eq!(memory.bytes(), before);
+}
+
+#[test]
+fn memory_that_is_full_says_so_whatever_the_blocks() {
+    for length in [BLOCK, 3000, 300] {
+        let memory = Memory::new(8 << 20, BLOCK);
+        assert!(memory.has_room());
+        for n in 0..3 * (8 << 20) / length {
+            memory.put(n, 0, write(&memory, n, 0, length / 8 * 8));
         }
-        for round in 0..200 {
-            // Full to the last block: whoever comes needs others to go.
-            (0..64).for_each(|n| _ = memory.put(round, n, write(&memory, round, n, 8 << 10)));
-            let mut held = Vec::new();
-            while memory.bytes() + BLOCK <= budget {
-                held.push(memory.room(BLOCK));
-            }
-            start.wait();
-            end.wait();
-            let bytes = memory.bytes();
-            start.wait();
-            end.wait();
-            assert!(bytes <= budget, "{bytes} in round {round}");
-        }
-    });
+        memory.blocks.run_pending_tasks();
+        assert!(!memory.has_room(), "{} bytes in blocks of {length}", memory.bytes());
+    }
 }
 
 #[test]

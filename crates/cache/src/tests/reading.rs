@@ -8,6 +8,7 @@ use std::path::Path;
 use super::disk::{bodies, open};
 use super::origin::pattern;
 use super::*;
+use crate::held::records::Record;
 use kromka_config::DiskConfig;
 
 /// Far more than memory has room for.
@@ -25,8 +26,7 @@ async fn small_memory(origin: &Arc<Origin>, path: &Path) -> Arc<Tier<Arc<Origin>
 async fn until_checked(tier: &Arc<Tier<Arc<Origin>>>, path: &str, body: &Bytes, least: usize) {
     for _ in 0..2000 {
         assert_eq!(get(tier, path).whole().await.body, *body);
-        let Some(crate::held::records::Record::Current(generation)) = tier.store.records.get(&key(path))
-        else {
+        let Some(Record::Current(generation)) = tier.store.records.get(&key(path)) else {
             panic!("{path} is not current");
         };
         let blocks = 0..u32::try_from(body.len().div_ceil(BLOCK as usize)).unwrap();
@@ -141,6 +141,31 @@ async fn watch(tier: &Arc<Tier<Arc<Origin>>>, path: &str, body: &Bytes) {
         seen += bytes.len();
     }
     assert_eq!(seen, body.len());
+}
+
+#[tokio::test]
+async fn a_part_amid_a_block_that_is_asked_for_often_comes_into_memory_however_full_that_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::new();
+    let tier = small_memory(&origin, folder.path()).await;
+    let body = pattern(LENGTH, 2);
+    for path in ["/full.ts", "/a.ts"] {
+        origin.put(path, body.clone(), "\"1\"", "max-age=600");
+        tier.warm(key(path), |_| {}).await.unwrap();
+    }
+    watch(&tier, "/full.ts", &body).await;
+    assert!(!tier.store.memory.has_room(), "{:?}", tier.stats());
+    let start = 7 * BLOCK as usize + 5000;
+    for _ in 0..300 {
+        let part = get(&tier, "/a.ts").with("range", &format!("bytes={start}-{}", start + 999)).whole().await;
+        assert_eq!(part.body, body.slice(start..start + 1000));
+        let Some(Record::Current(version)) = tier.store.records.get(&key("/a.ts")) else { panic!() };
+        if tier.store.memory.contains(version.id, 7) {
+            tier.close().await;
+            return;
+        }
+    }
+    panic!("it is read from disk each time");
 }
 
 #[tokio::test]
