@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
+use http::header::IF_RANGE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use kromka_config::CacheConfig;
 use parking_lot::Mutex;
@@ -426,7 +427,8 @@ impl<S: Source> Tier<S> {
             None => {
                 let _permit = self.gate.enter(ask.key.service(), true).await?;
                 // A range is GET's (RFC 9110 §14.2); that of web content goes as it came.
-                let ranges = !ask.web && *ask.method != Method::HEAD;
+                // Of media nobody behind is told of `If-Range`: without it the whole is right.
+                let ranges = !ask.web && *ask.method != Method::HEAD && !ask.headers.contains_key(IF_RANGE);
                 let range = match range::wanted(ask.headers).filter(|_| ranges).as_deref() {
                     Some([Spec::From(first, Some(last))]) => Some(*first..last.saturating_add(1)),
                     _ => None,

@@ -131,8 +131,10 @@ proptest! {
             if unnamed { origin.edit("/a.ts", |thing| thing.etag = None); }
             // What evicts blocks while they are read; what nobody can ask for again would be cut.
             if tiny && !unnamed { config.memory = ByteSize(40_000); }
-            // Fills that are not waited for, and that keep pace with their readers.
-            if near { config.read_ahead = ByteSize(2 * BLOCK); }
+            // Fills that are not waited for, and that keep pace with their readers. Of a length that nobody knows nothing
+            // can be asked for again: what neither disk nor window kept would be cut.
+            let measured = !matches!(mood, Mood::NoLength | Mood::Unmeasured);
+            if near && measured { config.read_ahead = ByteSize(2 * BLOCK); }
             if with_disk {
                 config.disk = vec![kromka_config::DiskConfig { path: folder.path().to_owned(), size: ByteSize(200_000), weight: 100 }];
             }

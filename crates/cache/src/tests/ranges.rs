@@ -57,6 +57,24 @@ async fn what_has_no_validator_is_whole_or_comes_anew() {
 }
 
 #[tokio::test]
+async fn a_range_that_no_longer_holds_gets_the_whole_even_of_what_has_no_validator_or_is_not_kept() {
+    let origin = Origin::new();
+    let body = pattern(100, 2);
+    let tier = tier(&origin).await;
+    for (path, cache_control) in [("/a.ts", "max-age=60"), ("/b.ts", "no-store")] {
+        origin.put(path, body.clone(), "", cache_control);
+        origin.edit(path, |thing| thing.etag = None);
+        for _ in 0..2 {
+            for range in ["bytes=16384-16390", "bytes=5-9"] {
+                let asked = get(&tier, path).with("range", range).with("if-range", "\"0\"");
+                let got = asked.whole().await;
+                assert_eq!((got.status, got.body), (StatusCode::OK, body.clone()), "{path} {range}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn who_seeks_does_not_wait_for_what_another_has_before_him() {
     let origin = Origin::new();
     let body = pattern(2_000_000, 9);

@@ -239,7 +239,7 @@ impl<S: Source> Tier<S> {
                 // Only the end of the body tells the length.
                 want.head = false;
             } else if want.head
-                && hint == Hint::Length
+                && hint != Hint::Header
                 && (refuses_head(fetched.status) || is_unnamed(&fetched))
             {
                 want.head = false;
