@@ -45,6 +45,8 @@ pub(crate) struct Generation {
     disk: Mutex<OnDisk>,
     /// Uses that the disk's eviction hand has not passed over yet, at most [`MOST_USES`].
     uses: AtomicU8,
+    /// It has a validator. Looked at by every request, so it stands here and not in the header alone.
+    named: AtomicBool,
     /// Its source sends the whole where a part is wanted: to ask for one saves nothing.
     only_whole: AtomicBool,
     /// What an answer out of it said last.
@@ -89,12 +91,18 @@ pub(crate) enum Joined {
     Held,
 }
 
+/// Whether something tells this version of an object from others.
+fn is_named(meta: &Meta) -> bool {
+    meta.etag().is_some() || meta.last_modified().is_some()
+}
+
 impl Generation {
     pub(crate) fn new(id: u64, key: Key, meta: Meta, length: Option<u64>, fence: u64, block: u64) -> Self {
         Self {
             id,
             key,
             block,
+            named: AtomicBool::new(is_named(&meta)),
             meta: RwLock::new(Arc::new(meta)),
             fence: AtomicU64::new(fence),
             length: AtomicU64::new(length.unwrap_or(UNKNOWN)),
@@ -113,6 +121,7 @@ impl Generation {
 
     /// A 304 confirmed this version while the purges stood at `fence`.
     pub(crate) fn confirm(&self, meta: Meta, fence: u64) {
+        self.named.store(is_named(&meta), Ordering::Relaxed);
         *self.meta.write() = Arc::new(meta);
         self.fence.fetch_max(fence, Ordering::AcqRel);
     }
@@ -128,8 +137,7 @@ impl Generation {
     /// Whether a part of it that was lost can be fetched anew, and be known to be of this version: without a
     /// length nobody knows where, without a validator nobody knows of what.
     pub(crate) fn can_be_asked_again(&self) -> bool {
-        let meta = self.meta();
-        self.length().is_some() && (meta.etag().is_some() || meta.last_modified().is_some())
+        self.length().is_some() && self.named.load(Ordering::Relaxed)
     }
 
     /// Its source has sent the whole where a part was wanted.
