@@ -13,9 +13,7 @@ use std::{
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kromka_bench::sim::dice::Dice;
-use kromka_selector::rank::{
-    Candidate, Cell, Learner, Parts, Question, Reach, Snapshot, Whereabouts, decide,
-};
+use kromka_selector::rank::{Candidate, Cell, Learner, Parts, Question, Snapshot, Whereabouts, decide};
 
 /// Sites and nodes in each.
 const FLEETS: [(usize, usize); 3] = [(12, 3), (33, 3), (100, 4)];
@@ -45,23 +43,14 @@ fn snapshot(sites: usize, per_site: usize) -> Snapshot {
         }
     }
     let edges = (0..sites * per_site).map(|number| Candidate {
-        id: Arc::from(format!("edge-{number:04}")),
-        site: Arc::from(format!("s{:03}", number / per_site)),
-        url: Arc::from("http://edge"),
-        tls_url: None,
-        pathway: Arc::default(),
-        reach: Reach::default(),
         heard_ms: NOW_MS - 100,
-        draining: false,
-        gone: false,
-        ejected: false,
         reported: dice.between(0.3, 0.8),
-        capacity_bps: [5_000_000_000, 10_000_000_000, 15_000_000_000][number % 3],
         session_load: 1e-9,
-        gain: 1.0,
-        share: 1.0,
-        returned_ms: None,
-        assigned: Arc::default(),
+        ..Candidate::supposed(
+            &format!("edge-{number:04}"),
+            &format!("s{:03}", number / per_site),
+            [5_000_000_000, 10_000_000_000, 15_000_000_000][number % 3],
+        )
     });
     let parts =
         Parts { edges: edges.collect(), distances: Arc::new(learner.whole_table(0)), ..Parts::default() };

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use kromka_control::{Heartbeat, NodeState};
 use kromka_hls::steering::Host;
 
-use crate::rank::{Candidate, Snapshot, rendezvous::draw};
+use crate::rank::{Called, Candidate, Snapshot, rendezvous::draw};
 
 /// The edge whose peers are asked for.
 #[derive(Clone, Copy)]
@@ -29,7 +29,7 @@ impl<'a> From<&'a Heartbeat> for Own<'a> {
 
 impl<'a> From<&'a Candidate> for Own<'a> {
     fn from(edge: &'a Candidate) -> Own<'a> {
-        let Candidate { id, site, url, tls_url, .. } = edge;
+        let Called { id, site, url, tls_url, .. } = &*edge.called;
         Own { id, site, url, tls_url: tls_url.as_deref() }
     }
 }
@@ -49,16 +49,22 @@ pub(crate) fn peers<'s>(
     let (plain, secure) = (Host::of(own.url), own.tls_url.map(Host::of));
     let clonable = |peer: &Candidate| {
         let by = |host: Option<Host<'_>>, url: &str| host.is_some_and(|host| host.other(url).is_some());
-        by(plain, &peer.url) && secure.is_none_or(|own| peer.tls_url.as_ref().is_some_and(|url| by(own, url)))
+        by(plain, &peer.called.url)
+            && secure.is_none_or(|own| peer.called.tls_url.as_ref().is_some_and(|url| by(own, url)))
     };
     let others = snapshot.edges().iter();
-    let others = others.filter(|peer| *peer.id != *own.id && serves(peer) && (in_full || !clonable(peer)));
+    let others =
+        others.filter(|peer| *peer.called.id != *own.id && serves(peer) && (in_full || !clonable(peer)));
     let others: Vec<Peer<'s>> = others
-        .map(|edge| Peer { edge, away: *edge.site != *own.site, draw: draw(own.id, &edge.id, 1) })
+        .map(|edge| Peer {
+            edge,
+            away: *edge.called.site != *own.site,
+            draw: draw(own.id, &edge.called.id, 1),
+        })
         .collect();
     let Some(first) = others.iter().max_by(|a, b| a.order(b)) else { return Vec::new() };
-    let of_new_site = |peer: &Peer<'_>| peer.edge.site != first.edge.site;
-    let rest = others.iter().filter(|peer| peer.edge.id != first.edge.id);
+    let of_new_site = |peer: &Peer<'_>| peer.edge.called.site != first.edge.called.site;
+    let rest = others.iter().filter(|peer| peer.edge.called.id != first.edge.called.id);
     let second = rest.max_by(|a, b| of_new_site(a).cmp(&of_new_site(b)).then_with(|| a.order(b)));
     [Some(first), second].into_iter().flatten().map(|peer| peer.edge).collect()
 }

@@ -21,8 +21,8 @@ use crate::{
     geo::Geo,
     policy::Policy,
     rank::{
-        Assigned, Candidate, Capacity, Cell, Distances, Gain, Learner, Parts, Position, Reach, Settings,
-        SiteSettings, Snapshot, outlier::Outliers, score::Prices,
+        Assigned, Called, Candidate, Capacity, Cell, Distances, Gain, Learner, Parts, Position, Reach,
+        Settings, SiteSettings, Snapshot, outlier::Outliers, score::Prices,
     },
     store::nodes::{Decided, StoredNode},
 };
@@ -34,7 +34,6 @@ mod orders;
 mod tests;
 mod views;
 
-use called::Called;
 pub(crate) use judging::{Hearing, ToCheck};
 
 /// Nodes that may be known at once.
@@ -148,7 +147,7 @@ struct Entry {
     /// When it came back, see [`Candidate::returned_ms`].
     returned_ms: Option<u64>,
     assigned: Arc<Assigned>,
-    called: Called,
+    called: Arc<Called>,
     reach: Reach,
     gain: Gain,
     capacity: Capacity,
@@ -216,7 +215,7 @@ impl Roster {
                 drain: None,
                 returned_ms: None,
                 assigned: Arc::default(),
-                called: Called::of(&node.heartbeat),
+                called: called::called(&node.heartbeat),
                 reach: called::reach(&node.heartbeat),
                 gain: Gain::new(SELECTORS_MAX),
                 capacity: Capacity::default(),
@@ -280,7 +279,7 @@ impl Roster {
                 entry.capacity.observe(heartbeat.load.utilisation(), heartbeat.load.ttfb_ms, now_ms);
                 entry.heartbeat = lasting;
                 if moved {
-                    entry.called = Called::of(heartbeat);
+                    entry.called = called::called(heartbeat);
                 }
                 entry.reach = called::reach(heartbeat);
                 entry.heard_ms = now_ms;
@@ -309,7 +308,7 @@ impl Roster {
                     returned_ms: Some(now_ms)
                         .filter(|now| *now > CLOCK_BEGINS_MS + self.settings.slow_start_ms),
                     assigned: Arc::default(),
-                    called: Called::of(heartbeat),
+                    called: called::called(heartbeat),
                     reach: called::reach(heartbeat),
                     gain: Gain::new(SELECTORS_MAX),
                     capacity: Capacity::default(),
@@ -428,7 +427,7 @@ impl Nodes {
 
 impl Entry {
     fn candidate(&self, policy: &Policy, now_ms: u64) -> Candidate {
-        let (heartbeat, called) = (&self.heartbeat, &self.called);
+        let heartbeat = &self.heartbeat;
         let load = &heartbeat.load;
         let per_viewer = match load.connections {
             few if few < TELLING_CONNECTIONS => SESSION_BPS,
@@ -446,11 +445,7 @@ impl Entry {
             _ => per_viewer as f64 / capacity_bps as f64,
         };
         Candidate {
-            id: Arc::clone(&called.id),
-            site: Arc::clone(&called.site),
-            url: Arc::clone(&called.url),
-            tls_url: called.tls_url.clone(),
-            pathway: Arc::clone(&called.pathway),
+            called: Arc::clone(&self.called),
             reach: self.reach,
             heard_ms: self.judged_ms,
             draining: self.drained || heartbeat.state == NodeState::Draining && !self.echoes(),

@@ -11,8 +11,8 @@ use std::{
 };
 
 use kromka_selector::rank::{
-    Candidate, Cell, Learner, Parts, Position, Question, Reach, Snapshot, Stay, Whereabouts, Zone, Zones,
-    decide, keep,
+    Candidate, Cell, Learner, Parts, Position, Question, Snapshot, Stay, Whereabouts, Zone, Zones, decide,
+    keep,
 };
 
 thread_local! {
@@ -47,23 +47,19 @@ fn client(n: u32) -> IpAddr {
 /// Edges that are sound, loaded, failing, draining, suspect, dead and just back, with distances and zones.
 fn snapshot(dead: usize) -> Snapshot {
     let edge = |n: usize| Candidate {
-        id: Arc::from(format!("e{n:03}")),
-        site: Arc::from(format!("s{:02}", n / 3)),
-        url: Arc::from("http://edge"),
-        tls_url: None,
-        pathway: Arc::default(),
-        reach: Reach::default(),
         heard_ms: if n < dead { 0 } else { NOW_MS - [100, 100, 100, 2_000][n % 4] },
         draining: n % 7 == 3,
         gone: n % 13 == 5,
         ejected: n % 11 == 2,
         reported: n as f64 / 40.0,
-        capacity_bps: 1_000_000_000 * (1 + n as u64 % 3),
         session_load: 0.001,
         gain: 2.0,
-        share: 1.0,
         returned_ms: n.is_multiple_of(5).then_some(NOW_MS - 10_000),
-        assigned: Arc::default(),
+        ..Candidate::supposed(
+            &format!("e{n:03}"),
+            &format!("s{:02}", n / 3),
+            1_000_000_000 * (1 + n as u64 % 3),
+        )
     };
     let mut learner = Learner::default();
     for cell in 0..64 {

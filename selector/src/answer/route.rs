@@ -47,7 +47,7 @@ pub(crate) fn route(app: &App, target: &str, peer: Peer) -> Result<Response<Text
         app.decide(Surface::Redirect, question, true, |ranking: &Ranking<'_>, _: &Question<'_>| {
             let edge = ranking.edges.first()?.edge;
             // A page loaded over TLS may not fetch over plain HTTP.
-            let base = edge.tls_url.as_ref().filter(|_| peer.tls).unwrap_or(&edge.url);
+            let base = edge.called.tls_url.as_ref().filter(|_| peer.tls).unwrap_or(&edge.called.url);
             let mut location = String::with_capacity(base.len() + target.len());
             location.push_str(base);
             location.push_str(&target);

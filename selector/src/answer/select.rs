@@ -165,10 +165,10 @@ struct Edge<'r> {
 
 fn edges<S: Serializer>(edges: &Edges<'_>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(edges.iter().map(|ranked| Edge {
-        id: &ranked.edge.id,
-        url: &ranked.edge.url,
-        tls_url: ranked.edge.tls_url.as_deref(),
-        site: &ranked.edge.site,
+        id: &ranked.edge.called.id,
+        url: &ranked.edge.called.url,
+        tls_url: ranked.edge.called.tls_url.as_deref(),
+        site: &ranked.edge.called.site,
         rtt_ms: rounded(ranked.rtt_ms),
         cost_ms: rounded(ranked.cost_ms),
         utilisation: rounded(ranked.utilisation),
@@ -185,14 +185,21 @@ fn reasons<S: Serializer>(ranked: &Ranked<'_>, serializer: S) -> Result<S::Ok, S
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+    use std::sync::Arc;
+
     use super::*;
-    use crate::rank::{Candidate, Parts, Snapshot, decide};
+    use crate::rank::{Called, Candidate, Parts, Snapshot, decide};
 
     #[test]
     fn the_answer_is_what_clients_read() {
         let edge = |id: &str, site: &str, reported: f64, tls: bool| Candidate {
-            url: format!("http://{id}.example:8080/a\"b").into(),
-            tls_url: tls.then(|| format!("https://{id}.example").into()),
+            called: Arc::new(Called {
+                id: id.into(),
+                site: site.into(),
+                url: format!("http://{id}.example:8080/a\"b").into(),
+                tls_url: tls.then(|| format!("https://{id}.example").into()),
+                ..Called::default()
+            }),
             heard_ms: 1_000,
             reported,
             ..Candidate::supposed(id, site, 1_000_000_000)
@@ -213,7 +220,7 @@ mod tests {
             assert_eq!((answer.edges.len(), answer.degraded), (ranking.edges.len(), now_ms > 1_000));
             for (edge, ranked) in answer.edges.iter().zip(ranking.edges.iter()) {
                 let reasons: Vec<String> = ranked.reasons().map(|reason| reason.to_string()).collect();
-                assert_eq!((&*edge.id, &edge.reasons), (&*ranked.edge.id, &reasons));
+                assert_eq!((&*edge.id, &edge.reasons), (&*ranked.edge.called.id, &reasons));
                 assert!((edge.cost_ms - ranked.cost_ms).abs() < 1e-4);
             }
         }

@@ -54,9 +54,9 @@ fn edge(one: &Explained<'_>, ranking: &Ranking<'_>) -> ExplainedEdge {
     let number = |place: usize| u32::try_from(place + 1).unwrap_or(u32::MAX);
     let reasons = one.place.and_then(|place| ranking.edges.get(place)).map(Ranked::reasons);
     ExplainedEdge {
-        id: one.edge.id.to_string(),
-        site: one.edge.site.to_string(),
-        url: one.edge.url.to_string(),
+        id: one.edge.called.id.to_string(),
+        site: one.edge.called.site.to_string(),
+        url: one.edge.called.url.to_string(),
         state: one.state,
         place: one.place.map(number),
         barred: one.barred.map(|barred| barred.as_str().to_owned()),
@@ -90,8 +90,8 @@ pub(crate) async fn simulated(
     request.validate().map_err(ApiError::Invalid)?;
     let snapshot = app.roster.snapshot();
     let edges = snapshot.edges();
-    let ids: BTreeSet<&str> = edges.iter().map(|edge| &*edge.id).collect();
-    let sites: BTreeSet<&str> = edges.iter().map(|edge| &*edge.site).collect();
+    let ids: BTreeSet<&str> = edges.iter().map(|edge| &*edge.called.id).collect();
+    let sites: BTreeSet<&str> = edges.iter().map(|edge| &*edge.called.site).collect();
     let known = |field: &str, names: &[String], all: &BTreeSet<&str>| match names
         .iter()
         .position(|name| !all.contains(name.as_str()))
@@ -104,10 +104,10 @@ pub(crate) async fn simulated(
     known("drain", &request.drain, &ids)?;
     known("lose", &request.lose, &ids)?;
     known("lose_sites", &request.lose_sites, &sites)?;
-    let lost = edges.iter().filter(|edge| request.lose_sites.iter().any(|site| **site == *edge.site));
+    let lost = edges.iter().filter(|edge| request.lose_sites.iter().any(|site| **site == *edge.called.site));
     let drained = request.drain.iter().cloned().map(Change::Drain);
     let mut changes: Vec<Change> = drained.chain(request.lose.iter().cloned().map(Change::Lose)).collect();
-    changes.extend(lost.map(|edge| Change::Lose(edge.id.to_string())));
+    changes.extend(lost.map(|edge| Change::Lose(edge.called.id.to_string())));
     changes.extend(request.add.iter().map(|edge| {
         let supposed = Candidate::supposed(&edge.id, &edge.site, edge.egress_limit_bps);
         Change::Add(Box::new(supposed))

@@ -101,9 +101,9 @@ pub(crate) async fn hear(
 
 fn told(peer: &Candidate) -> PeerEdge {
     PeerEdge {
-        id: peer.id.to_string(),
-        url: peer.url.to_string(),
-        tls_url: peer.tls_url.as_deref().map(str::to_owned),
+        id: peer.called.id.to_string(),
+        url: peer.called.url.to_string(),
+        tls_url: peer.called.tls_url.as_deref().map(str::to_owned),
     }
 }
 

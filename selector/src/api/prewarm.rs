@@ -100,7 +100,7 @@ fn placed(app: &App, content_key: &str, replicas: u32, among: Option<&BTreeSet<S
     let outside = |id: &str| among.is_some_and(|among| !among.contains(id));
     let mut placed: Vec<String> = Vec::new();
     let mut exclude: Vec<String> =
-        snapshot.edges().iter().map(|edge| edge.id.to_string()).filter(|id| outside(id)).collect();
+        snapshot.edges().iter().map(|edge| edge.called.id.to_string()).filter(|id| outside(id)).collect();
     // One answer is short; those it names are left out of the next question.
     while placed.len() < replicas as usize {
         let k = replicas as usize - placed.len();
@@ -111,8 +111,11 @@ fn placed(app: &App, content_key: &str, replicas: u32, among: Option<&BTreeSet<S
             now_ms: app.roster.now_ms(),
             ..Question::default()
         };
-        let more: Vec<String> =
-            decide(&snapshot, &question).edges.iter().map(|ranked| ranked.edge.id.to_string()).collect();
+        let more: Vec<String> = decide(&snapshot, &question)
+            .edges
+            .iter()
+            .map(|ranked| ranked.edge.called.id.to_string())
+            .collect();
         if more.is_empty() {
             break;
         }

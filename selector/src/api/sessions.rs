@@ -118,15 +118,17 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
         false => Vec::new(),
     };
     let render = |ranking: &Ranking<'_>, question: &Question<'_>| {
-        let mut urls = ranking.edges.iter().map(|ranked| format!("{}{target}", ranked.edge.url));
+        let mut urls = ranking.edges.iter().map(|ranked| format!("{}{target}", ranked.edge.called.url));
         let master_url = urls.next().ok_or(ApiError::NoEdge)?;
         let first = ranking.edges.first().map(|ranked| ranked.edge).ok_or(ApiError::NoEdge)?;
         // The pathways that this edge writes into the playlist.
         let written = service.steering.then(|| {
             let others = peers(ranking.snapshot(), first.into(), app.steering.in_full, question.now_ms);
-            others.into_iter().fold(first.pathway.to_string(), |list, peer| list + "," + &peer.pathway)
+            others
+                .into_iter()
+                .fold(first.called.pathway.to_string(), |list, peer| list + "," + &peer.called.pathway)
         });
-        Ok::<_, ApiError>((master_url, urls.collect::<Vec<_>>(), first.id.to_string(), written))
+        Ok::<_, ApiError>((master_url, urls.collect::<Vec<_>>(), first.called.id.to_string(), written))
     };
     let (master_url, alternates, edge, written) = app.decide(Surface::Session, question, true, render)?;
     let targets: Vec<BeaconTarget> = measured.into_iter().filter(|target| target.edge != edge).collect();
@@ -153,7 +155,10 @@ fn open(app: &App, request: &SessionRequest, now: DateTime<Utc>) -> Result<Sessi
 /// Edges that a session that explores is to measure besides the one it plays from.
 fn targets(app: &App, question: Question<'_>) -> Vec<BeaconTarget> {
     let others = explore(&app.roster.snapshot(), &app.now(question), app.beacons.explore()).map(|edge| {
-        edge.map(|edge| BeaconTarget { edge: edge.id.to_string(), url: format!("{}/~health", edge.url) })
+        edge.map(|edge| BeaconTarget {
+            edge: edge.called.id.to_string(),
+            url: format!("{}/~health", edge.called.url),
+        })
     });
     others.into_iter().flatten().collect()
 }

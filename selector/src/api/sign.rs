@@ -64,7 +64,7 @@ pub(crate) async fn sign(
     let question = Question { client: request.client_ip, content_key: &key, k: 1, ..Question::default() };
     let render = |ranking: &Ranking<'_>, _: &Question<'_>| {
         let first = ranking.edges.first().ok_or(ApiError::NoEdge)?;
-        Ok::<_, ApiError>(format!("{}/~{token}{}", first.edge.url, encode_path(&path)))
+        Ok::<_, ApiError>(format!("{}/~{token}{}", first.edge.called.url, encode_path(&path)))
     };
     let url = app.decide(Surface::Session, question, true, render)?;
     app.metrics.signed();

@@ -153,7 +153,7 @@ pub fn explain<'s>(snapshot: &'s Snapshot, question: &Question<'_>) -> Explanati
             .cmp(&(rank(b), b.barred.is_some()))
             .then(a.cost_ms.total_cmp(&b.cost_ms))
             .then(a.order.cmp(&b.order))
-            .then_with(|| a.edge.id.cmp(&b.edge.id))
+            .then_with(|| a.edge.called.id.cmp(&b.edge.called.id))
     });
     Explanation {
         source: ranking.source,
@@ -188,12 +188,13 @@ mod tests {
         let exclude = ["b1".to_owned()];
         let question = Question { exclude: &exclude, ..ask("/t/") };
         let explanation = explain(&snapshot, &question);
-        let listed: Vec<_> = explanation.candidates.iter().map(|one| one.edge.id.to_string()).collect();
+        let listed: Vec<_> =
+            explanation.candidates.iter().map(|one| one.edge.called.id.to_string()).collect();
         let answered = ids(&explanation.ranking);
         assert_eq!(listed.len(), 6);
         assert_eq!(listed[..answered.len()], answered[..]);
         let barred = |id: &str| {
-            explanation.candidates.iter().find(|one| *one.edge.id == *id).and_then(|one| one.barred)
+            explanation.candidates.iter().find(|one| *one.edge.called.id == *id).and_then(|one| one.barred)
         };
         assert_eq!(barred("a1"), None);
         assert_eq!(barred("b1"), Some(Barred::Excluded));

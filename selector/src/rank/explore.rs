@@ -75,13 +75,13 @@ mod tests {
             let question = Question { session: Some(&session), ..ask("/t/") };
             let plan = explore(&snapshot, &question, 0.015);
             asked += usize::from(plan[0].is_some());
-            let chosen = decide(&snapshot, &question).edges[0].edge.id.clone();
+            let chosen = decide(&snapshot, &question).edges[0].edge.called.id.clone();
             for edge in plan.into_iter().flatten() {
-                assert_ne!(edge.id, chosen);
-                *seen.entry(edge.id.to_string()).or_insert(0) += 1;
+                assert_ne!(edge.called.id, chosen);
+                *seen.entry(edge.called.id.to_string()).or_insert(0) += 1;
             }
             if let [Some(one), Some(other)] = plan {
-                assert_ne!(one.site, other.site);
+                assert_ne!(one.called.site, other.called.site);
             }
         }
         assert!((600..=1_000).contains(&asked), "{asked} of 50000");
@@ -104,7 +104,10 @@ mod tests {
                 let question =
                     Question { session: Some(&session), client: Some(client), now_ms, ..ask("/t/") };
                 seen.extend(
-                    explore(&snapshot, &question, 1.0).into_iter().flatten().map(|edge| edge.id.to_string()),
+                    explore(&snapshot, &question, 1.0)
+                        .into_iter()
+                        .flatten()
+                        .map(|edge| edge.called.id.to_string()),
                 );
             }
             seen

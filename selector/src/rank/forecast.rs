@@ -81,11 +81,11 @@ pub fn forecast(snapshot: &Snapshot, changes: &[Change], now_ms: u64) -> Forecas
     let mut edges: Vec<Candidate> = Vec::with_capacity(snapshot.edges().len());
     for (place, edge) in snapshot.edges().iter().enumerate() {
         let utilisation = snapshot.nodes[place].utilisation() / snapshot.nodes[place].scale;
-        let moves = adds || leaves(&edge.id);
+        let moves = adds || leaves(&edge.called.id);
         edges.push(Candidate {
             reported: if moves { 0.0 } else { utilisation },
-            draining: edge.draining || drained(&edge.id),
-            gone: edge.gone || lost(&edge.id),
+            draining: edge.draining || drained(&edge.called.id),
+            gone: edge.gone || lost(&edge.called.id),
             session_load: slice_bps / edge.capacity_bps.max(1) as f64,
             gain: 1.0,
             assigned: Arc::new(Assigned::default()),
@@ -131,9 +131,9 @@ pub fn forecast(snapshot: &Snapshot, changes: &[Change], now_ms: u64) -> Forecas
     }
     let mean = |sum: f64| if placed > 0.0 { sum / placed } else { 0.0 };
     let predicted = |(place, edge): (usize, &Candidate)| Predicted {
-        id: edge.id.to_string(),
-        site: edge.site.to_string(),
-        before: snapshot.utilisation(&edge.id).unwrap_or(0.0),
+        id: edge.called.id.to_string(),
+        site: edge.called.site.to_string(),
+        before: snapshot.utilisation(&edge.called.id).unwrap_or(0.0),
         after: if edge.gone { 0.0 } else { after.nodes[place].utilisation() },
     };
     Forecast {
@@ -149,7 +149,7 @@ pub fn forecast(snapshot: &Snapshot, changes: &[Change], now_ms: u64) -> Forecas
 /// The load of the edges that `moves` names, cut into slices and laid on the cells that were measured from their
 /// sites.
 fn slices(snapshot: &Snapshot, moves: impl Fn(&str) -> bool) -> Vec<Slice> {
-    let moving = |place: &usize| moves(&snapshot.edges()[*place].id);
+    let moving = |place: &usize| moves(&snapshot.edges()[*place].called.id);
     let places: Vec<usize> = (0..snapshot.edges().len()).filter(moving).collect();
     let used = |place: usize| snapshot.nodes[place].utilisation() * snapshot.nodes[place].weight;
     let total: f64 = places.iter().map(|place| used(*place)).sum();

@@ -99,14 +99,15 @@ pub fn keep_ranked(ranking: &Ranking<'_>, question: &Question<'_>, stay: &Stay<'
     let moved = |leave| Kept { leave: Some(leave), ..Kept::default() };
     let worth = |ranked: &Ranked<'_>| ranked.edge.worth(snapshot.settings(), question.now_ms);
     let Some(first) = ranking.edges.first() else { return Kept::default() };
-    let as_good = |ranked: &&Ranked<'_>| !stay.blames(&ranked.edge.id) && worth(ranked) == worth(first);
+    let as_good =
+        |ranked: &&Ranked<'_>| !stay.blames(&ranked.edge.called.id) && worth(ranked) == worth(first);
     let best = ranking.edges.iter().find(as_good).unwrap_or(first);
     // A sound edge that failed this session once is still better than one that fails all, or wants to go.
-    let sound = !stay.blames(&best.edge.id) && worth(best) == Worth::Sound;
+    let sound = !stay.blames(&best.edge.called.id) && worth(best) == Worth::Sound;
     if sound && stay.blames(stay.edge) {
         return moved(Leave::Lost);
     }
-    if *best.edge.id == *stay.edge {
+    if *best.edge.called.id == *stay.edge {
         return Kept { hot: is_hot(best.utilisation, stay), ..Kept::default() };
     }
     let Some(place) = snapshot.place_of(stay.edge) else { return moved(Leave::Lost) };
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn a_session_stays_where_it_is_for_a_small_gain() {
         let two = priced(fleet(vec![edge("a1", "a", 0.3), edge("b1", "b", 0.3)]), "a", 12.0);
-        assert_eq!(decide(&two.now(), &ask("/t/")).edges[0].edge.id.as_ref(), "b1");
+        assert_eq!(decide(&two.now(), &ask("/t/")).edges[0].edge.called.id.as_ref(), "b1");
         assert_eq!(asked(&two, &on("a1")), Kept::default());
     }
 

@@ -57,7 +57,7 @@ pub use keep::{Kept, Leave, Stay, keep, keep_ranked};
 pub use learner::Learner;
 pub use ranking::{EDGES_MAX, Edges, Place, Ranked, Ranking, Reason, Verdict};
 pub use settings::{Settings, SiteSettings};
-pub use snapshot::{Candidate, Parts, Reach, Reached, Snapshot};
+pub use snapshot::{Called, Candidate, Parts, Reach, Reached, Snapshot};
 pub use standing::Worth;
 pub use whereabouts::{Position, Whereabouts};
 pub use zones::{Zone, Zones};

@@ -63,9 +63,9 @@ pub struct Reached {
     pub tls: bool,
 }
 
-/// One edge as the roster sees it.
-#[derive(Clone, Debug)]
-pub struct Candidate {
+/// What an edge is called: made when it is new or has moved, and shared by all snapshots.
+#[derive(Clone, Debug, Default)]
+pub struct Called {
     /// The node's name.
     pub id: Arc<str>,
     /// The failure domain it stands in.
@@ -76,6 +76,13 @@ pub struct Candidate {
     pub tls_url: Option<Arc<str>>,
     /// What content steering calls it at these addresses.
     pub pathway: Arc<str>,
+}
+
+/// One edge as the roster sees it.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Its names.
+    pub called: Arc<Called>,
     /// How it is reached without asking DNS, for answers that are DNS.
     pub reach: Reach,
     /// When it was last heard, in the milliseconds of [`super::Question::now_ms`].
@@ -106,11 +113,7 @@ impl Candidate {
     /// An edge that there is not yet, idle, as forecasts suppose it.
     pub fn supposed(id: &str, site: &str, capacity_bps: u64) -> Candidate {
         Candidate {
-            id: id.into(),
-            site: site.into(),
-            url: "".into(),
-            tls_url: None,
-            pathway: Arc::default(),
+            called: Arc::new(Called { id: id.into(), site: site.into(), ..Called::default() }),
             reach: Reach::default(),
             heard_ms: 0,
             draining: false,
@@ -295,9 +298,9 @@ impl Snapshot {
     /// are left out.
     pub fn build(parts: Parts, before: Option<&Snapshot>, now_ms: u64) -> Snapshot {
         let Parts { mut edges, distances, zones, settings } = parts;
-        edges.sort_by(|a, b| (&a.site, &a.id).cmp(&(&b.site, &b.id)));
+        edges.sort_by(|a, b| (&a.called.site, &a.called.id).cmp(&(&b.called.site, &b.called.id)));
         edges.truncate(EDGES_MAX);
-        let mut names: Vec<Arc<str>> = edges.iter().map(|edge| Arc::clone(&edge.site)).collect();
+        let mut names: Vec<Arc<str>> = edges.iter().map(|edge| Arc::clone(&edge.called.site)).collect();
         names.dedup();
         let zones = match before.filter(|before| before.zones.of(&zones) && before.names == names) {
             Some(before) => Arc::clone(&before.zones),
@@ -339,9 +342,9 @@ impl Snapshot {
         let begun = if capacity > 0.0 { ready / capacity } else { 1.0 };
         let mut last: Option<&Arc<str>> = None;
         for (place, edge) in self.edges.iter().enumerate() {
-            if last != Some(&edge.site) {
-                let site = settings.sites.get(&*edge.site).unwrap_or(&usual);
-                let mut column = self.distances.column(&edge.site);
+            if last != Some(&edge.called.site) {
+                let site = settings.sites.get(&*edge.called.site).unwrap_or(&usual);
+                let mut column = self.distances.column(&edge.called.site);
                 let trusted = site.position.filter(super::Position::trusted);
                 column.vector = column.vector.or_else(|| trusted.map(|position| position.vector()));
                 self.sites.push(Site {
@@ -349,13 +352,13 @@ impl Snapshot {
                     after: place as u32,
                     cost_ms: site.cost_ms as f32,
                     column,
-                    seed: rendezvous::seed(&edge.site),
+                    seed: rendezvous::seed(&edge.called.site),
                     weight: 0.0,
                     inverse: 0.0,
                     used: 0.0,
                     sent: AtomicU64::new(0),
                 });
-                last = Some(&edge.site);
+                last = Some(&edge.called.site);
             }
             if let Some(site) = self.sites.last_mut() {
                 site.after += 1;
@@ -374,7 +377,7 @@ impl Snapshot {
                 draining: edge.draining || edge.share <= 0.0,
                 ejected: edge.ejected,
                 fit: false,
-                seed: rendezvous::seed(&edge.id),
+                seed: rendezvous::seed(&edge.called.id),
                 weight: (capacity * share).max(1.0),
                 scale: 1.0 / share,
                 reported: finite(edge.reported),
@@ -420,7 +423,7 @@ impl Snapshot {
         // Hashes lie side by side; names do not.
         let seed = rendezvous::seed(id);
         let mut named = self.nodes.iter().zip(&self.edges);
-        named.position(|(node, edge)| node.seed == seed && *edge.id == *id)
+        named.position(|(node, edge)| node.seed == seed && *edge.called.id == *id)
     }
 
     /// The round-trip times.

@@ -140,5 +140,5 @@ impl Mode {
 /// Whether the edge at `place` is one that `exclude` names.
 #[inline]
 pub(super) fn excluded(snapshot: &Snapshot, place: usize, exclude: &[String]) -> bool {
-    !exclude.is_empty() && exclude.iter().any(|id| **id == *snapshot.edges[place].id)
+    !exclude.is_empty() && exclude.iter().any(|id| **id == *snapshot.edges[place].called.id)
 }

@@ -14,23 +14,10 @@ pub(super) const NOW: u64 = 1_000_000;
 
 pub(super) fn edge(id: &str, site: &str, load: f64) -> Candidate {
     Candidate {
-        id: Arc::from(id),
-        site: Arc::from(site),
-        url: Arc::from(format!("http://{id}")),
-        tls_url: None,
-        pathway: Arc::default(),
-        reach: Default::default(),
         heard_ms: NOW - 100,
-        draining: false,
-        gone: false,
-        ejected: false,
         reported: load,
-        capacity_bps: 1_000_000_000,
         session_load: 0.004,
-        gain: 1.0,
-        share: 1.0,
-        returned_ms: None,
-        assigned: Arc::default(),
+        ..Candidate::supposed(id, site, 1_000_000_000)
     }
 }
 
@@ -73,7 +60,7 @@ pub(super) fn ask(key: &str) -> Question<'_> {
 }
 
 pub(super) fn ids(ranking: &Ranking<'_>) -> Vec<String> {
-    ranking.edges.iter().map(|ranked| ranked.edge.id.to_string()).collect()
+    ranking.edges.iter().map(|ranked| ranked.edge.called.id.to_string()).collect()
 }
 
 pub(super) fn first(snapshot: &Snapshot, key: &str) -> String {
@@ -97,7 +84,7 @@ fn alternates_come_from_other_sites_first() {
         fleet(vec![edge("a1", "a", 0.0), edge("a2", "a", 0.0), edge("b1", "b", 0.4), edge("c1", "c", 0.5)])
             .now();
     let ranking = decide(&snapshot, &Question { k: 4, ..ask("/t/") });
-    let sites: Vec<_> = ranking.edges.iter().map(|ranked| ranked.edge.site.to_string()).collect();
+    let sites: Vec<_> = ranking.edges.iter().map(|ranked| ranked.edge.called.site.to_string()).collect();
     assert_eq!(sites, ["a", "b", "c", "a"]);
     assert_eq!(ranking.edges[0].place, Place::Primary);
     assert_eq!(ranking.edges[1].place, Place::Backup);
@@ -149,7 +136,7 @@ fn positions_stand_in_for_measurements() {
 fn a_title_stays_on_its_node_until_that_is_loaded_past_the_bound() {
     let mut three = fleet(vec![edge("a1", "a", 0.2), edge("a2", "a", 0.2), edge("a3", "a", 0.2)]);
     let home = first(&three.now(), "/t/1/");
-    let place = three.edges.iter().position(|edge| *edge.id == *home).unwrap();
+    let place = three.edges.iter().position(|edge| *edge.called.id == *home).unwrap();
     three.edges[place].reported = 0.3;
     assert_eq!(first(&three.now(), "/t/1/"), home, "within the bound");
     three.edges[place].reported = 0.9;
@@ -173,7 +160,7 @@ fn what_we_sent_counts_before_it_is_reported() {
         assert!(sent < 1_000, "a crowd never spills");
     }
     assert_ne!(first(&two.now(), "/hot/"), home, "nor is it forgotten with the next snapshot");
-    let assigned = &two.edges.iter().find(|edge| *edge.id == *home).unwrap().assigned;
+    let assigned = &two.edges.iter().find(|edge| *edge.called.id == *home).unwrap().assigned;
     assigned.reported(500, 1_000);
     assert_ne!(first(&two.now(), "/hot/"), home, "one report does not yet show those on their way");
     assigned.reported(500, 1_000);
@@ -403,7 +390,8 @@ fn the_tie_is_among_all_that_are_equal_however_many() {
     let snapshot = many.now();
     let mut seen = std::collections::BTreeSet::new();
     for n in 0..600 {
-        let ranking = decide(&snapshot, &ask(&format!("/t/{n}/"))).edges.first().unwrap().edge.id.to_string();
+        let ranking =
+            decide(&snapshot, &ask(&format!("/t/{n}/"))).edges.first().unwrap().edge.called.id.to_string();
         seen.insert(ranking);
     }
     assert!(seen.len() >= 38, "{} of 40 were ever chosen", seen.len());
@@ -417,7 +405,8 @@ fn a_pair_is_of_the_best_site_where_it_has_two() {
     let pair = |fleet: &Fleet, k: usize| {
         let snapshot = fleet.now();
         let ranking = decide_pair(&snapshot, &Question { k, ..ask("/t/") });
-        let sites: Vec<String> = ranking.edges.iter().map(|ranked| ranked.edge.site.to_string()).collect();
+        let sites: Vec<String> =
+            ranking.edges.iter().map(|ranked| ranked.edge.called.site.to_string()).collect();
         (sites, ids(&ranking))
     };
     for k in 0..=8 {
@@ -426,7 +415,7 @@ fn a_pair_is_of_the_best_site_where_it_has_two() {
         assert!(k < 2 || sites[0] == sites[1], "{sites:?}");
         assert!(k < 3 || sites[2] != sites[0], "{sites:?}");
     }
-    many.edges.retain(|edge| *edge.id != *"c2");
+    many.edges.retain(|edge| *edge.called.id != *"c2");
     let (sites, _) = pair(&many, 3);
     assert_eq!(sites.iter().collect::<std::collections::BTreeSet<_>>().len(), 3, "it has one: {sites:?}");
     let few = fleet(vec![edge("a1", "a", 0.1), edge("a2", "a", 0.1), edge("a3", "a", 0.1)]);

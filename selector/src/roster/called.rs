@@ -7,34 +7,19 @@ use kromka_control::Heartbeat;
 use kromka_hls::steering::pathway_id;
 use url::Url;
 
-use crate::rank::Reach;
+use crate::rank::{Called, Reach};
 
-/// The names of one node.
-#[derive(Debug)]
-pub(super) struct Called {
-    pub(super) id: Arc<str>,
-    pub(super) site: Arc<str>,
-    /// Without a trailing slash.
-    pub(super) url: Arc<str>,
-    /// The same over TLS.
-    pub(super) tls_url: Option<Arc<str>>,
-    /// Its pathway in content steering.
-    pub(super) pathway: Arc<str>,
-}
-
-impl Called {
-    /// The names in a heartbeat.
-    pub(super) fn of(heartbeat: &Heartbeat) -> Called {
-        let trimmed = |url: &str| Arc::from(url.trim_end_matches('/'));
-        let (id, tls_url) = (heartbeat.id.as_str(), heartbeat.tls_url.as_deref());
-        Called {
-            id: id.into(),
-            site: heartbeat.site.as_str().into(),
-            url: trimmed(&heartbeat.url),
-            tls_url: tls_url.map(trimmed),
-            pathway: pathway_id(id, &heartbeat.url, tls_url).into(),
-        }
-    }
+/// The names in a heartbeat.
+pub(super) fn called(heartbeat: &Heartbeat) -> Arc<Called> {
+    let trimmed = |url: &str| Arc::from(url.trim_end_matches('/'));
+    let (id, tls_url) = (heartbeat.id.as_str(), heartbeat.tls_url.as_deref());
+    Arc::new(Called {
+        id: id.into(),
+        site: heartbeat.site.as_str().into(),
+        url: trimmed(&heartbeat.url),
+        tls_url: tls_url.map(trimmed),
+        pathway: pathway_id(id, &heartbeat.url, tls_url).into(),
+    })
 }
 
 /// How a node says it is reached: at the addresses it names, or else at the one in its URL; what it does not say is left

@@ -153,7 +153,7 @@ impl Roster {
                     capacity: edge.capacity_bps as f64,
                     reported: edge.reported,
                     live: edge.standing(&self.settings, now_ms) == NodeState::Up,
-                    id: edge.id,
+                    id: Arc::clone(&edge.called.id),
                 }
             })
             .collect();

@@ -83,7 +83,7 @@ impl Roster {
         let snapshot = self.snapshot();
         let question = Question { content_key: "k", k: 8, now_ms: self.now_ms(), ..Question::default() };
         let ranking = decide(&snapshot, &question);
-        (ranking.edges.first().map(|ranked| ranked.edge.id.to_string()), ranking.verdict)
+        (ranking.edges.first().map(|ranked| ranked.edge.called.id.to_string()), ranking.verdict)
     }
 }
 
@@ -158,7 +158,7 @@ fn an_edge_that_restarts_in_a_loop_never_gets_its_full_share() {
     // How long it has been back, in milliseconds; it gets its share within a minute.
     let back = |id: &str| {
         let snapshot = roster.snapshot();
-        let edge = snapshot.edges().iter().find(|edge| *edge.id == *id).unwrap();
+        let edge = snapshot.edges().iter().find(|edge| *edge.called.id == *id).unwrap();
         edge.returned_ms.map(|returned| roster.now_ms() - returned)
     };
     for restart in 1..50 {

@@ -3,8 +3,8 @@
 use std::{net::IpAddr, net::Ipv4Addr, sync::Arc};
 
 use kromka_selector::rank::{
-    self, Candidate, Capacity, Cell, Distances, Gain, Kept, Learner, Parts, Position, Question, Reach,
-    Settings, Snapshot, Stay, Whereabouts, score::Prices,
+    self, Candidate, Capacity, Cell, Distances, Gain, Kept, Learner, Parts, Position, Question, Settings,
+    Snapshot, Stay, Whereabouts, score::Prices,
 };
 
 use super::{Again, Choice, Knowledge, News, Policy, Report, Viewer};
@@ -106,23 +106,12 @@ impl<'w> Ours<'w> {
         }
         let edges: Vec<Candidate> = (0..world.nodes.len())
             .map(|node| Candidate {
-                id: Arc::from(format!("n{node:04}")),
-                site: Arc::from(sites[world.nodes[node].site].as_str()),
-                url: Arc::from(""),
-                tls_url: None,
-                pathway: Arc::default(),
-                reach: Reach::default(),
-                heard_ms: 0,
-                draining: false,
-                gone: false,
-                ejected: false,
-                reported: 0.0,
-                capacity_bps: (known.capacity[node] * VIEWER_BPS) as u64,
                 session_load: 1.0 / known.capacity[node],
-                gain: 1.0,
-                share: 1.0,
-                returned_ms: None,
-                assigned: Arc::default(),
+                ..Candidate::supposed(
+                    &format!("n{node:04}"),
+                    &sites[world.nodes[node].site],
+                    (known.capacity[node] * VIEWER_BPS) as u64,
+                )
             })
             .collect();
         let mut dice = Dice::new(known.seed, 13);
@@ -210,7 +199,7 @@ impl<'w> Ours<'w> {
 
     /// The number in the name of an edge.
     fn node_of(edge: &Candidate) -> Option<usize> {
-        edge.id.strip_prefix('n')?.parse().ok()
+        edge.called.id.strip_prefix('n')?.parse().ok()
     }
 
     fn excluded(viewer: &Viewer) -> Vec<String> {
@@ -297,7 +286,7 @@ impl Policy for Ours<'_> {
         let snapshot = &self.selectors[selector].snapshot;
         let question = self.question(selector, &again.viewer, &[], 3);
         let stay = Stay {
-            edge: &self.selectors[selector].edges[again.node].id,
+            edge: &self.selectors[selector].edges[again.node].called.id,
             since_ms: self.selectors[selector].clock_ms(again.since_ms),
             gained: again.memory.gained,
             hot: again.memory.hot,

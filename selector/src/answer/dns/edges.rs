@@ -158,13 +158,13 @@ fn pick<'r, 's>(ranking: &'r Ranking<'s>, family: Family) -> [Option<&'r Ranked<
         })
     };
     let Some(first) = fit().next() else { return [None; EDGES] };
-    let others = || fit().filter(|ranked| ranked.edge.id != first.edge.id);
-    let beside = others().find(|ranked| ranked.edge.site == first.edge.site);
-    let away = others().find(|ranked| ranked.edge.site != first.edge.site);
+    let others = || fit().filter(|ranked| ranked.edge.called.id != first.edge.called.id);
+    let beside = others().find(|ranked| ranked.edge.called.site == first.edge.called.site);
+    let away = others().find(|ranked| ranked.edge.called.site != first.edge.called.site);
     let mut picked = if beside.is_some() { [Some(first), beside, away] } else { [Some(first), away, None] };
     if beside.is_none() || away.is_none() {
-        let taken = beside.or(away).map(|ranked| &ranked.edge.id);
-        let mut rest = others().filter(|ranked| Some(&ranked.edge.id) != taken);
+        let taken = beside.or(away).map(|ranked| &ranked.edge.called.id);
+        let mut rest = others().filter(|ranked| Some(&ranked.edge.called.id) != taken);
         for empty in picked.iter_mut().filter(|place| place.is_none()) {
             *empty = rest.next();
         }

@@ -206,9 +206,9 @@ async fn look(responder: Arc<Responder<Fleet>>, stop: CancellationToken) {
         fleet.crowds.fleet(viewers.fold(0, u64::saturating_add));
         for edge in snapshot.edges() {
             let nameless = edge.reach.v4.is_none() && edge.reach.v6.is_none();
-            if nameless && warned.len() < WARNED_MAX && warned.insert(edge.id.to_string()) {
+            if nameless && warned.len() < WARNED_MAX && warned.insert(edge.called.id.to_string()) {
                 tracing::warn!(
-                    edge = %edge.id, url = %edge.url,
+                    edge = %edge.called.id, url = %edge.called.url,
                     "no address of this edge is known, so DNS does not answer with it: set its node.addresses"
                 );
             }

@@ -66,7 +66,9 @@ pub(super) fn order<'a>(
         let mut ranked = ranking.edges.iter().map(|ranked| ranked.edge);
         let node = node_of(id)?;
         let known = || snapshot.edges().get(snapshot.place_of(node)?);
-        ranked.find(|edge| *edge.pathway == *id).or_else(|| known().filter(|edge| *edge.pathway == *id))
+        ranked
+            .find(|edge| *edge.called.pathway == *id)
+            .or_else(|| known().filter(|edge| *edge.called.pathway == *id))
     };
     let worth = |edge: &Candidate| edge.worth(snapshot.settings(), now_ms);
     let is_blamed = |id: &str| node_of(id).is_some_and(|node| blamed.iter().any(|edge| edge == node));
@@ -90,7 +92,7 @@ pub(super) fn order<'a>(
     let mut named: Vec<Way<'a>> = Vec::with_capacity(edges);
     for (at, ranked) in ranking.edges.iter().enumerate() {
         let edge: &'a Candidate = ranked.edge;
-        let id: &'a str = &edge.pathway;
+        let id: &'a str = &edge.called.pathway;
         let listed = asked.listed.iter().any(|listed| **listed == *id);
         let known = listed || bases.iter().any(|(base, _)| *base == id);
         let clone = bases.iter().filter(|_| !known).find_map(|(base, at)| {
@@ -153,5 +155,5 @@ fn put_blamed_behind(named: &mut [Way<'_>]) {
 }
 
 fn address(edge: &Candidate, tls: bool) -> Option<&str> {
-    if tls { edge.tls_url.as_deref() } else { Some(&edge.url) }
+    if tls { edge.called.tls_url.as_deref() } else { Some(&edge.called.url) }
 }

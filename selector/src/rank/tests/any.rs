@@ -69,10 +69,13 @@ fn any_fleet_same_data_same_answer_no_edge_twice_no_dead_edge() {
 fn measured(dice: &mut Dice, fleet: &mut Fleet, client: IpAddr) {
     if dice.roll(2) == 0 {
         let sites = fleet.edges.iter_mut().enumerate();
-        sites.for_each(|(n, edge)| edge.site = Arc::from(format!("s{:02}", n * 2 / 3)));
+        sites
+            .for_each(|(n, edge)| Arc::make_mut(&mut edge.called).site = format!("s{:02}", n * 2 / 3).into());
     }
     let mut learner = Learner::default();
-    for site in fleet.edges.iter().map(|edge| edge.site.clone()).collect::<std::collections::BTreeSet<_>>() {
+    for site in
+        fleet.edges.iter().map(|edge| edge.called.site.clone()).collect::<std::collections::BTreeSet<_>>()
+    {
         // Some are equally far, and some are not measured.
         if dice.roll(8) > 0 {
             let ms = dice.roll(12) as f64 * 10.0 + 1.0;
@@ -151,12 +154,12 @@ fn any_fleet_names_three_sites_where_there_are_three() {
             .edges
             .iter()
             .filter(|edge| !edge.gone && !edge.draining)
-            .map(|edge| edge.site.clone())
+            .map(|edge| edge.called.site.clone())
             .collect();
         let snapshot = fleet.now();
         let ranking = decide(&snapshot, &ask("/t/"));
         let named: std::collections::BTreeSet<_> =
-            ranking.edges.iter().map(|ranked| ranked.edge.site.clone()).collect();
+            ranking.edges.iter().map(|ranked| ranked.edge.called.site.clone()).collect();
         assert!(named.len() >= sound.len().min(3), "round {round}: {:?}", ids(&ranking));
     }
 }
@@ -173,7 +176,7 @@ fn any_fleet_more_load_never_attracts() {
         let more = dice.roll(fleet.edges.len() as u64) as usize;
         fleet.edges[more].reported += dice.roll(100) as f64 / 100.0;
         let after = first(&fleet.now(), &key);
-        let loaded = fleet.edges[more].id.to_string();
+        let loaded = fleet.edges[more].called.id.to_string();
         assert!(after != loaded || before == loaded, "round {round}: {loaded} won by being loaded");
     }
 }
@@ -186,7 +189,7 @@ fn a_crowd_spreads_over_a_site_in_proportion_and_never_past_the_bound() {
         decide(&snapshot, &ask(&key)).assign(1.0);
     }
     let loads: Vec<f64> =
-        snapshot.edges().iter().map(|edge| snapshot.utilisation(&edge.id).unwrap()).collect();
+        snapshot.edges().iter().map(|edge| snapshot.utilisation(&edge.called.id).unwrap()).collect();
     let mean = loads.iter().sum::<f64>() / loads.len() as f64;
     let bound = mean + 0.15 * (1.0 - mean) + 0.005;
     assert!(loads.iter().all(|load| *load <= bound), "{loads:?} past {bound}");
@@ -218,7 +221,7 @@ proptest::proptest! {
         let ranking = decide(&snapshot, &Question { exclude: &exclude, k, now_ms, ..ask("/t/") });
         proptest::prop_assert!(ranking.edges.len() <= k.min(EDGES_MAX));
         for ranked in ranking.edges.iter() {
-            proptest::prop_assert!(!exclude.contains(&ranked.edge.id.to_string()));
+            proptest::prop_assert!(!exclude.contains(&ranked.edge.called.id.to_string()));
             proptest::prop_assert!(ranked.cost_ms.is_finite());
         }
     }
