@@ -165,8 +165,9 @@ struct Plan {
 }
 
 struct Next {
-    at: Instant,
-    /// The how manieth check that is.
+    /// When the last one began, or would have.
+    last: Instant,
+    /// The how manieth the next one is.
     turn: usize,
     /// When one began that has not ended.
     running: Option<Instant>,
@@ -188,11 +189,12 @@ impl Plan {
         for (place, edge) in edges.iter().enumerate() {
             // New ones are spread over the interval, so that a fleet is not knocked at in step.
             let spread = self.interval.mul_f64(place as f64 / edges.len() as f64);
-            let new = || Next { at: now + spread, turn: place, running: None };
+            let last = || now.checked_sub(self.interval).unwrap_or(now) + spread;
+            let new = || Next { last: last(), turn: place, running: None };
             let next = self.edges.entry(Arc::clone(&edge.id)).or_insert_with(new);
-            next.at = next.at.min(now + next.wait(edge, self.interval, now));
-            if next.at <= now {
-                due.push((next.at, edge));
+            let at = next.last + next.wait(edge, self.interval, now);
+            if at <= now {
+                due.push((at, edge));
             }
         }
         // Where not all may be, those that have waited longest are.
@@ -200,10 +202,9 @@ impl Plan {
         due.truncate(most);
         let begin = |(_, edge): (Instant, &'e ToCheck)| {
             let next = self.edges.get_mut(&edge.id)?;
-            next.at = now + next.wait(edge, self.interval, now);
-            next.turn = next.turn.wrapping_add(1);
-            next.running.get_or_insert(now);
-            Some((edge, next.turn))
+            let turn = next.turn;
+            *next = Next { last: now, turn: turn.wrapping_add(1), running: next.running.or(Some(now)) };
+            Some((edge, turn))
         };
         due.into_iter().filter_map(begin).collect()
     }

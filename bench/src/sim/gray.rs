@@ -4,8 +4,8 @@
 //! One selector watches the fleet of the world as production does: a check of a real object each second and sooner when
 //! the edge is suspicious (of half of them over TLS and by a name, of a third of an object that is not kept there),
 //! heartbeats with requests and failures, players that report failures, a judgement each quarter of a second. Life is noisy:
-//! some requests always fail, paths and the selector's own line hiccup, the source has bad minutes, evenings are busy, a
-//! network of clients is broken all day, and each node is restarted once.
+//! some requests always fail, paths, edges and the selector's own line hiccup, the source has bad minutes, evenings are
+//! busy, a network of clients is broken all day, and each node is restarted once.
 
 use std::sync::Arc;
 
@@ -172,7 +172,8 @@ struct Edge {
     /// What of an object's time is the source's distance.
     source_ms: f64,
     next_report_ms: u64,
-    next_check_ms: u64,
+    /// When the last check began.
+    checked_ms: u64,
     /// When checks end, when they began, and how they end.
     checks: Vec<(u64, u64, Check)>,
     heard_ms: u64,
@@ -183,6 +184,8 @@ struct Edge {
     answered: f64,
     failed: u64,
     hidden_until_ms: u64,
+    /// It stands still until then, and is heard all the same.
+    still_until_ms: u64,
     /// When it is restarted, in the milliseconds of the day.
     restart_ms: u64,
 }
@@ -211,7 +214,7 @@ impl<'w> Fleet<'w> {
             tls: node % 2 == 1,
             source_ms: if node % 3 == 2 { SOURCE_MS } else { 0.0 },
             next_report_ms: begin_ms + dice.below(REPORT_MS as usize) as u64,
-            next_check_ms: begin_ms + dice.below(CHECK_MS as usize) as u64,
+            checked_ms: begin_ms + dice.below(CHECK_MS as usize) as u64,
             checks: Vec::new(),
             heard_ms: begin_ms,
             suspect: false,
@@ -219,6 +222,7 @@ impl<'w> Fleet<'w> {
             answered: 0.0,
             failed: 0,
             hidden_until_ms: 0,
+            still_until_ms: 0,
             restart_ms: dice.below(DAY_MS as usize) as u64,
         });
         let edges = edges.collect();
@@ -361,6 +365,9 @@ impl<'w> Fleet<'w> {
         if self.dice.unit() < passed_s / 8_000.0 {
             self.edges[node].hidden_until_ms = now_ms + self.dice.between(300.0, 1_200.0) as u64;
         }
+        if self.dice.unit() < passed_s / 8_000.0 {
+            self.edges[node].still_until_ms = now_ms + self.dice.between(300.0, 1_200.0) as u64;
+        }
         if self.away(node, now_ms) {
             return;
         }
@@ -400,18 +407,17 @@ impl<'w> Fleet<'w> {
     fn check(&mut self, node: usize, now_ms: u64) {
         let edge = &mut self.edges[node];
         edge.suspect = edge.suspect && self.outliers.suspicious(&self.members[node].id, now_ms);
-        let usual_ms = self.outliers.usual_ms(&self.members[node].id);
-        let began_ms = edge.checks.iter().map(|(_, began_ms, _)| *began_ms).min();
-        let late = |began_ms| usual_ms > 0.0 && (now_ms - began_ms) as f64 > usual_ms + LATE_MS as f64;
-        let late = began_ms.is_some_and(late);
-        let wait_ms = if edge.suspect || late { SOON_MS } else { CHECK_MS };
-        edge.next_check_ms = edge.next_check_ms.min(now_ms + wait_ms);
-        if edge.next_check_ms > now_ms {
+        let usual_ms = || self.outliers.usual_ms(&self.members[node].id);
+        let under_way = edge.checks.iter().filter(|(at_ms, ..)| *at_ms > now_ms);
+        let under_way_ms = under_way.map(|(_, began_ms, _)| now_ms - began_ms).max();
+        let late = |ms: u64| ms > LATE_MS && usual_ms() > 0.0 && ms as f64 > usual_ms() + LATE_MS as f64;
+        let wait_ms = if edge.suspect || under_way_ms.is_some_and(late) { SOON_MS } else { CHECK_MS };
+        if now_ms < edge.checked_ms + wait_ms {
             return;
         }
-        edge.next_check_ms = now_ms + wait_ms;
+        edge.checked_ms = now_ms;
         let hidden = now_ms < edge.hidden_until_ms.max(self.blind_until_ms);
-        let &mut Edge { tls, source_ms, load, .. } = edge;
+        let &mut Edge { tls, source_ms, load, still_until_ms, .. } = edge;
         let rtt_ms = self.world.rtt(self.city, self.world.nodes[node].site);
         let refused = self.away(node, now_ms);
         let slower = self.fault(node).map_or(1.0, Fault::slower);
@@ -426,15 +432,20 @@ impl<'w> Fleet<'w> {
             rtt_ms * dice.between(1.0, 1.0 + JITTER) + if lost { again_ms } else { 0.0 }
         };
         let mut stood_ms = trip_ms(FIRST_AGAIN_MS);
-        let ms = trip_ms(AGAIN_MS) + source_ms + served_ms;
+        let mut ms = trip_ms(AGAIN_MS) + source_ms + served_ms;
+        // The kernel of one that stands still takes connections, and no more.
+        let still_ms = (still_until_ms as f64 - now_ms as f64 - stood_ms - rtt_ms / 2.0).max(0.0);
         let (mut name_ms, mut trips) = (0.0, 1);
         if tls {
-            stood_ms += trip_ms(AGAIN_MS) + tls_ms;
+            stood_ms += trip_ms(AGAIN_MS) + tls_ms + still_ms;
             trips = 2;
             name_ms = if dice.unit() < NAME_SLOW { dice.between(0.0, NAME_MS) } else { 0.0 };
+        } else {
+            ms += still_ms;
         }
         let whole_ms = name_ms + stood_ms + ms;
         let failing = self.dice.unit() < self.failing(node, now_ms);
+        let usual_ms = self.outliers.usual_ms(&self.members[node].id);
         let wait_ms = TIMEOUT_MS as f64 + usual_ms.min(TIMEOUT_MS as f64);
         let took = Took { ms, stood_ms, trips };
         let (ends_ms, check) = match () {

@@ -33,7 +33,7 @@ pub const TIMEOUT_MS: u64 = 2_000;
 /// seen in seconds.
 pub const SOONER: u32 = 8;
 /// The same while a check of it takes so many milliseconds more than one does at best.
-pub const LATE_MS: u64 = 250;
+pub const LATE_MS: u64 = 150;
 
 /// How long an edge is usually held back the first time, in milliseconds; the n-th time n times as long.
 pub const HOLD_MS: u64 = 30_000;
@@ -61,7 +61,7 @@ const CONFIDENCE: f64 = 4.0;
 const WORSE: f64 = 3.0;
 /// or by how much more than that of three quarters of its peers: where the source fails a third of all, nothing can fail
 /// three times as much.
-const MORE: f64 = 0.1;
+const MORE: f64 = 0.15;
 
 /// Answers of the last seconds that show what is usual now.
 const RECENT: u64 = 20;
@@ -89,8 +89,10 @@ const IDLE: f64 = 0.5;
 const BUSY: f64 = 0.9;
 /// the service time in milliseconds below which nothing is slow,
 const SERVICE_FLOOR_MS: f64 = 5.0;
-/// and the measurements that it takes.
+/// the measurements that it takes,
 const SERVED: usize = 5;
+/// and how long they must go on being slow, in milliseconds: a machine that stands still for a second is no slow one.
+const SLOWING_MS: u64 = 1_000;
 
 /// What a check of an edge showed.
 #[derive(Clone, Copy, Debug, PartialEq)]

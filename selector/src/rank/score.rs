@@ -13,6 +13,14 @@ const OVERLOAD_MS_PER_PERCENT: f64 = 20.0;
 /// Steps of the table between idle and full.
 const STEPS: usize = 1_024;
 
+/// The `S` above where nobody says otherwise, in milliseconds.
+pub const SCALE_MS: f64 = 10.0;
+
+/// The `W` above: what a viewer waits at a utilisation `rho` below 1, in milliseconds.
+pub fn waiting_ms(rho: f64, scale_ms: f64) -> f64 {
+    scale_ms * rho.powi(3) / (1.0 - rho)
+}
+
 /// The marginal price in milliseconds of one more viewer at utilisation `rho`, with `scale_ms` the `S` above.
 /// Never decreases in `rho`; a `rho` that is negative or not a number counts as 0 (nothing is known against it).
 pub fn price_ms(rho: f64, scale_ms: f64) -> f64 {
@@ -73,7 +81,7 @@ mod tests {
         assert_eq!(price_ms(0.0, 10.0), 0.0);
         assert_eq!(price_ms(f64::NAN, 10.0), 0.0);
         assert!((price_ms(0.5, 10.0) - 12.5).abs() < 1e-9);
-        let total = |rho: f64| 10.0 * rho.powi(4) / (1.0 - rho);
+        let total = |rho: f64| rho * waiting_ms(rho, 10.0);
         let step = 1e-6;
         for percent in 1..98 {
             let rho = f64::from(percent) / 100.0;

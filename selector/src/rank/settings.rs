@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Position, score::Prices};
+use super::{
+    Position,
+    score::{Prices, SCALE_MS},
+};
 
 /// What is known of a site.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -39,7 +42,7 @@ impl Default for Settings {
         Settings {
             suspect_after_ms: 1_250,
             down_after_ms: 3_000,
-            prices: Prices::new(10.0),
+            prices: Prices::new(SCALE_MS),
             spill: 0.15,
             tie_ms: 2.0,
             slow_start_ms: 60_000,

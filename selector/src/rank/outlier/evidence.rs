@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 
 use super::{
-    BUSY, Check, FAILURES, RATIO, SAMPLES, SERVED, SERVICE_FLOOR_MS, SLOW, SLOW_IDLE, Seen, TURNS_FAILED,
-    Took,
+    BUSY, Check, FAILURES, RATIO, SAMPLES, SERVICE_FLOOR_MS, SLOW_IDLE, SLOWING_MS, Seen, TURNS_FAILED, Took,
 };
-use crate::rank::Cell;
+use crate::rank::{
+    Cell,
+    score::{SCALE_MS, waiting_ms},
+};
 
 /// How far back evidence reaches, in milliseconds.
 const WINDOW_MS: u64 = 10_000;
@@ -34,8 +36,6 @@ const SUSPICION_MS: u64 = 3_000;
 const RESENT_MS: f64 = 950.0;
 /// By which share of the way the best times are forgotten with each check: routes change.
 const FORGOTTEN: f64 = 0.000_2;
-/// How many milliseconds the curve is high of what load makes viewers wait, as `score` prices it.
-const WAITING_MS: f64 = 10.0;
 /// The share of the way by which checks over it differ for the better part though the edge is the same.
 const WAY_VARIES: f64 = 0.05;
 /// Checks after which what a way loses is known for the better part, and the share of them that is no fault of the edge
@@ -54,8 +54,12 @@ pub(super) struct Evidence {
     networks: Vec<Network>,
     /// The last checks, in the order in which they began: one that times out ends after others that began later.
     checks: VecDeque<Checked>,
+    /// When the last that failed has ended.
+    failed_ms: Option<u64>,
     /// Milliseconds that checks and clients found the edge to take, without the way.
     served: VecDeque<Served>,
+    /// When the second was slow of those since which at most one of what is kept was quick.
+    slow_since_ms: Option<u64>,
     /// The shortest that an answer and a connection have taken, each by itself, or one check in which the name or a packet
     /// took its time would spoil both: until a check has passed it is not known that this selector can reach the edge at
     /// all.
@@ -73,10 +77,16 @@ struct Served {
     overload: bool,
 }
 
+impl Served {
+    /// It is more than any rule lets pass.
+    fn is_slow(&self) -> bool {
+        self.ms > SLOW_IDLE * SERVICE_FLOOR_MS
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Checked {
     began_ms: u64,
-    ended_ms: u64,
     check: Check,
 }
 
@@ -118,7 +128,7 @@ pub(super) struct Spells {
 pub(super) struct Suspicion {
     /// A check or answers have just failed.
     pub(super) fails: bool,
-    /// The last check was slow.
+    /// The last check was slow, or all but one of the last few.
     pub(super) slow: bool,
 }
 
@@ -188,7 +198,10 @@ impl Evidence {
                 self.checks.pop_front();
             }
             let place = self.checks.partition_point(|other| other.began_ms <= began_ms);
-            self.checks.insert(place, Checked { began_ms, ended_ms: now_ms, check });
+            self.checks.insert(place, Checked { began_ms, check });
+            if check.failed() {
+                self.failed_ms = Some(now_ms);
+            }
         }
     }
 
@@ -245,6 +258,7 @@ impl Evidence {
     /// The edge has gone away: what its checks have shown is the going.
     pub(super) fn away(&mut self) {
         self.checks.clear();
+        self.failed_ms = None;
     }
 
     /// The edge says how busy it is.
@@ -262,6 +276,9 @@ impl Evidence {
         }
         while self.served.front().is_some_and(|served| old(served.at_ms)) {
             self.served.pop_front();
+        }
+        if self.served.is_empty() {
+            self.slow_since_ms = None;
         }
         self.advance(now_ms / STEP_MS);
     }
@@ -311,14 +328,13 @@ impl Evidence {
             && self.failed() < TURNS_FAILED
             && self.answers(SAMPLES).is_none_or(|answers| answers.share() <= RATIO)
             && self.recently(SAMPLES).is_none_or(|answers| answers.share() <= RATIO)
-            && self.is_quick()
+            && self.slow_ms() < SLOWING_MS
     }
 
-    fn is_quick(&self) -> bool {
-        let least = SLOW.min(SLOW_IDLE) * SERVICE_FLOOR_MS;
-        let quick = |served: &&Served| served.ms <= least && !served.overload;
-        self.served.iter().rev().filter(quick).take(2).count() == 2
-            || self.service_ms(SERVED, true).is_none_or(|ms| ms <= least)
+    /// For how many milliseconds all measurements but one of the last few have been slow.
+    pub(super) fn slow_ms(&self) -> u64 {
+        let last = self.served.back().map_or(0, |served| served.at_ms);
+        self.slow_since_ms.map_or(0, |since_ms| last.saturating_sub(since_ms))
     }
 
     /// How checks failed.
@@ -371,12 +387,9 @@ impl Evidence {
 
     /// What makes the edge suspicious.
     pub(super) fn suspicion(&self, now_ms: u64) -> Suspicion {
-        let fresh = self
-            .checks
-            .iter()
-            .any(|checked| checked.check.failed() && now_ms.saturating_sub(checked.ended_ms) <= SUSPICION_MS);
+        let fresh = self.failed_ms.is_some_and(|at_ms| now_ms.saturating_sub(at_ms) <= SUSPICION_MS);
         let fails = fresh || self.recently(1).is_some_and(|answers| answers.share() > RATIO);
-        let slow = self.served.back().is_some_and(|served| served.ms > SLOW_IDLE * SERVICE_FLOOR_MS);
+        let slow = self.slow_since_ms.is_some() || self.served.back().is_some_and(Served::is_slow);
         Suspicion { fails, slow }
     }
 
@@ -398,13 +411,17 @@ impl Evidence {
     fn serve(&mut self, ms: f64, now_ms: u64) {
         let load = self.recent().map(|step| step.load).fold(0.0, f64::max);
         if ms.is_finite() {
-            let priced = load.min(BUSY);
-            let waiting_ms = WAITING_MS * priced.powi(3) / (1.0 - priced);
+            let priced_ms = waiting_ms(load.min(BUSY), SCALE_MS);
             if self.served.len() >= KEPT {
                 self.served.pop_front();
             }
-            let ms = (ms - waiting_ms).max(0.0);
+            let ms = (ms - priced_ms).max(0.0);
             self.served.push_back(Served { at_ms: now_ms, ms, overload: load >= BUSY });
+            let mut slow = self.served.iter().filter(|served| served.is_slow()).map(|served| served.at_ms);
+            // The first may have been slow by accident.
+            let since_ms = self.slow_since_ms.or(slow.nth(1));
+            let quick = self.served.iter().filter(|served| !served.is_slow()).count();
+            self.slow_since_ms = since_ms.filter(|_| quick <= 1);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     BUSY, DEVIATIONS, FAILING_MS, FAILURES, IDLE, MORE, NETWORKS, RARE, RATIO, RECENT, RELAPSING_MS, SAMPLES,
-    SERVED, SERVICE_FLOOR_MS, SLOW, SLOW_IDLE, TURNS_FAILED, WORSE, Why,
+    SERVED, SERVICE_FLOOR_MS, SLOW, SLOW_IDLE, SLOWING_MS, TURNS_FAILED, WORSE, Why,
     chance::{least_share, ln_chance},
     evidence::{Answers, Evidence, Spells},
 };
@@ -184,6 +184,9 @@ impl Peers {
     }
 
     fn slow(&self, look: &Look<'_>) -> Option<Charge> {
+        if look.evidence.slow_ms() < SLOWING_MS {
+            return None;
+        }
         let ms = look.evidence.service_ms(SERVED, true)?;
         let own_ms = look.evidence.service_ms(SERVED, false)?;
         let peers_ms = median_without(&self.service, own_ms)?.max(SERVICE_FLOOR_MS);

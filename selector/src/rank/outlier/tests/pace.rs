@@ -83,6 +83,46 @@ fn changes(reported: f64, first: impl Fn(u64) -> Took, then: Took) -> Option<&'s
 }
 
 #[test]
+fn an_edge_that_stands_still_for_a_second_is_not_slow() {
+    for (slow_until, word) in [(0, None), (7_500, Some("slow"))] {
+        let fleet = fleet(3);
+        let mut outliers = known(&fleet);
+        let (mut waiting, mut found) = (Vec::new(), None);
+        for now in (0..12_000u64).step_by(150) {
+            waiting.push(now);
+            // It answers all that came meanwhile when it goes on, and then is slow no more, or is for a while.
+            if !(5_000..6_000).contains(&now) {
+                let more_ms = if (6_000..slow_until).contains(&now) { 100.0 } else { 5.0 };
+                for began in waiting.drain(..) {
+                    outliers.check("e0", passed((now - began) as f64 + more_ms), began, now);
+                }
+            }
+            for id in ["e1", "e2"] {
+                outliers.check(id, passed(5.0), now, now);
+            }
+            found = found.or(ejected(&outliers.judge(&fleet, now)).first().map(|(_, word)| *word));
+        }
+        assert_eq!(found, word, "slow until {slow_until} ms");
+    }
+}
+
+#[test]
+fn two_quick_answers_end_a_suspicion_and_one_does_not() {
+    let fleet = fleet(3);
+    let mut outliers = known(&fleet);
+    let mut now = 0;
+    for (ms, times, suspicious) in
+        [(5.0, 6, false), (90.0, 1, true), (5.0, 1, false), (90.0, 6, true), (5.0, 1, true), (5.0, 1, false)]
+    {
+        for _ in 0..times {
+            now += 150;
+            outliers.check("e0", passed(ms), now, now);
+        }
+        assert_eq!(outliers.suspicious("e0", now), suspicious, "after {times} of {ms} ms");
+    }
+}
+
+#[test]
 fn one_connection_that_stood_late_spoils_nothing() {
     let usual = Took { ms: 250.0, stood_ms: 150.0, trips: 1 };
     // Its first, or any: a packet of the handshake was late, and the source is a hundred milliseconds from the edge.
