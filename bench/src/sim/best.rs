@@ -20,7 +20,7 @@ pub(super) const ORACLE_S: usize = 60;
 /// What the best could have done in the same world.
 #[derive(Clone, Debug, Default)]
 pub struct Best {
-    /// Milliseconds that the free oracle would have made all of them pay together, by [`ORACLE_S`].
+    /// Milliseconds that the free oracle would have made all of them pay together, minute by minute.
     pub free_ms: Vec<f64>,
     /// And the sticky one; nothing where sessions lost their node and had to move.
     pub sticky_ms: Vec<f64>,
