@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use kromka_cache::SourceFault;
 use parking_lot::Mutex;
 
 /// How long a server that could not be reached is asked last: at least and at most, and between them so many times what
-/// it took to find out. One that refuses is soon asked again, to notice a restart; one that does not answer at all costs
-/// its viewers a small part of their time.
+/// it took to find out that no connection comes. One that refuses is soon asked again, to notice a restart; one that does
+/// not answer at all costs its viewers a small part of their time.
 const PASSED_OVER: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(20)];
 const TIMES: u32 = 10;
 
@@ -27,10 +28,15 @@ impl Server {
         self.away_until.lock().is_some_and(|until| now < until)
     }
 
-    /// It could not be reached, which took from `asked` to `now`: others are asked before it for a moment.
-    pub(crate) fn pass_over(&self, asked: Instant, now: Instant) {
+    /// It failed at `now` in that way, having been asked at `asked`: others are asked before it for a moment. What took
+    /// its time over a connection that stood may have been held, or have waited for its source.
+    pub(crate) fn pass_over(&self, fault: SourceFault, asked: Instant, now: Instant) {
         let [least, most] = PASSED_OVER;
-        let rest = (now.saturating_duration_since(asked) * TIMES).clamp(least, most);
+        let silent = match fault {
+            SourceFault::Unreachable => now.saturating_duration_since(asked),
+            _ => Duration::ZERO,
+        };
+        let rest = (silent * TIMES).clamp(least, most);
         *self.away_until.lock() = Some(now + rest);
     }
 }
@@ -48,9 +54,13 @@ mod tests {
         for (asked, told, rest) in
             [(0, 0, 1_000), (5_000, 5_001, 1_000), (5_000, 5_900, 9_000), (20_000, 28_000, 20_000)]
         {
-            server.pass_over(at(asked), at(told));
+            server.pass_over(SourceFault::Unreachable, at(asked), at(told));
             assert!(server.is_away(at(told)) && server.is_away(at(told + rest - 1)), "{told}");
             assert!(!server.is_away(at(told + rest)), "{told}");
+        }
+        for late in [SourceFault::Broken, SourceFault::TimedOut] {
+            server.pass_over(late, at(30_000), at(38_000));
+            assert!(server.is_away(at(38_999)) && !server.is_away(at(39_000)), "{late:?}");
         }
     }
 }

@@ -219,7 +219,7 @@ impl Inner {
             match self.ask(shield, want).await {
                 Err(error) if error.kind != SourceFault::TimedOut => {
                     tracing::warn!(shield = %shield.url, %error, "shield unreachable");
-                    shield.pass_over(asked, Instant::now());
+                    shield.pass_over(error.kind, asked, Instant::now());
                     last = error;
                 }
                 Err(error) => {
@@ -261,7 +261,8 @@ impl Inner {
                 counters.failed.fetch_add(1, Ordering::Relaxed);
                 let status = other.as_ref().map_or(0, |answer| answer.status().as_u16());
                 tracing::debug!(sibling = %owner.url, key = %want.key, status, "a sibling does not answer");
-                owner.pass_over(asked, Instant::now());
+                let fault = other.map_err(fault).err().map_or(SourceFault::Broken, |error| error.kind);
+                owner.pass_over(fault, asked, Instant::now());
                 None
             }
         }
@@ -279,7 +280,7 @@ impl Inner {
             let begun = Instant::now();
             match self.client.send_within(request, limit).await.map_err(fault) {
                 Err(error) if error.kind != SourceFault::TimedOut => {
-                    shield.pass_over(begun, Instant::now());
+                    shield.pass_over(error.kind, begun, Instant::now());
                     last = error;
                 }
                 Err(error) => return Err(error),

@@ -9,6 +9,15 @@ use kromka_telemetry::Registry;
 use super::*;
 use crate::shield::Shields;
 
+/// Twenty viewers each get their segment from that shield.
+async fn all_come_from(shield: &TestShield, site: &Site) {
+    for n in 0..20 {
+        let got = site.get(&site.signed(&format!("/stream/{n}.ts"))).await;
+        assert_eq!((got.status, got.text()), (StatusCode::OK, "media"), "{n}");
+    }
+    assert_eq!(shield.seen().len(), 20);
+}
+
 #[tokio::test]
 async fn a_shield_is_told_who_asks() {
     let (shield, serving) = TestShield::start(|_| segment("media")).await;
@@ -58,11 +67,7 @@ async fn a_dead_shield_is_passed_over() {
     let (alive, second) = TestShield::start(|_| segment("media")).await;
     let site = Site::start(&[&serving, &second]).await;
     serving.drain(std::time::Duration::ZERO).await;
-    for n in 0..20 {
-        let got = site.get(&site.signed(&format!("/stream/{n}.ts"))).await;
-        assert_eq!((got.status, got.text()), (StatusCode::OK, "media"), "{n}");
-    }
-    assert_eq!(alive.seen().len(), 20);
+    all_come_from(&alive, &site).await;
 }
 
 #[tokio::test]
@@ -77,11 +82,7 @@ async fn a_shield_that_hangs_up_without_an_answer_costs_no_viewer_anything() {
         config.cache.retries = 0;
     })
     .await;
-    for n in 0..20 {
-        let got = site.get(&site.signed(&format!("/stream/{n}.ts"))).await;
-        assert_eq!((got.status, got.text()), (StatusCode::OK, "media"), "{n}");
-    }
-    assert_eq!(alive.seen().len(), 20);
+    all_come_from(&alive, &site).await;
 }
 
 #[tokio::test]
@@ -102,11 +103,7 @@ async fn a_shield_that_has_lost_its_power_is_passed_over() {
         config.shield.connect = kromka_config::Span(hasty);
     })
     .await;
-    for n in 0..20 {
-        let got = site.get(&site.signed(&format!("/stream/{n}.ts"))).await;
-        assert_eq!((got.status, got.text()), (StatusCode::OK, "media"), "{n}");
-    }
-    assert_eq!(alive.seen().len(), 20);
+    all_come_from(&alive, &site).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,13 @@ use super::origin::{Mood, pattern};
 use super::*;
 use crate::held::records::Record;
 
+/// A tier in which nobody waits for a fill that is more than two blocks behind.
+async fn impatient(origin: &Arc<Origin>) -> Arc<Tier<Arc<Origin>>> {
+    let mut config = config();
+    config.read_ahead = ByteSize(2 * BLOCK);
+    Tier::open("test", &config, origin.clone()).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_range_of_a_cold_object_fetches_its_blocks_only() {
     let origin = Origin::new();
@@ -79,9 +86,7 @@ async fn who_seeks_does_not_wait_for_what_another_has_before_him() {
     let origin = Origin::new();
     let body = pattern(2_000_000, 9);
     origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
-    let mut config = config();
-    config.read_ahead = ByteSize(2 * BLOCK);
-    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    let tier = impatient(&origin).await;
     let gate = origin.hold();
     let first = get(&tier, "/a.ts").ask().await.unwrap();
     let seek = get(&tier, "/a.ts").with("range", "bytes=1500000-1500009").ask().await.unwrap();
@@ -100,9 +105,7 @@ async fn a_fill_comes_to_who_waits_far_ahead_of_those_who_read_and_ends_where_al
     let body = pattern(2_000_000, 9);
     origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
     origin.set(Mood::IgnoresRanges);
-    let mut config = config();
-    config.read_ahead = ByteSize(2 * BLOCK);
-    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    let tier = impatient(&origin).await;
     // No disk: the fill keeps pace with its readers, and the only one waits near the end.
     let part = get(&tier, "/a.ts").with("range", "bytes=1900000-1900009").whole();
     let part = tokio::time::timeout(Duration::from_secs(60), part).await.expect("it hangs");
@@ -120,9 +123,7 @@ async fn a_fill_ends_where_all_that_follows_is_here() {
     let origin = Origin::new();
     let body = pattern(4_000_000, 9);
     origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
-    let mut config = config();
-    config.read_ahead = ByteSize(2 * BLOCK);
-    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    let tier = impatient(&origin).await;
     let gate = origin.hold();
     let first = get(&tier, "/a.ts").ask().await.unwrap();
     *origin.gate.lock() = None;
