@@ -120,6 +120,13 @@ impl App {
         Ok(())
     }
 
+    /// Does so after a decision that is kept already: whoever decided is not told that it failed, or would decide twice.
+    pub(crate) async fn obey_soon(&self) {
+        if let Err(error) = self.obey().await {
+            tracing::error!(%error, "what was decided is kept, and obeyed as soon as it can be read");
+        }
+    }
+
     /// Does so if it could not be read the last time.
     ///
     /// # Errors

@@ -253,6 +253,8 @@ impl Roster {
         let mut guard = self.nodes.lock();
         let nodes = &mut *guard;
         let known = nodes.entries.len();
+        // Whether it may be sent viewers is otherwise than before: what is answered here must hold from now on.
+        let mut turned = false;
         let heard = match nodes.entries.get_mut(&heartbeat.id) {
             Some(entry) => {
                 let before = &entry.heartbeat;
@@ -261,6 +263,8 @@ impl Roster {
                 }
                 let moved = (&before.url, &before.tls_url, &before.site, before.role)
                     != (&heartbeat.url, &heartbeat.tls_url, &heartbeat.site, heartbeat.role);
+                let said = |heartbeat: &Heartbeat| (heartbeat.state, heartbeat.unready, heartbeat.known);
+                turned = said(before) != said(heartbeat);
                 let notable = moved || entry.gone != heartbeat.goodbye || !entry.heard_here;
                 let elapsed_ms = now_ms.saturating_sub(entry.heard_ms);
                 let sent = entry.assigned.reported(elapsed_ms, self.settings.settle_ms);
@@ -328,7 +332,7 @@ impl Roster {
         if !news.is_empty() && now_ms >= nodes.tabled_ms + nodes.learner.len() as u64 / CELLS_PER_MS {
             nodes.table(now_ms);
         }
-        if heard.notable || nodes.may_publish(now_ms) {
+        if heard.notable || turned || nodes.may_publish(now_ms) {
             self.publish(nodes);
         }
         drop(guard);
@@ -350,14 +354,12 @@ impl Roster {
         }
     }
 
-    /// Replaces the snapshot and lets go of nodes that have been silent for a day and are not drained: what an operator
-    /// decided is not forgotten.
+    /// Replaces the snapshot and lets go of nodes that have been silent for a day. What an operator decided of them stands
+    /// in the store, and is taken up when they are heard.
     pub(crate) fn tick(&self) {
         let now_ms = self.now_ms();
         let mut nodes = self.nodes.lock();
-        nodes
-            .entries
-            .retain(|_, entry| entry.drained || now_ms.saturating_sub(entry.heard_ms) < FORGOTTEN_MS);
+        nodes.entries.retain(|_, entry| now_ms.saturating_sub(entry.heard_ms) < FORGOTTEN_MS);
         nodes.table(now_ms);
         self.judge(&mut nodes, now_ms);
         self.publish(&mut nodes);
@@ -413,12 +415,15 @@ impl Nodes {
     /// meanwhile does not begin anew.
     fn note_drains(&mut self, settings: &Settings, now_ms: u64) {
         for entry in self.entries.values_mut() {
-            let sessions = entry.heartbeat.load.sessions;
+            let (sessions, confirms) = (entry.heartbeat.load.sessions, entry.confirms());
             match entry.candidate(&self.policy, now_ms).standing(settings, now_ms) {
-                NodeState::Draining if entry.drain.is_none() => {
-                    entry.drain = Some(Drain::begin(sessions, now_ms));
+                NodeState::Draining => {
+                    let drain = entry.drain.get_or_insert_with(|| Drain::begin(sessions, now_ms));
+                    if confirms {
+                        drain.confirm(now_ms);
+                    }
                 }
-                NodeState::Draining | NodeState::Down => {}
+                NodeState::Down => {}
                 NodeState::Up | NodeState::Suspect => entry.drain = None,
             }
         }

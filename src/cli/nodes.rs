@@ -56,10 +56,10 @@ pub(super) async fn run(args: Args, remote: &Remote, output: Output) -> Result<E
         }
         Verb::Drain { node, wait, timeout } => {
             let drained = api.drain(&node).await.map_err(explained)?;
-            if drained.drain.as_ref().is_some_and(|drain| !drain.confirmed) {
+            if drained.drain.as_ref().is_none_or(|drain| !drain.confirmed) {
                 say(format_args!(
-                    "kromka: {node} has not confirmed it: it is not heard, or follows the feed of another selector; \
-                     drain it there too"
+                    "kromka: {node} has not confirmed it yet: it is late, is not heard here, or follows the feed of another \
+                     selector, which sends viewers there until it is drained at that one; `kromka nodes list` shows it"
                 ));
             }
             if wait {

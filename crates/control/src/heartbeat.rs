@@ -46,6 +46,9 @@ pub struct Heartbeat {
     /// yet, or is about to stop.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unready: bool,
+    /// Every selector that answers it has heard its `state`, in this heartbeat or an earlier one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub known: bool,
     /// The kromka version it runs.
     pub version: String,
     /// How busy it is.

@@ -100,12 +100,12 @@ pub struct NodeDrain {
     pub sessions_then: u64,
     /// Sessions that are playing there now.
     pub sessions_left: u64,
-    /// The node says itself that it drains, and has told every selector that it reaches: none of them sends anybody there.
-    /// Otherwise it is not heard, or follows the feed of a selector that has another store, or only a maintenance window
-    /// here takes it out; then another selector may still send viewers there.
+    /// The node says itself that it drains, and that every selector that it reaches knows: none of them sends anybody
+    /// there. Otherwise it has not read so far, or follows the feed of a selector that has another store, or only a
+    /// maintenance window here takes it out; then another selector may still send viewers there.
     #[serde(default)]
     pub confirmed: bool,
-    /// At most one in a hundred is left, no answer of DNS or of `GET /v1/select` that led there before the drain may
+    /// It is confirmed where an operator decided it, at most one in a hundred is left, no answer of DNS or of `GET /v1/select` that led there before the drain may
     /// still be used, and who came by the last of them has been counted: it may be stopped. A session that was handed
     /// out before and is not started yet still names the node, until its `start_expires_at`.
     pub done: bool,

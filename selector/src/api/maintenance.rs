@@ -94,7 +94,7 @@ pub(crate) async fn plan(
         let full = format!("{MAINTENANCE_MAX} windows are planned; take some back first");
         return Err(ApiError::Conflict(full));
     }
-    app.obey().await?;
+    app.obey_soon().await;
     let location = format!("/v1/maintenance/{id}");
     Ok((StatusCode::CREATED, [(LOCATION, location)], Answer(told(id, window, now))).into_response())
 }
@@ -116,7 +116,7 @@ pub(crate) async fn take_back(
     let window = planned.ok_or_else(|| {
         ApiError::NotFound("no such work is planned; GET /v1/maintenance lists what is".to_owned())
     })?;
-    app.obey().await?;
+    app.obey_soon().await;
     Ok(Answer(told(id, window, Utc::now())))
 }
 

@@ -201,12 +201,11 @@ impl Entry {
         self.heartbeat.feed_id == decided.feed_id && self.heartbeat.feed_seq < decided.feed_seq
     }
 
-    /// Whether it says itself that it drains, having read what was decided last: all selectors that it reaches know.
+    /// Whether it says itself that it drains for an operator, and that all selectors that it reaches know.
     pub(super) fn confirms(&self) -> bool {
-        let read = self.decided.as_ref().is_none_or(|(_, decided)| {
-            self.heartbeat.feed_id == decided.feed_id && self.heartbeat.feed_seq >= decided.feed_seq
-        });
-        read && self.heartbeat.state == NodeState::Draining
+        let Heartbeat { state, unready, known, .. } = &self.heartbeat;
+        let read = !self.decided.as_ref().is_some_and(|(_, decided)| self.will_read(decided));
+        read && *state == NodeState::Draining && *known && !unready
     }
 
     /// Whether a heartbeat is older than the last one: by its number, or of a process before the one that is heard

@@ -15,6 +15,7 @@ use crate::{
         Question, Reach, Verdict, decide,
         outlier::{Check, Took},
     },
+    store::nodes::{Decided, Ordered},
 };
 
 fn roster() -> Roster {
@@ -41,6 +42,7 @@ fn beat(id: &str, boot: &str, seq: u64) -> Heartbeat {
         t_ms: 0,
         state: NodeState::Up,
         unready: false,
+        known: false,
         version: "0".into(),
         load: Load { egress_bps: seq, egress_limit_bps: 1_000_000_000, ..Load::default() },
         sessions_started: 0,
@@ -96,6 +98,42 @@ fn replayed_and_disordered_heartbeats_change_nothing() {
         assert_eq!(roster.hear("e1", "b1", seq), newer, "{seq}");
         assert_eq!(roster.load_of("e1"), told);
     }
+}
+
+#[test]
+fn a_node_that_says_that_it_drains_is_sent_nobody_from_that_heartbeat_on() {
+    let roster = roster();
+    // So many that not each heartbeat makes a snapshot.
+    for n in 0..400 {
+        roster.hear(&format!("e{n}"), "b1", 1);
+    }
+    let drains = |id: &str| {
+        let snapshot = roster.snapshot();
+        snapshot.edges().iter().any(|edge| *edge.called.id == *id && edge.draining)
+    };
+    for n in 0..20 {
+        let id = format!("e{n}");
+        for (seq, state) in [(2, NodeState::Draining), (3, NodeState::Up)] {
+            roster.heartbeat(&Heartbeat { state, ..beat(&id, "b1", seq) }).unwrap();
+            assert_eq!(drains(&id), state == NodeState::Draining, "{id}");
+        }
+    }
+}
+
+#[test]
+fn who_is_silent_for_a_day_is_let_go_whatever_was_decided_about_it() {
+    let roster = roster();
+    for (id, silent_ms) in [("e1", FORGOTTEN_MS), ("e2", FORGOTTEN_MS / 2)] {
+        roster.hear(id, "b1", 1);
+        let decided = Decided { revision: 3, feed_id: "f".into(), feed_seq: 7 };
+        assert!(roster.set_drained(id, true, &decided));
+        roster.silence(id, silent_ms);
+    }
+    roster.tick();
+    assert!(roster.node("e1").is_none() && roster.node("e2").is_some());
+    roster.hear("e1", "b1", 2);
+    roster.remember("e1", Ordered { drained: true, revision: 3 });
+    assert_eq!((roster.state_of("e1"), roster.node("e1").unwrap().1), (NodeState::Draining, 3));
 }
 
 #[test]

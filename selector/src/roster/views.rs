@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kromka_control::{Heartbeat, NodeDrain, NodeInfo, NodeRole, NodeState};
+use kromka_control::{Heartbeat, NodeInfo, NodeRole, NodeState};
 
 use super::{CLOCK_BEGINS_MS, Entry, Nodes, PATIENCE_MS, Roster};
 use crate::store::nodes::Decided;
@@ -155,10 +155,8 @@ impl Roster {
             version: heartbeat.version.clone(),
             ejected: nodes.outliers.held(&heartbeat.id).map(|held| held.why.to_string()),
             heartbeat_age_ms: entry.heard_here.then(|| now_ms.saturating_sub(entry.heard_ms)),
-            drain: draining.map(|begun| NodeDrain {
-                confirmed: entry.confirms(),
-                ..begun.at(now_ms, heartbeat.load.sessions, self.answers_ms)
-            }),
+            drain: draining
+                .map(|begun| begun.at(now_ms, heartbeat.load.sessions, self.answers_ms, entry.drained)),
         }
     }
 }

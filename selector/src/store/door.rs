@@ -109,17 +109,14 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(WAIT);
         let pool = |connections: u32| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(WAIT)
-                .idle_timeout(None)
-                .after_release(|connection, _| Box::pin(is_clean(connection)))
+            SqlitePoolOptions::new().max_connections(connections).acquire_timeout(WAIT).idle_timeout(None)
         };
         let opened = |source: sqlx::Error| match source.as_database_error().and_then(|error| error.code()) {
             Some(code) if DAMAGED.contains(&&*code) => StoreError::Damaged { path: path.to_owned(), source },
             _ => StoreError::Open { path: path.to_owned(), source: io::Error::other(source) },
         };
-        let writer = pool(1).connect_with(options.clone()).await.map_err(opened)?;
+        let writer = pool(1).after_release(|connection, _| Box::pin(is_clean(connection)));
+        let writer = writer.connect_with(options.clone()).await.map_err(opened)?;
         MIGRATIONS
             .run(&writer)
             .await

@@ -46,7 +46,7 @@ pub(crate) struct StoredNode {
 }
 
 impl Store {
-    /// Every node that was ever heard and is not forgotten, ordered by id. One that cannot be read any more is
+    /// Every node that was ever heard and is not forgotten, the last heard first. One that cannot be read any more is
     /// left out: its next heartbeat mends it.
     ///
     /// # Errors
@@ -54,7 +54,8 @@ impl Store {
     pub(crate) async fn nodes(&self) -> Result<Vec<StoredNode>, StoreError> {
         type Row = (bool, i64, i64, bool, String);
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT drained, revision, heard_ms, gone, heartbeat FROM nodes WHERE heartbeat IS NOT NULL ORDER BY id",
+            "SELECT drained, revision, heard_ms, gone, heartbeat FROM nodes WHERE heartbeat IS NOT NULL \
+             ORDER BY heard_ms DESC, id",
         )
         .fetch_all(&self.readers)
         .await

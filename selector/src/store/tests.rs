@@ -50,6 +50,7 @@ fn heartbeat(id: &str) -> Heartbeat {
         t_ms: 0,
         state: NodeState::Up,
         unready: false,
+        known: false,
         version: "0".into(),
         load: Load::default(),
         sessions_started: 0,

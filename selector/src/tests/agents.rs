@@ -219,6 +219,10 @@ async fn a_drain_that_is_answered_holds_at_every_selector_that_the_node_reaches(
         up(&two).await;
         let drained = one.drain("edge-1").await.unwrap();
         assert!(drained.drain.unwrap().confirmed);
+        let snapshot = other.running.app().roster.published();
+        let edge = snapshot.edges().iter().find(|edge| *edge.called.id == *"edge-1").unwrap();
+        assert!(edge.draining, "in what viewers are answered from");
+        drop(snapshot);
         let there = two.node("edge-1").await.unwrap();
         assert_eq!((there.state, there.drain.unwrap().confirmed), (NodeState::Draining, true), "at once");
         one.resume("edge-1").await.unwrap();

@@ -76,6 +76,28 @@ async fn what_could_not_be_read_back_is_obeyed_as_soon_as_it_can() {
 }
 
 #[tokio::test]
+async fn planned_work_that_is_kept_and_not_obeyed_yet_is_planned_once() {
+    let rig = Rig::start().await;
+    rig.up(&["a-1"]).await;
+    rig.running.app().store.decide(Decision::Costs, &"no table", None).await.unwrap();
+    let window =
+        json!({"nodes": ["a-1"], "begins_at": "2099-01-01T00:00:00Z", "ends_at": "2099-01-01T01:00:00Z"});
+    let bearer = format!("Bearer {ALL}");
+    let fields = [("authorization", &*bearer), ("idempotency-key", "one")];
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let reply = rig.send("POST", "/v1/maintenance", &fields, &window.to_string()).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        ids.push(reply.json["id"].clone());
+    }
+    assert_eq!(ids[0], ids[1]);
+    let planned = rig.get("/v1/maintenance").await.json;
+    assert_eq!(planned["items"].as_array().unwrap().len(), 1, "{planned}");
+    let path = format!("/v1/maintenance/{}", ids[0].as_str().unwrap());
+    assert_eq!(rig.send("DELETE", &path, &fields[..1], "").await.status, 200);
+}
+
+#[tokio::test]
 async fn two_operators_do_not_mix_their_tables() {
     let rig = Rig::start().await;
     let table = |site: &str| json!({"items": [{"prefix": "10.0.0.0/8", "prefer": [site]}]});

@@ -256,6 +256,7 @@ pub(super) fn node(id: &str) -> Heartbeat {
         t_ms: 0,
         state: NodeState::Up,
         unready: false,
+        known: false,
         version: "0.1.0".into(),
         load: Load { egress_bps: 100_000_000, egress_limit_bps: 1_000_000_000, ..Load::default() },
         sessions_started: 0,

@@ -14,8 +14,7 @@ use crate::nodes::NodeState;
 
 /// Waits between tries of an entry that did not apply, from the first to the longest.
 const TRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(10)];
-/// Longest wait for the selectors to hear that this node drains, or does no more; what comes after in the feed waits
-/// with it. One that has just stopped answering is known to have after two heartbeats of `beat::ANSWER` each.
+/// Longest wait for the selectors to hear that this node drains; what comes after in the feed waits with it. One that has just stopped answering is known to have after two heartbeats of `beat::ANSWER` each.
 const TOLD: Duration = Duration::from_secs(5);
 /// A key set that the node refuses so often is broken, not unlucky.
 const KEY_TRIES: u32 = 3;
@@ -64,9 +63,11 @@ pub(super) async fn apply<N: Node>(shared: &Context<N>, entry: &FeedEntry) -> Op
                     tracing::error!(%state, %error, "the node did not take its new state");
                 }
                 shared.disk.save(FEED, &shared.status.record()).await;
-                // The receipt says that nobody is sent here any more, whichever selector is asked.
-                if timeout(TOLD, shared.hearers.all()).await.is_err() {
-                    tracing::warn!(%state, "not all selectors have heard of this node's state yet");
+                // The receipt says that nobody is sent here any more, whichever selector is asked. Who comes back is in
+                // no hurry.
+                let drains = state == NodeState::Draining;
+                if drains && timeout(TOLD, shared.hearers.all()).await.is_err() {
+                    tracing::warn!("not all selectors have heard yet that this node drains");
                 }
             }
         }

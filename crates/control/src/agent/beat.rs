@@ -109,6 +109,7 @@ fn heartbeat<N: Node>(shared: &Context<N>, rtt_from: u64, goodbye: bool) -> Hear
         t_ms: unix_ms(),
         state: if goodbye { NodeState::Draining } else { shared.status.state() },
         unready: goodbye || shared.status.is_unready(),
+        known: shared.hearers.know(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         load: shared.node.load().finite(),
         sessions_started: shared.node.sessions_started(),

@@ -53,11 +53,18 @@ impl Hearers {
     pub(super) async fn all(&self) {
         let mut changes = self.0.subscribe();
         // It cannot be closed: it belongs to this.
-        let _ = changes
-            .wait_for(|Heard { change, by }| {
-                by.iter().all(|hearer| !hearer.reachable || hearer.heard >= *change)
-            })
-            .await;
+        let _ = changes.wait_for(Heard::all).await;
+    }
+
+    /// Whether they have.
+    pub(super) fn know(&self) -> bool {
+        self.0.borrow().all()
+    }
+}
+
+impl Heard {
+    fn all(&self) -> bool {
+        self.by.iter().all(|hearer| !hearer.reachable || hearer.heard >= self.change)
     }
 }
 
@@ -70,7 +77,10 @@ mod tests {
     #[test]
     fn who_answers_is_waited_for_and_who_does_not_is_not() {
         let hearers = Hearers::new(3);
-        let known = || hearers.all().now_or_never().is_some();
+        let known = || {
+            assert_eq!(hearers.all().now_or_never().is_some(), hearers.know());
+            hearers.know()
+        };
         assert!(known(), "nobody answers");
         hearers.told(0, Some(hearers.last()));
         hearers.told(1, Some(hearers.last()));

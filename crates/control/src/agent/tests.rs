@@ -323,11 +323,18 @@ async fn a_drain_is_applied_when_all_selectors_that_answer_have_heard_of_it() {
     assert!(draining(&other));
     let receipts: Vec<_> = followed.lock().beats.iter().map(|beat| (beat.feed_seq, beat.state)).collect();
     assert!(receipts.contains(&(0, NodeState::Draining)), "{receipts:?}");
+    until("it to say that all know", || {
+        let knows = |script: &Context| script.lock().beats.last().is_some_and(|beat| beat.known);
+        knows(&followed) && knows(&other)
+    })
+    .await;
 
     // Who does not answer any more is not waited for.
-    other.lock().held = true;
     write(&followed, vec![(7, FeedItem::Node { id: "e1".into(), state: NodeState::Up })]);
-    until("the next receipt", || agent.feed_seq() == 7).await;
+    until("it is back", || !draining(&followed) && !draining(&other)).await;
+    other.lock().held = true;
+    write(&followed, vec![(8, FeedItem::Node { id: "e1".into(), state: NodeState::Draining })]);
+    until("the next receipt", || agent.feed_seq() == 8).await;
     assert!(other.lock().held);
 }
 
