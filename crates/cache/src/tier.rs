@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use http::header::IF_RANGE;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use kromka_config::CacheConfig;
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::held::blocks;
 use crate::held::fences::Purge;
 use crate::held::generation::{Generation, Joined};
+use crate::held::meta;
 use crate::held::records::Record;
 use crate::held::store::{Found, Store};
 use crate::reply::answer::{self, Answer};
@@ -205,9 +206,9 @@ impl<S: Source> Tier<S> {
 
     /// Whether what a request wants of a version can be had: what is missing can be asked for, or nothing is. What
     /// has no validator cannot: nobody would know whether more of it is of the same version.
-    fn covers(&self, ask: &Ask<'_>, version: &Generation) -> bool {
+    pub(crate) fn covers(&self, ask: &Ask<'_>, version: &Generation) -> bool {
         let Some(length) = version.length() else { return true };
-        if version.can_be_asked_again() || *ask.method == Method::HEAD {
+        if version.can_be_asked_again() || *ask.method == Method::HEAD || version.is_complete_on_disk() {
             return true;
         }
         match answer::select(ask, version, &version.meta(), Some(length)) {
@@ -218,9 +219,11 @@ impl<S: Source> Tier<S> {
     }
 
     /// Whether all these bytes are here, or on their way.
-    pub(crate) fn has_all(&self, version: &Generation, bytes: &Range<u64>) -> bool {
+    fn has_all(&self, version: &Generation, bytes: &Range<u64>) -> bool {
         let mut blocks = blocks::blocks_of(bytes, version.block);
-        blocks.all(|block| version.is_coming(block) || self.store.has(version, block))
+        blocks.all(|block| {
+            version.is_coming(block, self.store.limits.read_ahead) || self.store.has(version, block)
+        })
     }
 
     /// Whether a stale version may be answered because the source failed: where it says so itself
@@ -307,7 +310,7 @@ impl<S: Source> Tier<S> {
         };
         let limits = &self.store.limits;
         let bound = if self.store.disk.is_some() { limits.object_max } else { limits.memory / 4 };
-        let attached = Attached::new(fill);
+        let attached = Attached::new(fill, u64::MAX);
         let come = async {
             let mut progress = attached.fill().follow();
             loop {
@@ -473,7 +476,7 @@ impl<S: Source> Tier<S> {
         keep: bool,
     ) -> Result<(), Failure> {
         let _permit = self.gate.enter(generation.key.service(), true).await?;
-        let meta = generation.meta();
+        let of = generation.meta();
         let length = generation.length().ok_or_else(|| Failure::Broken("nothing to go on from".into()))?;
         let blocks = fill.blocks();
         let start = blocks::start_of(blocks.start, generation.block);
@@ -481,7 +484,7 @@ impl<S: Source> Tier<S> {
         let want = Want {
             key: generation.key.clone(),
             range: Some(start..end),
-            pin: meta.strong_etag().map(str::to_owned),
+            pin: of.strong_etag().map(str::to_owned),
             revalidate: None,
             fence: self.store.stamp(&generation.key, 0, Some(generation)).upstream,
             head: false,
@@ -496,6 +499,10 @@ impl<S: Source> Tier<S> {
             StatusCode::PARTIAL_CONTENT if range::content_range(&fetched.headers).is_some_and(placed) => 0,
             StatusCode::OK if content_length(&fetched.headers).is_none_or(|whole| whole == length) => {
                 generation.comes_whole();
+                // The whole comes already: who waits here finds it there.
+                if generation.is_brought_besides(fill, self.store.limits.read_ahead) {
+                    return Ok(());
+                }
                 start
             }
             StatusCode::OK
@@ -510,23 +517,12 @@ impl<S: Source> Tier<S> {
             }
             status => return Err(Failure::Broken(format!("source answered {status} to a range"))),
         };
-        if !same_version(&meta.headers, &fetched.headers) {
+        if !meta::same_version(&of.headers, &fetched.headers) {
             self.store.discard(generation);
             return Err(Failure::Broken("the object changed amid reading (other validator)".into()));
         }
         pull(&self.store, generation, fill, fetched.body, skip, keep).await
     }
-}
-
-/// Whether blocks under these two headers may stand side by side: the strongest validator that the
-/// stored one has must be the same; without any, nothing proves it.
-fn same_version(stored: &HeaderMap, came: &HeaderMap) -> bool {
-    for name in [http::header::ETAG, http::header::LAST_MODIFIED] {
-        if let Some(value) = stored.get(&name) {
-            return came.get(&name) == Some(value);
-        }
-    }
-    false
 }
 
 /// The lead of a fill. However the task ends, the fill is taken off the generation and its
@@ -571,9 +567,9 @@ impl<S: Source> Filler for Tier<S> {
         let held = |block| self.store.has(generation, block);
         match generation.join_or_add(&wanted, held, self.store.limits.read_ahead) {
             Joined::Held => None,
-            Joined::Running(fill) => Some(Attached::new(fill)),
-            Joined::New(fill) => {
-                let attached = Attached::new(fill.clone());
+            Joined::Running(attached) => Some(attached),
+            Joined::New(attached) => {
+                let fill = attached.fill().clone();
                 if again && !self.gate.may_retry(generation.key.service()) {
                     let mut lead = self.lead(generation.clone(), fill);
                     lead.how = Err(Failure::Broken("tried again too often; see cache.retries".into()));

@@ -58,7 +58,7 @@ impl<S: Source> Tier<S> {
         let (generation, following) = loop {
             looks += 1;
             let known = match self.store.find(&ask.key, 0, ask.now).await {
-                Found::Current(generation, _) if self.can_be_whole(&generation) => break (generation, None),
+                Found::Current(generation, _) if self.covers(&ask, &generation) => break (generation, None),
                 Found::Current(generation, _) => {
                     self.store.discard(&generation);
                     Known::Nothing
@@ -68,7 +68,11 @@ impl<S: Source> Tier<S> {
                 Found::Nothing => Known::Nothing,
             };
             match self.open_one(&ask, Hint::Whole, &known).0.wait().await {
-                Outcome::Ready(ready) => break (ready.generation, ready.following),
+                Outcome::Ready(ready) if looks == LOOKS || self.covers(&ask, &ready.generation) => {
+                    break (ready.generation, ready.following);
+                }
+                // Another one's fetch, of a part or of the header alone, of what has no validator.
+                Outcome::Ready(_) => {}
                 // A purge overtook it.
                 Outcome::Elsewhere if looks < LOOKS => {}
                 Outcome::Unstored | Outcome::Elsewhere | Outcome::Bare => {
@@ -117,12 +121,6 @@ impl<S: Source> Tier<S> {
             disk.flush().await;
         }
         Ok(Warmed { status, bytes, stored: status == StatusCode::OK })
-    }
-
-    /// Whether what is missing of a version can be asked for, or nothing is.
-    fn can_be_whole(&self, version: &Generation) -> bool {
-        let missing = version.length().filter(|_| !version.can_be_asked_again());
-        missing.is_none_or(|length| self.has_all(version, &(0..length)))
     }
 
     /// A fill that ran for a viewer may have gone without the disk; this one may not.

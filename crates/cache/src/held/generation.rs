@@ -12,16 +12,19 @@ use parking_lot::{Mutex, RwLock};
 use crate::Key;
 use crate::held::blocks::{self, BlockSet};
 use crate::held::file_state::FileState;
-use crate::held::meta::Meta;
+use crate::held::meta::{self, Meta};
 use crate::held::told::{Moment, Told};
 use crate::rules::way::Way;
-use crate::upstream::fill::Fill;
+use crate::upstream::fill::{Attached, Fill};
 
-/// Blocks that are here already are fetched once more, up to so many bytes in a row, rather than the source
-/// being asked a second time: about what arrives while a request is on its way.
+/// Blocks that are here already are fetched once more, up to so many bytes in a row (one block at least), rather than
+/// the source being asked a second time: about what arrives while a request is on its way.
 pub(crate) const GAP: u64 = 512 << 10;
 /// How far a fill looks ahead for blocks that are here already, bytes; it ends there.
 const LOOK: u64 = 256 << 20;
+/// With so many fills of a version under way, who seeks waits for the nearest one that comes to him, however far it is:
+/// a crowd in one film leaves its service's other titles their share of `cache.service_fills`.
+pub(crate) const MOST_FILLS: usize = 16;
 
 /// A use more than these makes no difference to eviction.
 const MOST_USES: u8 = 3;
@@ -45,7 +48,7 @@ pub(crate) struct Generation {
     disk: Mutex<OnDisk>,
     /// Uses that the disk's eviction hand has not passed over yet, at most [`MOST_USES`].
     uses: AtomicU8,
-    /// It has a validator. Looked at by every request, so it stands here and not in the header alone.
+    /// It has a validator ([`meta::is_named`]). Looked at by every request, so it stands here and not in the header alone.
     named: AtomicBool,
     /// Its source sends the whole where a part is wanted: to ask for one saves nothing.
     only_whole: AtomicBool,
@@ -84,16 +87,11 @@ pub(crate) struct Stored {
 /// A fill to follow.
 pub(crate) enum Joined {
     /// Somebody leads it.
-    Running(Arc<Fill>),
+    Running(Attached),
     /// The caller is to lead it.
-    New(Arc<Fill>),
+    New(Attached),
     /// The first block has come meanwhile.
     Held,
-}
-
-/// Whether something tells this version of an object from others.
-fn is_named(meta: &Meta) -> bool {
-    meta.etag().is_some() || meta.last_modified().is_some()
 }
 
 impl Generation {
@@ -102,7 +100,7 @@ impl Generation {
             id,
             key,
             block,
-            named: AtomicBool::new(is_named(&meta)),
+            named: AtomicBool::new(meta::is_named(&meta.headers)),
             meta: RwLock::new(Arc::new(meta)),
             fence: AtomicU64::new(fence),
             length: AtomicU64::new(length.unwrap_or(UNKNOWN)),
@@ -121,7 +119,7 @@ impl Generation {
 
     /// A 304 confirmed this version while the purges stood at `fence`.
     pub(crate) fn confirm(&self, meta: Meta, fence: u64) {
-        self.named.store(is_named(&meta), Ordering::Relaxed);
+        self.named.store(meta::is_named(&meta.headers), Ordering::Relaxed);
         *self.meta.write() = Arc::new(meta);
         self.fence.fetch_max(fence, Ordering::AcqRel);
     }
@@ -187,7 +185,7 @@ impl Generation {
     /// A fill goes off the list only when its blocks are where `is_held` looks, so a block that came
     /// after the caller had looked for it is found here, not fetched again. A fill that is more than `ahead` bytes
     /// behind is not waited for, if its source has parts to give: a viewer who seeks would wait for all that another
-    /// one skipped.
+    /// one skipped; but for where there are [`MOST_FILLS`] already.
     pub(crate) fn join_or_add(
         &self,
         wanted: &Range<u64>,
@@ -195,8 +193,12 @@ impl Generation {
         ahead: u64,
     ) -> Joined {
         let mut fills = self.fills.lock();
-        if let Some(fill) = fills.iter().find(|fill| fill.brings(wanted.start)) {
-            return Joined::Running(fill.clone());
+        let reach = if fills.len() < MOST_FILLS { self.reach(ahead) } else { u64::MAX };
+        let near = |fill: &&Arc<Fill>| fill.distance(wanted.start).filter(|bytes| *bytes <= reach);
+        let nearest =
+            fills.iter().filter_map(|fill| Some((near(&fill)?, fill))).min_by_key(|(bytes, _)| *bytes);
+        if let Some((_, fill)) = nearest {
+            return Joined::Running(Attached::new(fill.clone(), reach));
         }
         let blocks = blocks::blocks_of(wanted, self.block);
         if is_held(blocks.start) {
@@ -207,31 +209,35 @@ impl Generation {
         let before = fills.iter().filter(|fill| fill.received() > start);
         let coming = before.filter_map(|fill| fill.next_brought(after)).min();
         let end = self.run(blocks.start, coming.unwrap_or(blocks.end).min(blocks.end), is_held);
-        let fill = Arc::new(Fill::new(blocks.start..end, self.block, self.reach(ahead)));
+        let fill = Arc::new(Fill::new(blocks.start..end, self.block));
         fills.push(fill.clone());
-        Joined::New(fill)
+        Joined::New(Attached::new(fill, reach))
+    }
+
+    /// So many bytes in blocks, one at least.
+    fn in_blocks(&self, bytes: u64) -> u32 {
+        u32::try_from(bytes / self.block).unwrap_or(u32::MAX).max(1)
     }
 
     /// Where the run of blocks to fetch that begins at the absent block `first` ends, `end` at the latest.
     fn run(&self, first: u32, end: u32, is_held: impl Fn(u32) -> bool) -> u32 {
-        let in_blocks = |bytes: u64| u32::try_from(bytes / self.block).unwrap_or(u32::MAX).max(1);
-        let end = end.min(first.saturating_add(in_blocks(LOOK)));
+        let end = end.min(first.saturating_add(self.in_blocks(LOOK)));
         let mut after_absent = first + 1;
         for block in first + 1..end {
             if !is_held(block) {
                 after_absent = block + 1;
-            } else if block - after_absent >= in_blocks(GAP) {
+            } else if block - after_absent >= self.in_blocks(GAP) {
                 break;
             }
         }
         after_absent
     }
 
-    /// Whether all that comes from `block` on, before a fill ends or for so many bytes as [`GAP`] is, is held already:
-    /// who seeks ahead of a fill leaves such pieces in its way.
+    /// Whether all that comes from `block` on, before a fill ends or for more bytes than it passes over ([`GAP`]), is held
+    /// already: who seeks ahead of a fill leaves such pieces in its way.
     pub(crate) fn is_held_from(&self, block: u32, end: u32, is_held: impl Fn(u32) -> bool) -> bool {
-        let few = u32::try_from(GAP / self.block).unwrap_or(u32::MAX).max(1);
-        block < end && (block..end.min(block.saturating_add(few))).all(is_held)
+        let island = block.saturating_add(self.in_blocks(GAP)).saturating_add(1);
+        block < end && (block..end.min(island)).all(is_held)
     }
 
     /// Registers the fill that came with the opening of this generation.
@@ -253,10 +259,17 @@ impl Generation {
         !self.fills.lock().is_empty()
     }
 
-    /// Whether a fill in progress brings this block.
-    pub(crate) fn is_coming(&self, block: u32) -> bool {
-        let start = blocks::start_of(block, self.block);
-        self.fills.lock().iter().any(|fill| fill.brings(start))
+    /// Whether a fill in progress brings this block, and it is waited for there (`ahead` as in [`Self::reach`]).
+    pub(crate) fn is_coming(&self, block: u32, ahead: u64) -> bool {
+        let (start, reach) = (blocks::start_of(block, self.block), self.reach(ahead));
+        self.fills.lock().iter().any(|fill| fill.brings(start, reach))
+    }
+
+    /// Whether another fill than this one brings its first byte.
+    pub(crate) fn is_brought_besides(&self, fill: &Fill, ahead: u64) -> bool {
+        let (start, reach) = (blocks::start_of(fill.blocks().start, self.block), self.reach(ahead));
+        let fills = self.fills.lock();
+        fills.iter().any(|other| !std::ptr::eq(&**other, fill) && other.brings(start, reach))
     }
 
     /// A block that is on disk.

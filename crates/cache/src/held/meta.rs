@@ -142,6 +142,21 @@ impl Meta {
     }
 }
 
+/// What tells one version of an object from another, the strongest first.
+const VALIDATORS: [HeaderName; 2] = [ETAG, LAST_MODIFIED];
+
+/// Whether something tells this version of an object from others: without it no two parts can be put together.
+pub(crate) fn is_named(headers: &HeaderMap) -> bool {
+    VALIDATORS.iter().any(|name| headers.contains_key(name))
+}
+
+/// Whether blocks under these two headers may stand side by side: the strongest validator that the
+/// stored one has must be the same; without any, nothing proves it.
+pub(crate) fn same_version(stored: &HeaderMap, came: &HeaderMap) -> bool {
+    let strongest = VALIDATORS.iter().find_map(|name| Some((name, stored.get(name)?)));
+    strongest.is_some_and(|(name, value)| came.get(name) == Some(value))
+}
+
 /// The same fields in memory of their own. A value that came over a connection is a piece of its read buffer,
 /// and would keep all of that: hundreds of kilobytes for a few words.
 fn owned(headers: &HeaderMap) -> HeaderMap {

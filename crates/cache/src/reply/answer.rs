@@ -205,7 +205,7 @@ fn settle(
         && at_hand.is_none()
         && !store.has(generation, block)
     {
-        let collapsed = generation.is_coming(block);
+        let collapsed = generation.is_coming(block, store.limits.read_ahead);
         let verdict = if collapsed { Verdict::Collapsed } else { Verdict::Partial };
         way = Way { verdict, cause: Some(Cause::Partial), collapsed, stored: true, ..way };
     }

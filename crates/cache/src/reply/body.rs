@@ -323,7 +323,7 @@ impl Reader {
             if let Some(bytes) = fill.take(position) {
                 return Some(bytes);
             }
-            if fill.brings(position) {
+            if following.brings(position) {
                 return None;
             }
         }
@@ -379,7 +379,7 @@ async fn obtain(
         if let Some(bytes) = following.as_ref().and_then(|following| following.fill().take(position)) {
             return Ok(Got { bytes, following });
         }
-        if !following.as_ref().is_some_and(|following| following.fill().brings(position)) {
+        if !following.as_ref().is_some_and(|following| following.brings(position)) {
             if let Some(bytes) =
                 store.on_disk(&generation, block, wanted.end).await.and_then(|bytes| from(bytes, offset))
             {
@@ -428,7 +428,7 @@ async fn arrival(attached: &Attached, position: u64) -> Result<(), Failure> {
         if let Some(Err(failure)) = done {
             return Err(failure);
         }
-        if done.is_some() || !fill.brings(position) || progress.changed().await.is_err() {
+        if done.is_some() || !attached.brings(position) || progress.changed().await.is_err() {
             return Ok(());
         }
     }

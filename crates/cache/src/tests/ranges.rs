@@ -2,6 +2,7 @@
 
 use super::origin::{Mood, pattern};
 use super::*;
+use crate::held::generation::MOST_FILLS;
 use crate::held::records::Record;
 
 /// A tier in which nobody waits for a fill that is more than two blocks behind.
@@ -134,6 +135,86 @@ async fn a_fill_ends_where_all_that_follows_is_here() {
     assert_eq!(drain(first.response).await.unwrap(), body);
     let sent = origin.sent.load(std::sync::atomic::Ordering::Relaxed);
     assert!(sent < 5_000_000, "{sent}");
+}
+
+#[tokio::test]
+async fn a_fill_goes_on_over_small_islands_and_ends_at_large_ones() {
+    // The blocks that are here, and how often the source is asked for the rest.
+    for (block, held, asks) in
+        [(BLOCK, 100..132, 1), (BLOCK, 100..133, 2), (1 << 20, 1..2, 1), (1 << 20, 1..3, 2)]
+    {
+        let origin = Origin::new();
+        let body = pattern(4_500_000, 9);
+        origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+        let mut config = config();
+        (config.block, config.memory) = (ByteSize(block), ByteSize(64 << 20));
+        let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+        let island = format!("bytes={}-{}", held.start * block, held.end * block - 1);
+        get(&tier, "/a.ts").with("range", &island).whole().await;
+        until("the fill ends", || tier.stats().fills_active == 0).await;
+        assert_eq!(get(&tier, "/a.ts").whole().await.body, body);
+        assert_eq!(origin.asked(), 1 + asks, "{held:?} of {block} bytes");
+    }
+}
+
+#[tokio::test]
+async fn who_seeks_where_the_source_sends_the_whole_waits_for_what_is_on_its_way() {
+    let origin = Origin::new();
+    let body = pattern(2_000_000, 9);
+    origin.put("/a.ts", body.clone(), "\"1\"", "max-age=60");
+    let tier = impatient(&origin).await;
+    let gate = origin.hold();
+    let first = get(&tier, "/a.ts").ask().await.unwrap();
+    *origin.gate.lock() = None;
+    origin.set(Mood::IgnoresRanges);
+    let seek = |from: usize| {
+        let (tier, range) = (tier.clone(), format!("bytes={from}-{}", from + 9));
+        tokio::spawn(async move { get(&tier, "/a.ts").with("range", &range).whole().await.body })
+    };
+    let mut seekers = vec![seek(1_500_000)];
+    until("one has found out", || origin.asked() == 2 && tier.stats().fills_active == 1).await;
+    seekers.extend([500_000, 1_000_000, 1_800_000].map(seek));
+    gate.add_permits(10_000);
+    assert_eq!(drain(first.response).await.unwrap(), body);
+    for (seeker, from) in seekers.into_iter().zip([1_500_000, 500_000, 1_000_000, 1_800_000]) {
+        assert_eq!(seeker.await.unwrap(), body.slice(from..from + 10));
+    }
+    assert_eq!(origin.asked(), 2);
+    let sent = origin.sent.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(sent < 2_100_000, "{sent}");
+}
+
+#[tokio::test]
+async fn a_crowd_that_seeks_in_one_film_leaves_the_others_their_share() {
+    let origin = Origin::new();
+    let body = pattern(4_000_000, 9);
+    origin.put("/film.ts", body.clone(), "\"1\"", "max-age=60");
+    origin.put("/other.ts", body.clone(), "\"1\"", "max-age=60");
+    let mut config = config();
+    (config.read_ahead, config.memory) = (ByteSize(2 * BLOCK), ByteSize(64 << 20));
+    config.service_fills = MOST_FILLS as u32 + 1;
+    config.queue = span(Duration::from_millis(50));
+    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    let gate = origin.hold();
+    let first = get(&tier, "/film.ts").ask().await.unwrap();
+    let seekers: Vec<_> = (1..60)
+        .map(|n| {
+            let (tier, from) = (tier.clone(), n * 65_000);
+            let range = format!("bytes={from}-{}", from + 9);
+            tokio::spawn(
+                async move { (from, get(&tier, "/film.ts").with("range", &range).whole().await.body) },
+            )
+        })
+        .collect();
+    until("as many as may have asked", || origin.asked() == MOST_FILLS).await;
+    let other = get(&tier, "/other.ts").ask().await.unwrap();
+    gate.add_permits(100_000);
+    assert_eq!(drain(first.response).await.unwrap(), body);
+    assert_eq!(drain(other.response).await.unwrap(), body);
+    for seeker in seekers {
+        let (from, got) = seeker.await.unwrap();
+        assert_eq!(got, body.slice(from..from + 10), "{from}");
+    }
 }
 
 #[tokio::test]

@@ -27,8 +27,6 @@ pub(crate) struct Progress {
 pub(crate) struct Fill {
     blocks: Range<u32>,
     size: u64,
-    /// How many bytes before it gets somewhere it may be waited for there.
-    reach: u64,
     progress: watch::Sender<Progress>,
     window: Mutex<Window>,
     readers: AtomicUsize,
@@ -65,14 +63,12 @@ impl Window {
 }
 
 impl Fill {
-    /// A fill of `blocks`; `u32::MAX` as the end means "until the source ends it". It is waited for by who needs what
-    /// comes within `reach` bytes.
-    pub(crate) fn new(blocks: Range<u32>, size: u64, reach: u64) -> Self {
+    /// A fill of `blocks`; `u32::MAX` as the end means "until the source ends it".
+    pub(crate) fn new(blocks: Range<u32>, size: u64) -> Self {
         let start = blocks::start_of(blocks.start, size);
         Self {
             blocks,
             size,
-            reach,
             progress: watch::Sender::new(Progress { received: start, done: None }),
             window: Mutex::default(),
             readers: AtomicUsize::new(0),
@@ -85,17 +81,21 @@ impl Fill {
         self.blocks.clone()
     }
 
-    /// Whether somebody who needs the byte at `position` may wait for it here: it is to come soon,
+    /// Whether somebody who needs the byte at `position` may wait for it here: it is to come within `reach` bytes,
     /// or still at hand.
-    pub(crate) fn brings(&self, position: u64) -> bool {
+    pub(crate) fn brings(&self, position: u64, reach: u64) -> bool {
+        self.distance(position).is_some_and(|bytes| bytes <= reach)
+    }
+
+    /// How many bytes come before the one at `position`, none if it is at hand; `None` if it does not come.
+    pub(crate) fn distance(&self, position: u64) -> Option<u64> {
         if !self.blocks.contains(&blocks::block_of(position, self.size)) {
-            return false;
+            return None;
         }
         let window = self.window.lock();
         let progress = self.progress.borrow();
         let oldest = window.oldest().unwrap_or(progress.received);
-        let soon = oldest..=progress.received.saturating_add(self.reach);
-        progress.done.is_none() && soon.contains(&position)
+        (progress.done.is_none() && position >= oldest).then(|| position.saturating_sub(progress.received))
     }
 
     /// The first block at or behind `block` that this fill still brings whole.
@@ -228,23 +228,32 @@ impl Fill {
 }
 
 /// A reader's hold on a fill: while it lives, the fill knows that somebody wants it.
-pub(crate) struct Attached(Arc<Fill>);
+pub(crate) struct Attached {
+    fill: Arc<Fill>,
+    reach: u64,
+}
 
 impl Attached {
-    pub(crate) fn new(fill: Arc<Fill>) -> Self {
+    /// For who waits here for what comes within `reach` bytes, and looks elsewhere for the rest.
+    pub(crate) fn new(fill: Arc<Fill>, reach: u64) -> Self {
         fill.readers.fetch_add(1, Ordering::AcqRel);
-        Self(fill)
+        Self { fill, reach }
     }
 
     pub(crate) fn fill(&self) -> &Arc<Fill> {
-        &self.0
+        &self.fill
+    }
+
+    /// Whether the byte at `position` is waited for here.
+    pub(crate) fn brings(&self, position: u64) -> bool {
+        self.fill.brings(position, self.reach)
     }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.0.readers.fetch_sub(1, Ordering::AcqRel);
-        self.0.moved.notify_one();
+        self.fill.readers.fetch_sub(1, Ordering::AcqRel);
+        self.fill.moved.notify_one();
     }
 }
 
@@ -261,7 +270,7 @@ mod tests {
             let size = 16;
             let length = body.len() as u64;
             let memory = Memory::new(1 << 20, size);
-            let fill = Fill::new(0..blocks::count(length, size), size, u64::MAX);
+            let fill = Fill::new(0..blocks::count(length, size), size);
             let mut blocks_seen = Vec::new();
             let mut read = Vec::new();
             let mut rest = Bytes::from(body.clone());
@@ -282,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_body_of_unknown_length_ends_where_it_ends() {
-        let (memory, fill) = (Memory::new(1 << 20, 4), Fill::new(0..u32::MAX, 4, u64::MAX));
+        let (memory, fill) = (Memory::new(1 << 20, 4), Fill::new(0..u32::MAX, 4));
         assert_eq!(
             fill.push(&memory, Bytes::from_static(b"abcdef"), None),
             [(0, Bytes::from_static(b"abcd"))]
@@ -292,7 +301,7 @@ mod tests {
 
     #[test]
     fn only_close_readers_find_old_bytes() {
-        let (memory, fill) = (Memory::new(1 << 20, 4), Fill::new(0..10, 4, 12));
+        let (memory, fill) = (Memory::new(1 << 20, 4), Fill::new(0..10, 4));
         fill.push(&memory, Bytes::from_static(b"abcdefghij"), Some(40));
         fill.shrink(6);
         assert_eq!(fill.take(0), None);
@@ -300,6 +309,6 @@ mod tests {
         fill.let_go(|block| block == 1);
         assert_eq!(fill.take(5), None, "it can be had elsewhere");
         assert_eq!(fill.take(9).unwrap(), "j");
-        assert!(fill.brings(22) && !fill.brings(23), "who would wait for long goes there himself");
+        assert!(fill.brings(22, 12) && !fill.brings(23, 12), "who would wait for long goes there himself");
     }
 }

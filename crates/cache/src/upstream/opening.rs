@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use http::header::{CONTENT_LENGTH, ETAG, LAST_MODIFIED, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::held::blocks;
 use crate::held::generation::Generation;
-use crate::held::meta::Meta;
+use crate::held::meta::{self, Meta};
 use crate::held::store::Stamp;
 use crate::reply::crowd::Crowd;
 use crate::request::range;
@@ -26,7 +26,7 @@ use crate::upstream::fill::{Attached, Fill};
 use crate::upstream::gate::Permit;
 use crate::upstream::jitter;
 use crate::upstream::pull::pull;
-use crate::upstream::source::{Fetched, Source, SourceBody, SourceError, SourceFault, Validators, Want};
+use crate::upstream::source::{Fetched, Source, SourceBody, SourceError, SourceFault, Want};
 use crate::{Failure, Key};
 
 /// Before the second try after a connection that failed at once, with a little chance on top, which keeps a
@@ -240,14 +240,15 @@ impl<S: Source> Tier<S> {
                 want.head = false;
             } else if want.head
                 && hint != Hint::Header
-                && (refuses_head(fetched.status) || is_unnamed(&fetched))
+                && (refuses_head(fetched.status) || !meta::is_named(&fetched.headers))
             {
                 want.head = false;
             } else if fetched.status == StatusCode::RANGE_NOT_SATISFIABLE && want.range.is_some() {
                 // The object is shorter than the range; its header says how long it is.
                 (want.range, want.head) = (None, true);
             } else if fetched.status == StatusCode::PARTIAL_CONTENT
-                && (is_unnamed(&fetched) || Extent::of(&fetched, want.range.as_ref(), want.head).is_err())
+                && (!meta::is_named(&fetched.headers)
+                    || Extent::of(&fetched, want.range.as_ref(), want.head).is_err())
             {
                 // Another part than was asked for, or of a whole of unknown length, or one that no other could be
                 // told to belong to.
@@ -285,7 +286,7 @@ impl<S: Source> Tier<S> {
         };
         let useless = meta.terms.lifetime.is_zero()
             && meta.terms.stale_while_revalidate.is_zero()
-            && meta.validators() == Validators::default();
+            && meta.validators().is_empty();
         if useless || extent.length.is_some_and(|length| length > self.store.limits.object_max) {
             opening.hand_off(fetched, header_only);
             return (Outcome::Unstored, None);
@@ -298,8 +299,7 @@ impl<S: Source> Tier<S> {
             if want.range.is_some() && fetched.status == StatusCode::OK {
                 generation.comes_whole();
             }
-            let reach = generation.reach(self.store.limits.read_ahead);
-            let fill = Arc::new(Fill::new(blocks::block_of(extent.start, size)..last, size, reach));
+            let fill = Arc::new(Fill::new(blocks::block_of(extent.start, size)..last, size));
             // Before anybody finds the version, or whoever does would fetch what is on its way.
             generation.add(fill.clone());
             fill
@@ -319,7 +319,8 @@ impl<S: Source> Tier<S> {
         let Some(fill) = fill else {
             return (Outcome::Ready(ready), None);
         };
-        ready.following = Some(Arc::new(Attached::new(fill.clone())));
+        let reach = generation.reach(self.store.limits.read_ahead);
+        ready.following = Some(Arc::new(Attached::new(fill.clone(), reach)));
         (Outcome::Ready(ready), Some(Rest { generation, fill, body: fetched.body, permit }))
     }
 
@@ -422,11 +423,6 @@ impl<S: Source> Tier<S> {
 /// Whether a status may be about HEAD rather than about the object.
 fn refuses_head(status: StatusCode) -> bool {
     [StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_IMPLEMENTED, StatusCode::FORBIDDEN].contains(&status)
-}
-
-/// Whether nothing tells this version of the object from others: parts of it could not be put together.
-fn is_unnamed(fetched: &Fetched) -> bool {
-    !fetched.headers.contains_key(ETAG) && !fetched.headers.contains_key(LAST_MODIFIED)
 }
 
 /// `Retry-After` in either of its forms (RFC 9110 §10.2.3).
