@@ -17,7 +17,7 @@ pub struct UpstreamConfig {
     /// default 64MiB; beyond it the answer is 413.
     pub request_body: ByteSize,
     /// Longest wait for a connection, 10ms..1m, default 2s. One over which a shield acknowledges nothing for twice as
-    /// long is given up, and the next shield asked.
+    /// long, and 2 s at least, is given up, and the next shield asked.
     pub connect: Span,
     /// Longest wait for a shield's header, 100ms..5m, default 10s; it includes the shield's own fetch.
     pub first_byte: Span,

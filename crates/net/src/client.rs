@@ -39,6 +39,9 @@ const POOL_PER_HOST: usize = 64;
 /// a closing connection fails for nothing. Other servers close after 2 s to minutes, and no number suits all: what
 /// may be asked twice is asked again, and what may not gets a connection of its own.
 const POOL_IDLE: Duration = Duration::from_secs(55);
+/// Shortest time for which a peer may acknowledge nothing: packets that are lost are sent again after 200 ms, 600 ms and
+/// 1.4 s at the soonest, so three in a row may be. Who hurries to connect does not mean to give up what stands.
+const UNHEARD_LEAST: Duration = Duration::from_secs(2);
 /// What one HTTP/2 stream may have on its way to us: at 100 ms of round trip 4 MiB still make 330 Mbit/s.
 const H2_STREAM_WINDOW: u32 = 4 << 20;
 /// The same for a whole connection: four streams at full speed.
@@ -74,6 +77,11 @@ impl Stood {
     }
 }
 
+/// For how long the peer of a pooled connection may acknowledge nothing.
+fn unheard(connect: Duration) -> Duration {
+    (connect * 2).max(UNHEARD_LEAST)
+}
+
 /// Notes how long a connection takes to stand, for who makes it within its own task: [`Client::send_fresh`].
 async fn timed<C: Future>(connecting: C) -> C::Output {
     let began = Instant::now();
@@ -104,7 +112,7 @@ impl Resolve for Names {
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
     /// Longest wait for a connection, TLS included. One that stands and whose peer acknowledges nothing of a request
-    /// for twice as long is given up. Default 2 s.
+    /// for twice as long, and 2 s at least, is given up. Default 2 s.
     pub connect: Duration,
     /// Longest wait for the header of an answer, from the call, connecting included. Default 10 s.
     pub first_byte: Duration,
@@ -169,9 +177,8 @@ impl Client {
         // A host that is gone leaves pooled connections that look well. A server that is only slow acknowledges all the
         // same, but for an upload that it does not take: those have the patience of a stall.
         let pooled = || {
-            let unheard = options.connect * 2;
             let pool = builder().pool_idle_timeout(POOL_IDLE).pool_max_idle_per_host(POOL_PER_HOST);
-            pool.tcp_user_timeout(unheard)
+            pool.tcp_user_timeout(unheard(options.connect))
         };
         let single = || {
             let timed = MapFutureLayer::new(timed);

@@ -84,6 +84,12 @@ async fn a_host_that_does_not_answer_at_all_is_unreachable() {
     assert!(error.to_string().contains("no connection within 300ms"), "{error}");
 }
 
+#[test]
+fn haste_to_connect_gives_up_no_connection_that_stands() {
+    let unheard = |ms| unheard(Duration::from_millis(ms)).as_millis();
+    assert_eq!([10, 1_000, 1_001, 2_000].map(unheard), [2_000, 2_000, 2_002, 4_000]);
+}
+
 #[tokio::test]
 async fn a_silent_server_is_given_up_at_the_first_byte() {
     let url = says("", true).await;
