@@ -9,10 +9,11 @@ pub struct ChecksConfig {
     /// Whether edges are checked. Default true.
     pub enabled: bool,
     /// Time between two checks of an edge, 200ms..5s, default 1s: it is judged by those of the last ten seconds. Of one
-    /// that is suspicious they come eight times as fast.
+    /// that is suspicious they come up to eight times as fast, twenty in a second at most.
     pub interval: Span,
-    /// Longest wait for the whole object beyond the shortest that it has taken (that much at most), 100ms..5s, default 2s;
-    /// what takes longer has failed.
+    /// Longest wait for the whole object, 100ms..5s, default 2s; what takes longer has failed. The shortest that it has
+    /// taken comes on top, and as much again where it has never come: as much again at most, and five seconds in all,
+    /// since an edge is judged by the checks of the last ten.
     pub timeout: Span,
     /// How long an edge that was found failing gets no new viewers the first time, 1s..10m, default 30s; the n-th time
     /// within a while n times as long. It holds for what players and edges themselves tell as well.

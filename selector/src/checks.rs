@@ -7,7 +7,7 @@
 //! [`Plan`] is who is checked when; [`Tokens`] what is asked for; [`Checker`] asks.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,7 +25,10 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    rank::outlier::{Check, LATE_MS, SOONER, Took},
+    rank::outlier::{
+        Check, LOOK_MS, Took,
+        asking::{are_most, is_late, next_ms, patience_ms},
+    },
     roster::ToCheck,
 };
 
@@ -36,7 +39,7 @@ mod tests;
 const BUILT_IN: &str = "/~health";
 
 /// How often is looked which edge is due.
-const TICK: Duration = Duration::from_millis(50);
+const TICK: Duration = Duration::from_millis(LOOK_MS);
 
 /// Checks under way at once.
 const AT_ONCE: usize = 128;
@@ -44,9 +47,6 @@ const AT_ONCE: usize = 128;
 /// Bytes read of an object: what fits into a connection's first window (ten segments, RFC 6928), and so takes one round
 /// trip. More would measure the line, and load it.
 const BYTES: usize = 12 << 10;
-
-/// A check that takes so much longer than at best is looked into.
-const LATE: Duration = Duration::from_millis(LATE_MS);
 
 /// How long a token of a check lives, and how long it is used, in seconds.
 const TOKEN_LIFE_S: i64 = 60;
@@ -66,8 +66,9 @@ impl Checker {
     pub(crate) fn new(config: &ChecksConfig) -> Result<Checker, NetError> {
         let wait = *config.timeout;
         let user_agent = kromka_net::user_agent("selector check");
+        // Each check has a patience of its own, and none is longer.
         let options = ClientOptions {
-            connect: wait,
+            connect: 2 * wait,
             first_byte: 2 * wait,
             stall: 2 * wait,
             user_agent,
@@ -105,22 +106,26 @@ impl Checker {
             let now = Instant::now();
             let edges = app.roster.to_check();
             for (edge, turn) in plan.due(&edges, AT_ONCE.saturating_sub(running.len()), now) {
-                let target = tokens.target(&app, turn, now);
-                running.push(self.check(edge.clone(), target, now));
+                let asked = tokens.asked(&app, turn, now);
+                running.push(self.check(edge.clone(), asked, now));
             }
         }
     }
 
-    async fn check(&self, edge: ToCheck, target: String, began: Instant) -> Ended {
+    /// How long a check of the edge is waited for.
+    fn patience(&self, edge: &ToCheck) -> Duration {
+        lasts(patience_ms(in_ms(*self.config.timeout), edge.usual_ms))
+    }
+
+    async fn check(&self, edge: ToCheck, asked: Asked, began: Instant) -> Ended {
+        let Asked { object, target } = asked;
         let url = format!("{}{target}", edge.url);
-        let wait = *self.config.timeout;
-        let whole = tokio::time::timeout(wait + edge.usual.min(wait), self.fetch(&url)).await;
+        let whole = tokio::time::timeout(self.patience(&edge), self.fetch(&url)).await;
         let check = match whole.ok().flatten() {
             Some((came, stood)) => {
-                let ms = |time: Duration| time.as_secs_f64() * 1000.0;
                 // TLS 1.3 has a handshake of its own after that of TCP.
                 let trips = if url.starts_with("https:") { 2 } else { 1 };
-                let took = Took { ms: ms(stood.at.elapsed()), stood_ms: ms(stood.took), trips };
+                let took = Took { ms: in_ms(stood.at.elapsed()), stood_ms: in_ms(stood.took), trips, object };
                 if came { Check::Passed(took) } else { Check::Refused(took) }
             }
             None => Check::Lost,
@@ -158,6 +163,15 @@ pub(crate) struct Ended {
     pub(crate) began: Instant,
 }
 
+fn in_ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// What lasts so many milliseconds; nothing where that is no number.
+fn lasts(ms: f64) -> Duration {
+    Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default()
+}
+
 /// When each edge is checked next.
 struct Plan {
     interval: Duration,
@@ -169,8 +183,8 @@ struct Next {
     last: Instant,
     /// The how manieth the next one is.
     turn: usize,
-    /// When one began that has not ended.
-    running: Option<Instant>,
+    /// When those began that have not ended, the first one first: no more than are under way.
+    running: VecDeque<Instant>,
 }
 
 impl Plan {
@@ -185,14 +199,17 @@ impl Plan {
             let here: HashSet<&str> = edges.iter().map(|edge| &*edge.id).collect();
             self.edges.retain(|id, _| here.contains(&**id));
         }
+        let is_late = |edge: &&ToCheck| self.edges.get(&edge.id).is_some_and(|next| next.is_late(edge, now));
+        let most_late = are_most(edges.iter().filter(is_late).count(), edges.len());
         let mut due = Vec::new();
         for (place, edge) in edges.iter().enumerate() {
             // New ones are spread over the interval, so that a fleet is not knocked at in step.
             let spread = self.interval.mul_f64(place as f64 / edges.len() as f64);
             let last = || now.checked_sub(self.interval).unwrap_or(now) + spread;
-            let new = || Next { last: last(), turn: place, running: None };
+            let new = || Next { last: last(), turn: place, running: VecDeque::new() };
             let next = self.edges.entry(Arc::clone(&edge.id)).or_insert_with(new);
-            let at = next.last + next.wait(edge, self.interval, now);
+            let soon = edge.suspicious || !most_late && next.is_late(edge, now);
+            let at = next.last + lasts(next_ms(in_ms(self.interval), soon));
             if at <= now {
                 due.push((at, edge));
             }
@@ -203,7 +220,8 @@ impl Plan {
         let begin = |(_, edge): (Instant, &'e ToCheck)| {
             let next = self.edges.get_mut(&edge.id)?;
             let turn = next.turn;
-            *next = Next { last: now, turn: turn.wrapping_add(1), running: next.running.or(Some(now)) };
+            (next.last, next.turn) = (now, turn.wrapping_add(1));
+            next.running.push_back(now);
             Some((edge, turn))
         };
         due.into_iter().filter_map(begin).collect()
@@ -212,17 +230,30 @@ impl Plan {
     /// A check that began then has ended.
     fn ended(&mut self, edge: &str, began: Instant) {
         if let Some(next) = self.edges.get_mut(edge) {
-            next.running.take_if(|running| *running == began);
+            next.running.retain(|running| *running != began);
         }
     }
 }
 
 impl Next {
-    /// How long after a check the next one begins. One that takes longer than usual is suspicious before it ends.
-    fn wait(&self, edge: &ToCheck, interval: Duration, now: Instant) -> Duration {
-        let late = |began: Instant| now.saturating_duration_since(began) > edge.usual + LATE;
-        let late = !edge.usual.is_zero() && self.running.is_some_and(late);
-        if edge.suspicious || late { interval / SOONER } else { interval }
+    /// One that takes longer than usual is suspicious before it ends.
+    fn is_late(&self, edge: &ToCheck, now: Instant) -> bool {
+        let waited = self.running.front().map(|began| now.saturating_duration_since(*began));
+        waited.is_some_and(|waited| is_late(in_ms(waited), edge.usual_ms))
+    }
+}
+
+/// What an edge is asked for.
+struct Asked {
+    /// Which object: 0 is the edge's own, and each service's has its number.
+    object: usize,
+    /// Path and token.
+    target: String,
+}
+
+impl Asked {
+    fn built_in() -> Asked {
+        Asked { object: 0, target: BUILT_IN.to_owned() }
     }
 }
 
@@ -233,24 +264,20 @@ struct Tokens {
 }
 
 impl Tokens {
-    /// Path and token of the object of that turn.
-    fn target(&mut self, app: &App, turn: usize, now: Instant) -> String {
+    /// The object of that turn.
+    fn asked(&mut self, app: &App, turn: usize, now: Instant) -> Asked {
         let named: Vec<(&SelectorService, &String)> =
             app.services.iter().filter_map(|service| Some((service, service.health.as_ref()?))).collect();
-        let Some((service, path)) = named.get(turn % named.len().max(1)) else {
-            return BUILT_IN.to_owned();
-        };
+        let number = turn % named.len().max(1);
+        let Some((service, path)) = named.get(number) else { return Asked::built_in() };
+        let object = number + 1;
         if let Some((_, target)) = self.made.get(&service.id).filter(|(made, _)| now - *made < TOKEN_USE) {
-            return target.clone();
+            return Asked { object, target: target.clone() };
         }
-        match token(app, service, path) {
-            Some(token) => {
-                let target = format!("/~{token}{}", encode_path(path));
-                self.made.insert(service.id.clone(), (now, target.clone()));
-                target
-            }
-            None => BUILT_IN.to_owned(),
-        }
+        let Some(token) = token(app, service, path) else { return Asked::built_in() };
+        let target = format!("/~{token}{}", encode_path(path));
+        self.made.insert(service.id.clone(), (now, target.clone()));
+        Asked { object, target }
     }
 }
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use kromka_selector::rank::Cell;
 use kromka_selector::rank::outlier::{
-    CHECK_MS, Change, Check, HOLD_MS, LATE_MS, Member, Outliers, SOONER, Seen, TIMEOUT_MS, Took, Why,
+    CHECK_MS, Change, Check, HOLD_MS, LOOK_MS, Member, Outliers, Seen, TIMEOUT_MS, Took, Why,
+    asking::{are_most, is_late, next_ms, patience_ms},
 };
 use serde::Serialize;
 
@@ -21,10 +22,6 @@ use super::{cost::Curve, cost::Waiting, dice::Dice, world::World};
 const REPORT_MS: u64 = 500;
 const JUDGE_MS: u64 = 250;
 const SUSPECT_MS: u64 = 1_250;
-/// Milliseconds between two looks whether a check is due or has ended.
-const LOOK_MS: u64 = 50;
-/// Milliseconds until the next check of an edge that is suspicious.
-const SOON_MS: u64 = CHECK_MS / SOONER as u64;
 
 /// Requests of a viewer in a second, and the share of viewers whose player reports failures.
 const REQUESTS: f64 = 0.4;
@@ -201,6 +198,8 @@ struct Fleet<'w> {
     members: Vec<Member>,
     outliers: Outliers,
     gray: Option<(usize, Fault)>,
+    /// Checks of most edges take longer than usual.
+    most_late: bool,
     last_ms: u64,
     judged_ms: u64,
     blind_until_ms: u64,
@@ -244,6 +243,7 @@ impl<'w> Fleet<'w> {
             members,
             outliers,
             gray: None,
+            most_late: false,
             last_ms: begin_ms,
             judged_ms: begin_ms,
             blind_until_ms: 0,
@@ -296,6 +296,8 @@ impl<'w> Fleet<'w> {
     /// little time.
     fn step(&mut self, now_ms: u64, all: bool) -> Vec<Change> {
         let mut failed = false;
+        let late = (0..self.edges.len()).filter(|node| self.is_late(*node, now_ms)).count();
+        self.most_late = are_most(late, self.edges.len());
         if !all {
             for node in 0..self.edges.len() {
                 if self.edges[node].suspect {
@@ -403,16 +405,19 @@ impl<'w> Fleet<'w> {
         self.outliers.report(&self.members[node].id, answered, failed, now_ms);
     }
 
+    /// Whether a check of the node takes longer than usual.
+    fn is_late(&self, node: usize, now_ms: u64) -> bool {
+        let under_way = self.edges[node].checks.iter().filter(|(at_ms, ..)| *at_ms > now_ms);
+        let waited_ms = under_way.map(|(_, began_ms, _)| now_ms - began_ms).max();
+        waited_ms.is_some_and(|ms| is_late(ms as f64, self.outliers.usual_ms(&self.members[node].id)))
+    }
+
     /// Begins a check that is due.
     fn check(&mut self, node: usize, now_ms: u64) {
+        let late = !self.most_late && self.is_late(node, now_ms);
         let edge = &mut self.edges[node];
         edge.suspect = edge.suspect && self.outliers.suspicious(&self.members[node].id, now_ms);
-        let usual_ms = || self.outliers.usual_ms(&self.members[node].id);
-        let under_way = edge.checks.iter().filter(|(at_ms, ..)| *at_ms > now_ms);
-        let under_way_ms = under_way.map(|(_, began_ms, _)| now_ms - began_ms).max();
-        let late = |ms: u64| ms > LATE_MS && usual_ms() > 0.0 && ms as f64 > usual_ms() + LATE_MS as f64;
-        let wait_ms = if edge.suspect || under_way_ms.is_some_and(late) { SOON_MS } else { CHECK_MS };
-        if now_ms < edge.checked_ms + wait_ms {
+        if now_ms < edge.checked_ms + next_ms(CHECK_MS as f64, edge.suspect || late) as u64 {
             return;
         }
         edge.checked_ms = now_ms;
@@ -446,8 +451,8 @@ impl<'w> Fleet<'w> {
         let whole_ms = name_ms + stood_ms + ms;
         let failing = self.dice.unit() < self.failing(node, now_ms);
         let usual_ms = self.outliers.usual_ms(&self.members[node].id);
-        let wait_ms = TIMEOUT_MS as f64 + usual_ms.min(TIMEOUT_MS as f64);
-        let took = Took { ms, stood_ms, trips };
+        let wait_ms = patience_ms(TIMEOUT_MS as f64, usual_ms);
+        let took = Took { ms, stood_ms, trips, object: 0 };
         let (ends_ms, check) = match () {
             () if hidden || whole_ms > wait_ms => (wait_ms as u64, Check::Lost),
             () if refused => (rtt_ms as u64, Check::Lost),

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use kromka_config::Span;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket, TcpStream},
+    time::timeout,
 };
 
 use super::*;
@@ -20,9 +21,14 @@ fn edges(count: usize) -> Vec<ToCheck> {
         id: format!("e{n}").into(),
         url: "http://edge.example".into(),
         suspicious: false,
-        usual: Duration::ZERO,
+        usual_ms: None,
     };
     (0..count).map(edge).collect()
+}
+
+/// Whose checks begin at one instant.
+fn begin(plan: &mut Plan, edges: &[ToCheck], at: Instant) -> Vec<Arc<str>> {
+    plan.due(edges, AT_ONCE, at).iter().map(|(edge, _)| Arc::clone(&edge.id)).collect()
 }
 
 /// Who is checked how often while so much time goes by, and the turns of each.
@@ -54,25 +60,68 @@ fn each_edge_is_checked_at_its_interval_and_a_suspicious_one_sooner() {
 
 #[test]
 fn an_edge_whose_check_takes_longer_than_usual_is_checked_sooner_before_it_ends() {
-    let (mut edges, mut plan, now) = (edges(1), Plan::new(SECOND), Instant::now());
-    edges[0].usual = Duration::from_millis(100);
-    let mut begun = Vec::new();
-    for tick in 0..120 {
-        let at = now + TICK * tick;
-        // Each is over at once, but for the first, which takes two seconds.
-        for _ in plan.due(&edges, AT_ONCE, at) {
-            begun.push(tick);
-            if tick > 0 {
-                plan.ended("e0", at);
+    // The first tick on which one is late: an edge next door is looked after as well.
+    for (usual_ms, late) in [(100.0, 6), (0.6, 4)] {
+        let (mut edges, mut plan, now) = (edges(2), Plan::new(SECOND), Instant::now());
+        edges[0].usual_ms = Some(usual_ms);
+        let mut begun = Vec::new();
+        for tick in 0..120 {
+            let at = now + TICK * tick;
+            // Each is over at once, but for the first, which takes two seconds.
+            for id in begin(&mut plan, &edges, at) {
+                if &*id == "e0" {
+                    begun.push(tick);
+                }
+                if &*id != "e0" || tick > 0 {
+                    plan.ended(&id, at);
+                }
+            }
+            if tick == 40 {
+                plan.ended("e0", now);
             }
         }
-        if tick == 40 {
-            plan.ended("e0", now);
+        let between: Vec<_> = begun.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(between[..4], [late, 3, 3, 3], "usually {usual_ms} ms: {begun:?}");
+        assert_eq!(between.last(), Some(&20), "as usual again: {begun:?}");
+    }
+}
+
+#[test]
+fn an_edge_is_late_until_all_that_take_longer_have_ended() {
+    let (mut edges, mut plan, now) = (edges(2), Plan::new(SECOND), Instant::now());
+    edges[0].usual_ms = Some(10.0);
+    let mut begun = Vec::new();
+    for tick in 0..60 {
+        let at = now + TICK * tick;
+        begun.extend(begin(&mut plan, &edges, at).iter().filter(|id| ***id == *"e0").map(|_| at));
+        // Each takes half a second.
+        for began in begun.iter().filter(|began| at.duration_since(**began) == TICK * 10) {
+            plan.ended("e0", *began);
         }
     }
-    let between: Vec<_> = begun.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert_eq!(between[..4], [6, 3, 3, 3], "{begun:?}");
-    assert_eq!(between.last(), Some(&20), "as usual again: {begun:?}");
+    let between: Vec<_> = begun.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
+    assert!(between.len() > 15 && between[1..].iter().all(|ms| *ms == 150), "{between:?}");
+}
+
+#[test]
+fn where_most_are_late_nobody_is_asked_sooner() {
+    // The source stalls, or this selector's line: what begins does not end. Each third tick one is asked sooner; the
+    // third of four is late 0.7 s after the first was asked.
+    for (stalled, times) in [(2, 33), (3, 9), (4, 9)] {
+        let (mut edges, mut plan, now) = (edges(4), Plan::new(SECOND), Instant::now());
+        edges.iter_mut().for_each(|edge| edge.usual_ms = Some(20.0));
+        let mut begun = 0;
+        for tick in 0..100 {
+            let at = now + TICK * tick;
+            for id in begin(&mut plan, &edges, at) {
+                begun += usize::from(&*id == "e0");
+                if edges[stalled..].iter().any(|edge| edge.id == id) {
+                    plan.ended(&id, at);
+                }
+            }
+        }
+        assert_eq!(begun, times, "{stalled} of 4 stall");
+    }
 }
 
 #[test]
@@ -157,7 +206,7 @@ async fn what_comes_tells_what_a_check_has_shown() {
     ] {
         let edge = ToCheck { url: says(answer).await.into(), ..edges(1).remove(0) };
         let (began, checker) = (Instant::now(), patient(5_000));
-        let Ended { edge, check, .. } = checker.check(edge, BUILT_IN.to_owned(), began).await;
+        let Ended { edge, check, .. } = checker.check(edge, Asked::built_in(), began).await;
         let took = match check {
             Check::Passed(took) if outcome == "passed" => took,
             Check::Refused(took) if outcome == "refused" => took,
@@ -170,16 +219,40 @@ async fn what_comes_tells_what_a_check_has_shown() {
     }
 }
 
+/// An address where who knocks hears nothing: the queue of a server that takes nobody in is full. Holds while what comes
+/// with it does.
+async fn nobody_answers() -> (String, impl Sized) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut knocked = Vec::new();
+    while let Ok(stood) = timeout(Duration::from_millis(300), TcpStream::connect(addr)).await {
+        knocked.push(stood.unwrap());
+    }
+    (format!("http://{addr}"), (listener, knocked))
+}
+
+#[tokio::test]
+async fn a_connection_to_an_edge_that_is_not_known_yet_is_waited_for_as_long_as_an_answer() {
+    let (url, _held) = nobody_answers().await;
+    let (began, checker) = (Instant::now(), patient(200));
+    let edge = ToCheck { url: url.into(), ..edges(1).remove(0) };
+    assert_eq!(checker.check(edge, Asked::built_in(), began).await.check, Check::Lost);
+    assert!(began.elapsed() >= Duration::from_millis(400), "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn a_far_edge_is_waited_for_longer_and_nobody_for_ever() {
     let url: Arc<str> = says("").await.into();
     let checker = patient(200);
-    for (usual_ms, least_ms) in [(0, 200), (150, 350), (3_600_000, 400)] {
-        let usual = Duration::from_millis(usual_ms);
-        let edge = ToCheck { url: Arc::clone(&url), usual, ..edges(1).remove(0) };
+    for (usual_ms, patience_ms) in [(None, 400), (Some(0.6), 200), (Some(150.0), 350), (Some(3.6e6), 400)] {
+        let edge = ToCheck { url: Arc::clone(&url), usual_ms, ..edges(1).remove(0) };
+        let patience = checker.patience(&edge);
+        assert_eq!(patience.as_millis(), patience_ms, "usually {usual_ms:?} ms");
         let began = Instant::now();
-        let ended = checker.check(edge, BUILT_IN.to_owned(), began).await;
+        let ended = checker.check(edge, Asked::built_in(), began).await;
         assert_eq!(ended.check, Check::Lost);
-        assert!(began.elapsed() >= Duration::from_millis(least_ms), "usually {usual_ms} ms");
+        assert!(began.elapsed() >= patience, "usually {usual_ms:?} ms");
     }
 }

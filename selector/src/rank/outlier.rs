@@ -8,7 +8,9 @@
 //! An edge that is found out gets no new viewers for a while ([`HOLD_MS`]), longer each time, and comes back through slow
 //! start. At most a third of the fleet's capacity is held back, or one edge if that is more; the worst first.
 //!
-//! - `evidence`: what was seen of one edge lately, bounded. `chance`: what accident explains of it.
+//! - [`asking`]: how often an edge is asked, and how long it is waited for.
+//! - `evidence`: what was seen of one edge lately, bounded. `best`: the shortest that its checks have taken. `chance`: what
+//!   accident explains.
 //! - `peers`: the rules, by which an edge is compared with all others.
 //! - [`Outliers`]: who is held back, and until when.
 
@@ -16,19 +18,24 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use super::Cell;
 
+pub mod asking;
+mod best;
 mod chance;
 mod evidence;
 mod peers;
 #[cfg(test)]
 mod tests;
 
+use asking::are_most;
 use evidence::{Evidence, Suspicion};
 use peers::{Charge, Look, Peers};
 
 /// Milliseconds between two checks of an edge that are usual.
 pub const CHECK_MS: u64 = 1_000;
-/// Milliseconds that a check is usually waited for beyond what it takes at best.
+/// Milliseconds that a check is usually waited for beyond [what it takes at best](asking::patience_ms).
 pub const TIMEOUT_MS: u64 = 2_000;
+/// Milliseconds between two looks which edge is due: none is asked more often.
+pub const LOOK_MS: u64 = 50;
 /// How many times as often an edge is checked while it is [suspicious](Outliers::suspicious): a third of failures is
 /// seen in seconds.
 pub const SOONER: u32 = 8;
@@ -114,6 +121,8 @@ pub struct Took {
     pub stood_ms: f64,
     /// Ways there and back in that: one for TCP, and one for TLS where it is spoken.
     pub trips: u8,
+    /// Which object was asked for, counted from 0: one may take longer than another.
+    pub object: usize,
 }
 
 impl Check {
@@ -302,8 +311,7 @@ impl Outliers {
     }
 
     /// Whether a check has just failed or was slow, or answers fail, so that the next check should come soon. Not where the
-    /// same was so of most edges when they were last judged: then it is the source or this selector, and to ask
-    /// all of them more often is no help.
+    /// same was so of [most](are_most) edges when they were last judged.
     pub fn suspicious(&self, edge: &str, now_ms: u64) -> bool {
         self.edges.get(edge).is_some_and(|watched| {
             let Suspicion { fails, slow } = watched.evidence.suspicion(now_ms);
@@ -311,10 +319,9 @@ impl Outliers {
         })
     }
 
-    /// Milliseconds that a check of the edge takes at best, its connection included, as far as is known: it is to be waited
-    /// for as much longer, or one packet that is sent again on a long way would make it a failure.
-    pub fn usual_ms(&self, edge: &str) -> f64 {
-        self.edges.get(edge).map_or(0.0, |watched| watched.evidence.usual_ms())
+    /// Milliseconds that a check of the edge takes at best, its connection included, where one has passed.
+    pub fn usual_ms(&self, edge: &str) -> Option<f64> {
+        self.edges.get(edge)?.evidence.usual_ms()
     }
 
     /// The edge, if it is held back.
@@ -404,7 +411,7 @@ impl Outliers {
             }
             quiet &= watched.times == 0 && (!member.live || watched.evidence.is_sound());
         }
-        self.most = Suspicion { fails: fails * 2 > live, slow: slow * 2 > live };
+        self.most = Suspicion { fails: are_most(fails, live), slow: are_most(slow, live) };
         quiet
     }
 

@@ -1,7 +1,7 @@
 //! The roster's judgement: what checks, players and edges themselves tell becomes edges that are held back for a
 //! while, or a selector that says of itself that it hears too little.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use kromka_control::{CellRtt, Heartbeat, NodeRole, NodeState};
 
@@ -25,8 +25,8 @@ pub(crate) struct ToCheck {
     pub(crate) url: Arc<str>,
     /// Its last check failed or was slow.
     pub(crate) suspicious: bool,
-    /// How long a check of it takes at best, as far as is known.
-    pub(crate) usual: Duration,
+    /// Milliseconds that a check of it takes at best, where one has passed.
+    pub(crate) usual_ms: Option<f64>,
 }
 
 /// How much of the fleet is heard.
@@ -72,7 +72,7 @@ impl Roster {
                 id: Arc::clone(&entry.called.id),
                 url: Arc::clone(&entry.called.url),
                 suspicious: nodes.outliers.suspicious(&entry.heartbeat.id, now_ms),
-                usual: Duration::from_millis(nodes.outliers.usual_ms(&entry.heartbeat.id) as u64),
+                usual_ms: nodes.outliers.usual_ms(&entry.heartbeat.id),
             })
             .collect()
     }

@@ -377,10 +377,11 @@ fn checks_reach_all_that_are_heard_and_count() {
     assert_eq!(ids, ["e1", "e2", "e3"]);
     assert_eq!(&*roster.to_check()[0].url, "http://e1.example");
     let ended = |edge: &str, check| Ended { edge: edge.into(), check, began: Instant::now() };
-    let passed = Check::Passed(Took { ms: 1.0, stood_ms: 1.0, trips: 1 });
+    let passed = Check::Passed(Took { ms: 0.25, stood_ms: 0.5, trips: 1, object: 0 });
     let suspicious = || roster.to_check().iter().map(|edge| edge.suspicious).collect::<Vec<_>>();
     roster.checked(&[ended("e1", passed), ended("e2", passed), ended("e3", passed)]);
     assert_eq!(suspicious(), [false, false, false]);
+    assert_eq!(roster.to_check()[0].usual_ms, Some(0.75), "though it is next door");
     roster.checked(&[ended("e2", passed), ended("e1", Check::Lost)]);
     assert_eq!(suspicious(), [true, false, false], "one of three is checked sooner");
     roster.checked(&[ended("e2", Check::Lost), ended("e3", Check::Lost)]);

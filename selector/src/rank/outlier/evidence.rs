@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::{
-    BUSY, Check, FAILURES, RATIO, SAMPLES, SERVICE_FLOOR_MS, SLOW_IDLE, SLOWING_MS, Seen, TURNS_FAILED, Took,
+    BUSY, Check, FAILURES, LOOK_MS, RATIO, SAMPLES, SERVICE_FLOOR_MS, SLOW_IDLE, SLOWING_MS, Seen,
+    TURNS_FAILED, Took, best::Best,
 };
 use crate::rank::{
     Cell,
@@ -11,7 +12,7 @@ use crate::rank::{
 };
 
 /// How far back evidence reaches, in milliseconds.
-const WINDOW_MS: u64 = 10_000;
+pub(super) const WINDOW_MS: u64 = 10_000;
 /// Steps of a second for which answers and loads are kept: longer than checks are remembered, so that what the source did
 /// wrong is still known when a check that it failed is judged.
 const STEPS: usize = 12;
@@ -23,21 +24,14 @@ const RECENT_STEPS: u64 = 4;
 const NETWORKS_MAX: usize = 32;
 /// Failures of one network that count: a single broken network must not look like a broken edge.
 const PER_NETWORK: u32 = 4;
-/// Checks kept: as many as come in the window when they come fast.
-const CHECKS: usize = 96;
+/// Checks kept: as many as begin in the window when they come as fast as they can.
+const CHECKS: usize = (WINDOW_MS / LOOK_MS) as usize;
 /// How long a blip of the path lasts at most, in milliseconds: of what is lost meanwhile, all is one accident.
 const BLIP_MS: u64 = 1_500;
 /// Measurements kept of how long the edge takes.
 const KEPT: usize = 6;
 /// How long checks go on fast after one that failed, in milliseconds.
 const SUSPICION_MS: u64 = 3_000;
-/// A connection that takes so many milliseconds more is one whose first packet was dropped and sent again a second later
-/// (RFC 6298 §2): by the way, or by an edge whose queue of connections is full. It tells nothing of the distance.
-const RESENT_MS: f64 = 950.0;
-/// By which share of the way the best times are forgotten with each check: routes change.
-const FORGOTTEN: f64 = 0.000_2;
-/// The share of the way by which checks over it differ for the better part though the edge is the same.
-const WAY_VARIES: f64 = 0.05;
 /// Checks after which what a way loses is known for the better part, and the share of them that is no fault of the edge
 /// however long it is lost.
 const LEARNT: f64 = 4_096.0;
@@ -60,10 +54,8 @@ pub(super) struct Evidence {
     served: VecDeque<Served>,
     /// When the second was slow of those since which at most one of what is kept was quick.
     slow_since_ms: Option<u64>,
-    /// The shortest that an answer and a connection have taken, each by itself, or one check in which the name or a packet
-    /// took its time would spoil both: until a check has passed it is not known that this selector can reach the edge at
-    /// all.
-    best: Option<Took>,
+    /// What checks take at best: until one has passed it is not known that this selector can reach the edge at all.
+    best: Option<Best>,
     /// The share of checks of which nothing came.
     lost: f64,
 }
@@ -205,42 +197,24 @@ impl Evidence {
         }
     }
 
-    /// What the edge takes beyond its best is what the answer took beyond its shortest, less what the way has grown by, as
-    /// the same connection shows it by how long it took to stand. What remains of the shortest is the source's distance,
-    /// or a large object. To refuse may be quick; where it takes long, it shows what any answer takes.
+    /// Something came. To refuse may be quick; where it takes long, it shows what any answer takes.
     fn pass(&mut self, took: Took, came: bool, now_ms: u64) {
-        let best = match self.best.filter(|best| best.trips == took.trips) {
-            None if !came => return,
-            None => took,
-            Some(best) => best,
-        };
-        let trips = f64::from(took.trips.max(1));
-        let forgotten = FORGOTTEN * best.stood_ms;
-        let least = Took {
-            ms: took.ms.min(best.ms + forgotten / trips),
-            stood_ms: took.stood_ms.min(best.stood_ms + forgotten),
-            ..best
-        };
-        let (slower_ms, mut grown_ms) = (took.ms - least.ms, took.stood_ms - least.stood_ms);
-        let mut again_ms = 0.0;
-        if grown_ms >= RESENT_MS {
-            (again_ms, grown_ms) = (grown_ms, 0.0);
+        let known = self.best.as_ref().is_some_and(|best| best.is_of(took));
+        if came && !known {
+            self.best = Some(Best::new(took));
         }
-        // Where the way has grown, all its trips have. An edge that is slow for TLS, too, is taken to be as slow for that
-        // as for the answer: half of the one would else pass for the way of the other.
-        let beyond_ms = again_ms + slower_ms.min(trips * slower_ms - grown_ms);
-        let took_ms = beyond_ms - WAY_VARIES * least.stood_ms / trips;
-        if came {
-            self.best = Some(least);
-        }
+        let Some(best) = self.best.as_mut().filter(|best| came || known && best.knows(took.object)) else {
+            return;
+        };
+        let took_ms = best.beyond_ms(took, came);
         if came || took_ms > SLOW_IDLE * SERVICE_FLOOR_MS {
             self.serve(took_ms, now_ms);
         }
     }
 
-    /// Milliseconds that a check takes at best, its connection included; 0 where none has passed.
-    pub(super) fn usual_ms(&self) -> f64 {
-        self.best.map_or(0.0, |best| best.stood_ms + best.ms)
+    /// Milliseconds that a check takes at best, its connection included, where one has passed.
+    pub(super) fn usual_ms(&self) -> Option<f64> {
+        self.best.as_ref().map(Best::usual_ms)
     }
 
     /// Learns what the way to a sound edge loses: a long one takes whoever has to ask twice past the time that a check

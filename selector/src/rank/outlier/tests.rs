@@ -1,6 +1,6 @@
 //! What condemns an edge and what does not: each rule alone, and random evidence.
 //!
-//! - `pace`: what is slow, and what only the way. `noisy`: a whole day of a noisy fleet, and gray edges in it.
+//! - `asking`: how often and how long. `pace`: what is slow, and what only the way. `noisy`: a whole day of a noisy fleet, and gray edges in it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod asking;
 mod noisy;
 mod pace;
 
@@ -61,12 +62,12 @@ fn passed(ms: f64) -> Check {
 
 /// The same, refused.
 fn refused(ms: f64) -> Check {
-    Check::Refused(Took { ms: 10.0 + ms, stood_ms: 10.0, trips: 1 })
+    Check::Refused(Took { ms: 10.0 + ms, stood_ms: 10.0, trips: 1, object: 0 })
 }
 
 /// One that passed over another way.
 fn over(way_ms: f64, ms: f64) -> Check {
-    Check::Passed(Took { ms: way_ms + ms, stood_ms: way_ms, trips: 1 })
+    Check::Passed(Took { ms: way_ms + ms, stood_ms: way_ms, trips: 1, object: 0 })
 }
 
 fn ejected(changes: &[Change]) -> Vec<(&str, &'static str)> {

@@ -35,7 +35,7 @@ fn a_long_way_that_varies_is_no_slow_edge() {
             let (way_ms, back_ms) = (ms(trips), ms(1));
             // Now and then the first packet is dropped.
             let stood_ms = way_ms + if dice.chance(0.01) { 1_000.0 } else { 0.0 };
-            let took = Took { ms: back_ms + 5.0 + 5.0 * dice.roll(), stood_ms, trips };
+            let took = Took { ms: back_ms + 5.0 + 5.0 * dice.roll(), stood_ms, trips, object: 0 };
             outliers.check(id, Check::Passed(took), now, now);
         }
         assert_eq!(outliers.judge(&fleet, now), [], "at {now} ms");
@@ -55,7 +55,7 @@ fn an_edge_whose_queue_of_connections_is_full_is_slow() {
             for id in ["e0", "e1", "e2"] {
                 // The first packet of a connection is dropped, and sent again after a second.
                 let again_ms = if id == "e0" && now >= 5_000 { 1_000.0 } else { 0.0 };
-                let took = Took { ms: 22.0, stood_ms: again_ms + 20.0 * f64::from(trips), trips };
+                let took = Took { ms: 22.0, stood_ms: again_ms + 20.0 * f64::from(trips), trips, object: 0 };
                 outliers.check(id, Check::Passed(took), now, now);
             }
         }
@@ -124,7 +124,7 @@ fn two_quick_answers_end_a_suspicion_and_one_does_not() {
 
 #[test]
 fn one_connection_that_stood_late_spoils_nothing() {
-    let usual = Took { ms: 250.0, stood_ms: 150.0, trips: 1 };
+    let usual = Took { ms: 250.0, stood_ms: 150.0, trips: 1, object: 0 };
     // Its first, or any: a packet of the handshake was late, and the source is a hundred milliseconds from the edge.
     for late in [0, 4_000] {
         let first = |now| if now == late { Took { stood_ms: 650.0, ..usual } } else { usual };
@@ -136,21 +136,22 @@ fn one_connection_that_stood_late_spoils_nothing() {
 
 #[test]
 fn an_edge_that_is_slow_for_tls_too_is_slow() {
-    let usual = |_| Took { ms: 25.0, stood_ms: 42.0, trips: 2 };
+    let usual = |_| Took { ms: 25.0, stood_ms: 42.0, trips: 2, object: 0 };
     for (what, ms, stood_ms, word) in [
         ("both", 85.0, 102.0, Some("slow")),
         ("the answer alone", 85.0, 42.0, Some("slow")),
         ("the handshake alone, which viewers bear once", 25.0, 142.0, None),
         ("a little", 65.0, 82.0, None),
     ] {
-        assert_eq!(changes(0.6, usual, Took { ms, stood_ms, trips: 2 }), word, "{what}");
+        assert_eq!(changes(0.6, usual, Took { ms, stood_ms, trips: 2, object: 0 }), word, "{what}");
     }
 }
 
 #[test]
 fn a_way_that_has_grown_for_good_is_no_slow_edge() {
     for trips in [1, 2] {
-        let over = |way_ms: f64| Took { ms: way_ms + 5.0, stood_ms: way_ms * f64::from(trips), trips };
+        let over =
+            |way_ms: f64| Took { ms: way_ms + 5.0, stood_ms: way_ms * f64::from(trips), trips, object: 0 };
         assert_eq!(changes(0.1, |_| over(60.0), over(180.0)), None, "{trips} trips");
         // By satellite even two trips without loss take more than a second.
         assert_eq!(changes(0.1, |_| over(610.0), over(660.0)), None, "{trips} trips");
@@ -161,8 +162,45 @@ fn a_way_that_has_grown_for_good_is_no_slow_edge() {
 
 #[test]
 fn an_edge_that_begins_to_speak_tls_begins_anew() {
-    let plain = |_| Took { ms: 105.0, stood_ms: 100.0, trips: 1 };
-    let both = |now| if now < 5_000 { plain(now) } else { Took { ms: 105.0, stood_ms: 203.0, trips: 2 } };
+    let plain = |_| Took { ms: 105.0, stood_ms: 100.0, trips: 1, object: 0 };
+    let both =
+        |now| if now < 5_000 { plain(now) } else { Took { ms: 105.0, stood_ms: 203.0, trips: 2, object: 0 } };
     assert_eq!(changes(0.1, plain, both(10_000)), None);
     assert_eq!(changes(0.1, both, Took { ms: 160.0, ..both(10_000) }), Some("lying"));
+}
+
+#[test]
+fn each_object_of_an_edge_is_measured_by_itself() {
+    // One that is fetched beside one that is in memory; of so many, two always share what is known of one.
+    for (objects, quiet) in [([0, 1], true), ([3, 7], true), ([0, 64], false)] {
+        let fleet = fleet(3);
+        let mut outliers = known(&fleet);
+        let mut found = None;
+        for n in 0..60 {
+            let now = 500 * n as u64;
+            let (usual_ms, object) = ([15.0, 160.0][n % 2], objects[n % 2]);
+            let more_ms = if n >= 40 { 110.0 } else { 0.0 };
+            let took = Took { ms: usual_ms + more_ms, stood_ms: 10.0, trips: 1, object };
+            outliers.check("e0", Check::Passed(took), now, now);
+            for id in ["e1", "e2"] {
+                outliers.check(id, passed(5.0), now, now);
+            }
+            if n > 1 && n < 40 {
+                assert_eq!(outliers.suspicious("e0", now), !quiet && n % 2 == 1, "{objects:?}, {n}");
+            }
+            found = found.or(ejected(&outliers.judge(&fleet, now)).first().map(|_| n));
+        }
+        assert!(found.is_some_and(|n| n >= 40), "{objects:?}: {found:?}");
+        let longest = if quiet { 170.0 } else { 25.0 };
+        assert!((outliers.usual_ms("e0").unwrap() - longest).abs() < 1.0, "what takes longest is waited for");
+    }
+}
+
+#[test]
+fn the_longest_ways_vary_and_their_edges_are_no_slow_ones() {
+    // Six checks in a row over 850 ms come 85 ms later than the quickest; where the edge takes 50 ms more, it is that.
+    for (more_ms, found) in [(0.0, None), (50.0, Some("lying"))] {
+        let over = |ms: f64| Took { ms: 855.0 + ms, stood_ms: 1_700.0, trips: 2, object: 0 };
+        assert_eq!(changes(0.1, |_| over(0.0), over(85.0 + more_ms)), found, "{more_ms} ms more");
+    }
 }
