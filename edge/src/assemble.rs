@@ -24,6 +24,7 @@ use crate::pathways::Pathways;
 use crate::respond::{self, Signature};
 use crate::services::Services;
 use crate::shield::Shields;
+use crate::upload::Alone;
 
 /// An edge at work. Dropping it cuts all viewers; [`drain`](Self::drain) is the kind way.
 #[must_use = "dropping it stops the edge"]
@@ -36,7 +37,7 @@ pub struct Running {
     pub admin: Url,
     /// The node's name.
     pub id: String,
-    listeners: Listeners,
+    pub(crate) listeners: Listeners,
     tier: Arc<Tier<Shields>>,
     agent: AgentHandle,
     health: Health,
@@ -72,6 +73,7 @@ pub async fn start(config: EdgeConfig) -> Result<Running, StartError> {
         live: Arc::clone(&live),
         node_token: config.node.token.clone(),
         upload_limit: config.shield.request_body.0,
+        alone: Alone::default(),
         services,
         keys: Arc::clone(&keys),
         meters: Arc::clone(&meters),

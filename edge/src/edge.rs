@@ -17,6 +17,7 @@ use crate::pathways::Pathways;
 use crate::respond::Signature;
 use crate::services::Services;
 use crate::shield::Shields;
+use crate::upload::Alone;
 
 /// Largest playlist that is read to see what it is, or to change it.
 pub(crate) const PLAYLIST_MAX: usize = 4 << 20;
@@ -28,6 +29,8 @@ pub(crate) struct Edge {
     pub(crate) live: Arc<Live>,
     /// Bytes of a request's body that are sent on.
     pub(crate) upload_limit: u64,
+    /// Those that go on without their viewers.
+    pub(crate) alone: Alone,
     pub(crate) services: Services,
     pub(crate) keys: Arc<Keys>,
     pub(crate) meters: Arc<Meters>,

@@ -5,7 +5,7 @@
 //! - `assemble` puts the edge together ([`start`]) and takes it apart ([`Running::drain`]);
 //! - `edge` is what it is made of, and `service` tells the story of one request; `services` knows who publishes
 //!   a path, `ticket` where the token is, `keys` and `verdicts` whose it is;
-//! - `web` tells that of a request for any other HTTP content;
+//! - `web` tells that of a request for any other HTTP content, whose body goes on as an `upload`;
 //! - `reloads` holds reloads of low-latency streams until there is news (`kromka_live`);
 //! - the tier (`kromka_cache`) answers, and fills from `shield`, the shields, each a `server`; `upcoming` has it
 //!   fetch what the viewer will ask for next, `siblings` spares the shields what an edge beside this one has;
@@ -40,6 +40,7 @@ mod siblings;
 mod tailor;
 mod ticket;
 mod upcoming;
+mod upload;
 mod variants;
 mod verdicts;
 mod web;

@@ -1,5 +1,5 @@
 //! Web content: any HTTP server behind the cache. GET and HEAD go through the tier, which tells
-//! representations apart; other methods go to the server, and what they change is forgotten
+//! representations apart; other methods go to the server (`upload`), and what they change is forgotten
 //! (RFC 9111 section 4.4).
 //!
 //! The server is asked by its own name. By which name and scheme the viewer asked, and from where, stands in
@@ -8,13 +8,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_LOCATION, EXPECT, HOST, LOCATION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use kromka_cache::{Ask, Key, SourceFault, Tier, Verdict};
+use kromka_cache::{Ask, Fetched, Key, SourceError, SourceFault, Tier, Verdict};
 use kromka_net::{Counted, Incoming, Peer};
 
 use crate::Content;
@@ -23,32 +21,49 @@ use crate::error::Denied;
 use crate::respond;
 use crate::services::Service;
 use crate::shield::Shields;
+use crate::upload::{self, Cut, Upload, Whole};
 
 const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What an unsafe request may have changed (RFC 9111 section 4.4). It is forgotten also where the viewer leaves before
-/// there is an answer: the server goes on.
-struct Changed<'a> {
-    tier: &'a Arc<Tier<Shields>>,
-    keys: Vec<Key>,
+/// A request that goes to the server as it comes.
+struct Exchange {
+    tier: Arc<Tier<Shields>>,
+    shields: Shields,
+    service: String,
+    site: String,
+    whole: Whole,
 }
 
-impl Changed<'_> {
-    /// Forgets it for good.
-    async fn undo(mut self) {
-        self.tier.undo(&self.keys).await;
-        self.keys.clear();
-    }
-}
-
-impl Drop for Changed<'_> {
-    fn drop(&mut self) {
-        for key in &self.keys {
-            self.tier.invalidate(key);
+impl Exchange {
+    /// Sends the request, and forgets what it changed: what it names, where the server does not refuse it or says
+    /// nothing to all of it, since nobody knows then what it did (RFC 9111 section 4.4). A request that was not handed
+    /// over whole has changed nothing.
+    async fn run(self, request: Request<Upload>) -> Result<Fetched, SourceError> {
+        let (uri, safe) = (request.uri().clone(), request.method().is_safe());
+        let key = |uri: &Uri| key(&self.service, uri, &self.site);
+        let answer = self.shields.pass_on(request).await;
+        let mut changed = Vec::new();
+        match &answer {
+            // An error changed nothing; a redirect may well have.
+            Ok(fetched) if fetched.status.is_success() || fetched.status.is_redirection() => {
+                changed.push(key(&uri));
+                let named =
+                    |name| fetched.headers.get(name).and_then(|value| same_site(value, &uri, &self.site));
+                changed
+                    .extend([LOCATION, CONTENT_LOCATION].into_iter().filter_map(named).map(|uri| key(&uri)));
+            }
+            Err(error) if self.whole.is() && error.kind != SourceFault::Unreachable => {
+                changed.push(key(&uri))
+            }
+            _ => {}
         }
+        if !safe && !changed.is_empty() {
+            self.tier.undo(&changed).await;
+        }
+        answer
     }
 }
 
@@ -91,7 +106,7 @@ impl Edge {
         service: &Service,
         site: &str,
     ) -> Result<(Response<Content>, Option<Verdict>), Denied> {
-        let key = key(service, request.uri(), site);
+        let key = key(&service.id, request.uri(), site);
         let (method, headers) = (request.method(), request.headers());
         let ask = Ask { key, method, headers, web: true, fence: 0, now: self.tier.now() };
         let answer = self.tier.get(ask).await.map_err(Denied::Tier)?;
@@ -118,48 +133,34 @@ impl Edge {
         }
         // Who waits for a 100 gets it from here, as soon as the server takes the body.
         request.headers_mut().remove(EXPECT);
-        let uri = request.uri().clone();
         let safe = request.method().is_safe();
-        let mut changed = Changed { tier: &self.tier, keys: Vec::new() };
-        if !safe {
-            changed.keys.push(key(service, &uri, site));
-        }
-        let (broken, too_large) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let noted = (Arc::clone(&broken), Arc::clone(&too_large));
-        let request = request.map(|body| {
-            Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).map_err(move |error| {
-                noted.0.store(true, Ordering::Relaxed);
-                noted.1.store(error.is::<LengthLimitError>(), Ordering::Relaxed);
-                error
-            })
-        });
-        let fetched = match self.shields.pass_on(request).await {
-            Ok(fetched) => fetched,
-            Err(error) => {
-                // Where it was reached, nobody knows what the server did with it.
-                if error.kind == SourceFault::Unreachable {
-                    changed.keys.clear();
-                }
-                changed.undo().await;
-                return Err(match () {
-                    () if too_large.load(Ordering::Relaxed) => Denied::Upload { limit },
-                    // The viewer's fault, not the server's.
-                    () if broken.load(Ordering::Relaxed) => Denied::BrokenUpload,
-                    () => Denied::Tier(error.into()),
-                });
+        let (parts, body) = request.into_parts();
+        let (feed, upload) = upload::ends(body, limit);
+        let exchange = Exchange {
+            tier: Arc::clone(&self.tier),
+            shields: self.shields.clone(),
+            service: service.id.clone(),
+            site: site.to_owned(),
+            whole: feed.whole(),
+        };
+        let may_stay = Some(feed.whole()).filter(|_| !safe);
+        let mut going = self.alone.start(may_stay, exchange.run(Request::from_parts(parts, upload)));
+        let mut cut = None;
+        let told = tokio::select! {
+            told = &mut going => told,
+            fed = feed.run() => {
+                cut = fed.err();
+                (&mut going).await
             }
         };
-        // An error changed nothing; a redirect may well have (RFC 9111 section 4.4).
-        if fetched.status.is_success() || fetched.status.is_redirection() {
-            let named = |name| fetched.headers.get(name).and_then(|value| same_site(value, &uri, site));
-            if !safe {
-                let others = [LOCATION, CONTENT_LOCATION].into_iter().filter_map(named);
-                changed.keys.extend(others.map(|other| key(service, &other, site)));
-            }
-        } else {
-            changed.keys.clear();
-        }
-        changed.undo().await;
+        let told =
+            told.unwrap_or_else(|_| Err(SourceError::new(SourceFault::Broken, "the request was dropped")));
+        let fetched = told.map_err(|error| match cut {
+            Some(Cut::TooLarge) => Denied::Upload { limit },
+            // The viewer's fault, not the server's.
+            Some(Cut::Broken) => Denied::BrokenUpload,
+            None => Denied::Tier(error.into()),
+        })?;
         let length =
             fetched.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         let mut response = Response::new(Content::Left(kromka_cache::Body::passing(fetched.body, length)));
@@ -177,8 +178,8 @@ impl Edge {
 
 /// Web content is named by the target as it stands, and by the site: how paths are spelled is its server's
 /// affair.
-fn key(service: &Service, uri: &Uri, site: &str) -> Key {
-    Key::of_site(&service.id, uri.path(), uri.query(), site)
+fn key(service: &str, uri: &Uri, site: &str) -> Key {
+    Key::of_site(service, uri.path(), uri.query(), site)
 }
 
 /// The URI that a `Location` names, if it is one of the same site.

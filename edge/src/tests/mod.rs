@@ -9,6 +9,7 @@ mod plans;
 mod shields;
 mod steering;
 mod tokens;
+mod web;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
