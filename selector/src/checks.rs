@@ -41,6 +41,9 @@ const BUILT_IN: &str = "/~health";
 /// How often is looked which edge is due.
 const TICK: Duration = Duration::from_millis(LOOK_MS);
 
+/// Of an edge that fails so many checks before one passes, it is said.
+const UNPROVEN: u32 = 10;
+
 /// Checks under way at once.
 const AT_ONCE: usize = 128;
 
@@ -97,8 +100,19 @@ impl Checker {
                         ended.push(more);
                     }
                     app.roster.checked(&ended);
-                    ended.iter().for_each(|ended| plan.ended(&ended.edge, ended.began));
-                    ended.iter().for_each(|ended| app.metrics.checked(ended.check, ended.began.elapsed()));
+                    for Ended { edge, check, began } in &ended {
+                        plan.ended(edge, *began);
+                        app.metrics.checked(*check, began.elapsed());
+                        if plan.has_never_passed(edge, *check) {
+                            tracing::warn!(
+                                %edge,
+                                last = ?check,
+                                "no check of an edge has passed yet, so checks tell nothing of it: see whether this \
+                                 selector reaches its public listener within `checks.timeout`, and whether the objects \
+                                 of `service.health` are there"
+                            );
+                        }
+                    }
                     continue;
                 }
                 () = app.stop.cancelled() => return,
@@ -185,6 +199,8 @@ struct Next {
     turn: usize,
     /// When those began that have not ended, the first one first: no more than are under way.
     running: VecDeque<Instant>,
+    /// How many have failed, while none has passed.
+    unproven: Option<u32>,
 }
 
 impl Plan {
@@ -206,7 +222,7 @@ impl Plan {
             // New ones are spread over the interval, so that a fleet is not knocked at in step.
             let spread = self.interval.mul_f64(place as f64 / edges.len() as f64);
             let last = || now.checked_sub(self.interval).unwrap_or(now) + spread;
-            let new = || Next { last: last(), turn: place, running: VecDeque::new() };
+            let new = || Next { last: last(), turn: place, running: VecDeque::new(), unproven: Some(0) };
             let next = self.edges.entry(Arc::clone(&edge.id)).or_insert_with(new);
             let soon = edge.suspicious || !most_late && next.is_late(edge, now);
             let at = next.last + lasts(next_ms(in_ms(self.interval), soon));
@@ -232,6 +248,13 @@ impl Plan {
         if let Some(next) = self.edges.get_mut(edge) {
             next.running.retain(|running| *running != began);
         }
+    }
+
+    /// Whether what a check shows makes an edge one of which no check has passed though several should have; once of each.
+    fn has_never_passed(&mut self, edge: &str, check: Check) -> bool {
+        let Some(next) = self.edges.get_mut(edge) else { return false };
+        next.unproven = next.unproven.filter(|_| check.failed()).map(|failed| failed.saturating_add(1));
+        next.unproven == Some(UNPROVEN)
     }
 }
 

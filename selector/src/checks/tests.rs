@@ -125,6 +125,21 @@ fn where_most_are_late_nobody_is_asked_sooner() {
 }
 
 #[test]
+fn of_an_edge_of_which_no_check_ever_passes_it_is_said_once() {
+    let (edges, mut plan, now) = (edges(2), Plan::new(SECOND), Instant::now());
+    plan.due(&edges, AT_ONCE, now);
+    let said: Vec<_> = (1..40).filter(|_| plan.has_never_passed("e0", Check::Lost)).collect();
+    assert_eq!(said, [10]);
+    let passed = Check::Passed(Took { ms: 1.0, stood_ms: 1.0, trips: 1, object: 0 });
+    assert!(!plan.has_never_passed("e1", passed));
+    assert!(
+        (0..40).all(|_| !plan.has_never_passed("e1", Check::Lost)),
+        "one that has passed fails as edges fail"
+    );
+    assert!(!plan.has_never_passed("else", Check::Lost));
+}
+
+#[test]
 fn a_new_fleet_is_not_knocked_at_in_step() {
     let (edges, mut plan, now) = (edges(10), Plan::new(SECOND), Instant::now());
     for tick in 0..20 {

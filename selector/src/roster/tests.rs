@@ -311,11 +311,10 @@ fn an_edge_that_fails_is_passed_over_and_comes_back_slowly() {
 
 #[test]
 fn who_is_doubted_is_judged_by_it_and_still_shown_as_heard_when_it_was() {
-    let roster = roster();
+    let (roster, heard) = (roster(), Instant::now());
     for id in ["e1", "e2"] {
         roster.hear(id, "b1", 1);
     }
-    let heard = Instant::now();
     roster.doubt("e1");
     assert_eq!((roster.state_of("e1"), roster.state_of("e2")), (NodeState::Suspect, NodeState::Up));
     let shown = |id: &str| roster.node(id).unwrap().0.heartbeat_age_ms.unwrap();
