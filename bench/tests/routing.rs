@@ -59,7 +59,10 @@ fn nobody_fails_when_a_node_dies_and_nobody_new_goes_to_one_that_is_gone_or_drai
         accident("drain", Accident::Drain, 1),
         accident("drain by two", Accident::Drain, 2),
     ];
-    let rows = suite(scenarios, &[Kind::Ours]).run(2, |_, _| ());
+    let mut suite = suite(scenarios, &[Kind::Ours]);
+    // Whether somebody would have been sent there in those milliseconds is a matter of chance.
+    suite.entries.last_mut().unwrap().seeds = 6;
+    let rows = suite.run(2, |_, _| ());
     let row = |name| of(&rows, name, Kind::Ours);
     assert!(rows.iter().all(|row| row.failed.max == 0.0));
     // Half a round trip to who is killed, 2.5 reports to who falls silent, nothing once the operator is answered.
@@ -69,8 +72,9 @@ fn nobody_fails_when_a_node_dies_and_nobody_new_goes_to_one_that_is_gone_or_drai
     }
     assert_eq!(row("drain").to_dead_s.max, 0.0);
     let by_two = row("drain by two");
-    assert_eq!(by_two.to_dead_s.max, 0.0);
-    assert!((0.04..2.0).contains(&by_two.answered_s.max), "{:?}", by_two.answered_s);
+    assert_eq!(by_two.to_drained_s.max, 0.0);
+    assert!((0.02..0.8).contains(&by_two.to_dead_s.max), "{:?}", by_two.to_dead_s);
+    assert!((0.04..1.0).contains(&by_two.answered_s.max), "{:?}", by_two.answered_s);
 }
 
 #[test]

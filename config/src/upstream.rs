@@ -8,7 +8,8 @@ use crate::{ByteSize, Span};
 /// Where an edge fetches what it does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamConfig {
-    /// Base URLs of the shields, 1 to 16, the preferred one first. Required.
+    /// Base URLs of the shields, 1 to 16; each object has an order of its own among them, and unsafe requests of web
+    /// services go to the first. Required.
     pub urls: Vec<Url>,
     /// The URLs are those of HTTP servers that hold the content themselves: they are asked for the
     /// viewer's path as it is, without service name, node token or fence. Default false.

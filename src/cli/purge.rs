@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// Drop it, or ask the source again before serving it
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     mode: Mode,
-    /// Wait until every node has it done; exit code 1 unless all have
+    /// Wait until every live node has it done; exit code 1 unless all have. One that is down purges before it serves
     #[arg(long)]
     wait: bool,
 }

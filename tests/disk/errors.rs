@@ -15,7 +15,7 @@ async fn a_disk_that_cannot_be_read_is_taken_out_while_the_other_serves_and_ever
         assert!(got.edge_hit(), "the other disk serves: {}", got.header("cache-status"));
     }
     assert!(fault.hits() > 0, "no read failed");
-    stand.goes_out(1, Shown::Errors).await;
+    stand.goes_out(1, Shown::Errors(0.0)).await;
     // What was on it has been fetched once, and kept.
     for thing in &first {
         assert!(stand.asking(thing).await.edge_hit(), "{}", thing.path);
@@ -78,6 +78,7 @@ async fn a_disk_that_came_back_and_fails_again_goes_out_again_and_comes_back_aga
 /// The first disk fails in `call` until it goes out, which is the time numbered so.
 async fn goes_out_by(stand: &mut Stand, call: &str, times: u64) {
     let fault = Fault::in_thread(stand.process(), "kromka-disk-0", call, "error=EIO").await;
+    let before = stand.errors().await;
     let (mut asked, mut held) = (0, 0);
     while stand.disk(0).await.outs < times {
         assert!(asked < OBJECTS, "{call}: the disk is in after {} failures", fault.hits());
@@ -93,6 +94,6 @@ async fn goes_out_by(stand: &mut Stand, call: &str, times: u64) {
     }
     assert!(held >= FAILURES, "{call}: {held} of {asked} had room");
     assert!(fault.hits() >= FAILURES, "{call}: {}", fault.hits());
-    stand.goes_out(times, Shown::Errors).await;
+    stand.goes_out(times, Shown::Errors(before)).await;
     assert!(stand.disk(1).await.objects > 0, "{call}: the other took nothing");
 }

@@ -30,8 +30,8 @@ pub(super) struct Disk {
 /// How a disk that is taken out shows why.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Shown {
-    /// By errors that are counted.
-    Errors,
+    /// By errors that are counted, more than so many.
+    Errors(f64),
     /// By these words: a call that does not end is no error.
     Words(&'static str),
 }
@@ -127,18 +127,23 @@ impl Stand {
         (limit - edge.metric("kromka_cache_memory_bytes").await).max(0.0) as u64
     }
 
+    /// The errors that have been counted.
+    pub(super) async fn errors(&self) -> f64 {
+        self.fleet.edges[0].metric("kromka_cache_disk_errors_total").await
+    }
+
     /// Waits until the first disk has been taken out so often, while the other stays in, and that is told.
     pub(super) async fn goes_out(&mut self, times: u64, shown: Shown) {
         until("the disk is out", || async { (self.disk(0).await.outs == times).then_some(()) }).await;
         assert_eq!(self.disk(1).await.outs, 0, "the other has nothing to do with it");
+        let errors = self.errors().await;
         let edge = &mut self.fleet.edges[0];
         assert_eq!(edge.metric("kromka_cache_disk_outs_total").await, times as f64);
-        let errors = edge.metric("kromka_cache_disk_errors_total").await;
         let said = edge.process().said();
         let told: Vec<&str> = said.lines().filter(|line| line.contains("cache disk taken out")).collect();
         assert_eq!(told.len() as u64, times, "{said}");
         match shown {
-            Shown::Errors => assert!(errors > 0.0, "{said}"),
+            Shown::Errors(before) => assert!(errors > before, "{before}: {said}"),
             Shown::Words(words) => assert!(told.iter().all(|line| line.contains(words)), "{told:#?}"),
         }
     }

@@ -14,8 +14,11 @@ const OBJECT: usize = 1 << 20;
 /// Objects that viewers dawdle over: more than sockets take off a tier's hands.
 const LONG: usize = 16 << 20;
 const DAWDLERS: usize = 24;
-/// What a fetch takes besides blocks: what its client reads into, and the block that is being put together.
+/// What a fetch takes besides blocks: what its two connections hold of what they read and write.
 const EACH: u64 = 1 << 20;
+/// The most that a tier may take. Records and what is on its way need something as well.
+const ALLOWED: u64 = MEMORY * 3 / 2 + EACH * DAWDLERS as u64;
+const _: () = assert!(ALLOWED < 2 * MEMORY);
 /// Of the flood, at once.
 const AT_ONCE: usize = 8;
 
@@ -105,9 +108,7 @@ async fn a_flood_with_readers_that_dawdle_stays_within_the_memory_that_was_given
     within_their_accounts(&fleet, "all have what they asked for").await;
     for (n, (process, before)) in processes.into_iter().zip(before).enumerate() {
         let most = resident(process).1 - before;
-        // Records and what is on its way need something as well.
-        let allowed = MEMORY * 3 / 2 + EACH * DAWDLERS as u64;
-        assert!(allowed < 2 * MEMORY && most < allowed, "{most} bytes for a budget of {MEMORY}");
+        assert!(most < ALLOWED, "{most} bytes for a budget of {MEMORY}");
         assert!(most > MEMORY / 2, "{most} bytes: it was no flood");
         // The system adds up what its processors count, and may come to a little less later on.
         let grown = peaks[3][n].saturating_sub(peaks[1][n]);

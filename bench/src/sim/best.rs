@@ -39,21 +39,27 @@ pub(super) struct After {
     pub(super) lost: bool,
 }
 
-/// What oracles are asked.
+/// What happened in a run whatever a policy did.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Asked {
+pub(super) struct Seen {
     /// Viewers in each city each [`ORACLE_S`] seconds.
     pub(super) viewers: Vec<Vec<f64>>,
+    /// The world after what happened halfway.
+    pub(super) after: Option<After>,
+}
+
+/// What oracles are asked.
+#[derive(Debug, PartialEq)]
+pub(super) struct Asked {
+    pub(super) seen: Seen,
     /// The world at first.
     pub(super) world: World,
-    /// And after what happened halfway.
-    pub(super) after: Option<After>,
     /// How edges slow down.
     pub(super) waiting: Waiting,
 }
 
 /// A question, and its answer as soon as somebody has found it.
-type Solution = (Asked, Arc<OnceLock<Arc<Best>>>);
+type Solution = (Arc<Asked>, Arc<OnceLock<Arc<Best>>>);
 
 /// What has been asked before. Threads may ask at once; who asks what another reckons waits for it.
 #[derive(Debug, Default)]
@@ -62,12 +68,13 @@ pub struct Solved(Mutex<Vec<Solution>>);
 impl Solved {
     /// The answer.
     pub(super) fn best(&self, asked: Asked, curve: &Curve) -> Arc<Best> {
+        let asked = Arc::new(asked);
         let place = {
             let mut known = self.0.lock().unwrap_or_else(|broken| broken.into_inner());
             match known.iter().find(|(before, _)| *before == asked) {
                 Some((_, place)) => Arc::clone(place),
                 None => {
-                    known.push((asked.clone(), Arc::default()));
+                    known.push((Arc::clone(&asked), Arc::default()));
                     known.last().map(|(_, place)| Arc::clone(place)).unwrap_or_default()
                 }
             }
@@ -78,14 +85,14 @@ impl Solved {
 
 impl Best {
     fn of(asked: &Asked, curve: &Curve) -> Best {
-        let (whole, after) = (&asked.world, asked.after.as_ref());
+        let (whole, after) = (&asked.world, asked.seen.after.as_ref());
         let mut best = Best::default();
         let sites = whole.sites.len();
         let (mut free, mut sticky, mut placed) = (Flow::new(whole), Flow::new(whole), Flow::new(whole));
         let nobody = vec![0.0; sites];
         let stay = (-(ORACLE_S as f64) / SESSION_S).exp();
         let mut by_distance: Vec<(f64, f64)> = Vec::new();
-        for (period, viewers) in asked.viewers.iter().enumerate() {
+        for (period, viewers) in asked.seen.viewers.iter().enumerate() {
             let world = after.filter(|after| period >= after.from).map_or(whole, |after| &after.world);
             free.solve(world, curve, &world.rtt_ms, viewers, &nobody);
             best.free_ms.push(free.cost_ms(world, curve));

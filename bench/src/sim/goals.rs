@@ -99,11 +99,11 @@ const WORST: [OfRows; 10] = [
     (
         "9 the same, drain answered, two selectors",
         "a node is drained, 2 selectors",
-        |row| row.to_dead_s,
+        |row| row.to_drained_s,
         0.0,
         "s",
     ),
-    ("9 until that drain is answered", "a node is drained, 2 selectors", |row| row.answered_s, 2.0, "s"),
+    ("9 until that drain is answered", "a node is drained, 2 selectors", |row| row.answered_s, 1.0, "s"),
     (
         "9 sessions that it got since the command",
         "a node is drained, 2 selectors",
@@ -203,10 +203,9 @@ pub fn gray_table(watches: &[Watch]) -> String {
     let wrong: usize = watches.iter().map(|watch| watch.false_ejections.len()).sum();
     let edges = watches.iter().map(|watch| watch.edges).max().unwrap_or(0);
     let mut told = format!(
-        "{}\n{wrong} sound edges were ejected in {} days of {edges} edges: {} a day.\n",
+        "{}\n{wrong} sound edges were ejected in {} days of {edges} edges.\n",
         table.markdown(),
         number(days),
-        number(wrong as f64 / days)
     );
     for (seed, watch) in watches.iter().enumerate() {
         for found in &watch.found {

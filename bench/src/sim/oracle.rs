@@ -9,7 +9,7 @@ use super::{cost::Curve, world::World};
 /// Gap in milliseconds below which no more is moved.
 const GAP_MS: f64 = 0.02;
 
-/// Sweeps at most.
+/// Sweeps over all cities at most, or as many visits of some.
 const SWEEPS: usize = 400;
 
 /// A flow from cities to sites in viewers.
@@ -41,7 +41,9 @@ impl Flow {
             (0..self.sites).map(|site| curve.marginal_ms(self.at[site] / world.capacity[site])).collect();
         let all: Vec<usize> = (0..demand.len()).filter(|city| demand[*city] > 0.0).collect();
         let (mut visited, mut moving) = (all.clone(), Vec::new());
-        for _ in 0..SWEEPS {
+        let mut visits = SWEEPS * all.len();
+        while visits >= visited.len() {
+            visits -= visited.len();
             for city in &visited {
                 let wanted = demand[*city];
                 let row = city * self.sites..(city + 1) * self.sites;
@@ -74,7 +76,7 @@ impl Flow {
             }
             // Most cities have one site that is the nearest by far: the others are let come to rest among themselves.
             match (moving.is_empty(), visited.len() == all.len()) {
-                (true, true) => break,
+                (true, true) => return,
                 (true, false) => visited.clone_from(&all),
                 (false, _) => std::mem::swap(&mut visited, &mut moving),
             }

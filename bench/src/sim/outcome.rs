@@ -19,9 +19,10 @@ pub struct Outcome {
     pub moves: f64,
     /// Share of sessions that were moved away and back within five minutes.
     pub back_and_forth: f64,
-    /// Seconds after a node went until the last new session was, or would have been, sent there; with a drain, after the
-    /// operator was answered.
+    /// Seconds after a node went until the last new session was, or would have been, sent there.
     pub to_dead_s: f64,
+    /// The same after the operator was answered who drained it.
+    pub to_drained_s: f64,
     /// New sessions sent first to a dead or leaving node, from the moment it went.
     pub to_dead: u64,
     /// Seconds until an operator was answered who drained a node.

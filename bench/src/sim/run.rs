@@ -3,7 +3,7 @@
 mod accidents;
 
 use super::{
-    best::{Asked, ORACLE_S, SESSION_S},
+    best::{ORACLE_S, SESSION_S, Seen},
     cost::Curve,
     demand::Demand,
     dice::{Dice, Weighted},
@@ -72,8 +72,8 @@ struct Engine<'w, 'p> {
     unheard: Vec<bool>,
     draining: Vec<bool>,
     accident_s: usize,
-    /// From when on nobody should be sent to its victims.
-    counts_from_ms: u64,
+    /// When the operator was answered who drained its victims.
+    answered_ms: u64,
     victims: Vec<usize>,
     /// What selectors will have heard of nodes, the earliest first.
     news: Vec<accidents::Word>,
@@ -92,14 +92,14 @@ struct Engine<'w, 'p> {
     starts: Vec<u32>,
 }
 
-/// Runs one policy through one scenario; returns what came of it and what oracles may be asked about its viewers.
+/// Runs one policy through one scenario; returns what came of it and what oracles have to know of it.
 pub(super) fn run(
     kind: Kind,
     known: &Knowledge<'_>,
     curve: &Curve,
     popularity: &Popularity,
     length: Length,
-) -> (Outcome, Asked) {
+) -> (Outcome, Seen) {
     let (world, scenario) = (known.world, known.scenario);
     let seconds = length.warm_up + length.seconds;
     let horizon = seconds + 1;
@@ -126,7 +126,7 @@ pub(super) fn run(
         unheard: vec![false; nodes],
         draining: vec![false; nodes],
         accident_s: length.warm_up + length.seconds / 2,
-        counts_from_ms: 0,
+        answered_ms: 0,
         victims: accidents::victims(world, scenario),
         news: Vec::new(),
         probed_ms: 0,
@@ -204,8 +204,8 @@ pub(super) fn run(
             }
         }
     }
-    let asked = Asked { viewers, world: world.clone(), after: engine.after(), waiting: scenario.waiting };
-    (engine.finish(), asked)
+    let seen = Seen { viewers, after: engine.after() };
+    (engine.finish(), seen)
 }
 
 impl Engine<'_, '_> {

@@ -8,7 +8,7 @@ use std::sync::{
 use serde::Serialize;
 
 use super::{
-    best::{Best, Solved},
+    best::{Asked, Best, Solved},
     cost::Curve,
     dice::Dice,
     gray::{self, Watch},
@@ -112,8 +112,10 @@ pub struct Row {
     pub moves: Spread,
     /// Sessions moved away and back within five minutes, as a share.
     pub back_and_forth: Spread,
-    /// Seconds after an accident, or after a drain was answered, until the last new session was sent there.
+    /// Seconds after an accident until the last new session was sent there.
     pub to_dead_s: Spread,
+    /// The same after a drain was answered.
+    pub to_drained_s: Spread,
     /// Seconds until a drain was answered.
     pub answered_s: Spread,
     /// Sessions that no node of their list would serve.
@@ -147,6 +149,7 @@ impl Row {
             moves: spread(&|run, _| run.moves),
             back_and_forth: spread(&|run, _| run.back_and_forth),
             to_dead_s: spread(&|run, _| run.to_dead_s),
+            to_drained_s: spread(&|run, _| run.to_drained_s),
             answered_s: spread(&|run, _| run.answered_s),
             failed: spread(&|run, _| run.failed as f64),
             explored: spread(&|run, _| run.explored),
@@ -233,8 +236,9 @@ impl Suite {
         let outcomes = kinds.iter().map(|kind| {
             let takes_part = kind.close() || seed <= self.few_seeds;
             takes_part.then(|| {
-                let (outcome, asked) = run(*kind, &known, &curve, &popularity, self.length);
-                best.get_or_insert_with(|| solved.best(asked, &curve));
+                let (outcome, seen) = run(*kind, &known, &curve, &popularity, self.length);
+                let asked = || Asked { seen, world: world.clone(), waiting: scenario.waiting };
+                best.get_or_insert_with(|| solved.best(asked(), &curve));
                 outcome
             })
         });

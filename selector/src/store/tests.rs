@@ -115,14 +115,17 @@ async fn what_operators_decided_about_a_node_is_decided_upon_what_stands_there_a
     assert_eq!(left, ["e1"], "it is drained");
 }
 
+fn window() -> MaintenanceRequest {
+    let body =
+        json!({"nodes": ["e1"], "begins_at": "2030-01-01T00:00:00Z", "ends_at": "2030-01-01T01:00:00Z"});
+    serde_json::from_value(body).unwrap()
+}
+
 #[tokio::test]
 async fn no_more_work_is_planned_than_there_is_room_for_and_it_is_taken_back_once() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
-    let window: MaintenanceRequest = serde_json::from_value(json!({
-        "nodes": ["e1"], "begins_at": "2030-01-01T00:00:00Z", "ends_at": "2030-01-01T01:00:00Z",
-    }))
-    .unwrap();
+    let window = window();
     let ids: Vec<String> = (0..MAINTENANCE_MAX + 8).map(|n| n.to_string()).collect();
     let plans = ids.iter().map(|id| store.plan(id, &window));
     let planned: Vec<bool> =
@@ -189,10 +192,7 @@ async fn what_is_written_after_the_disk_was_full_is_there() {
 async fn what_cannot_be_committed_is_not_answered_as_written() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await;
-    let window: MaintenanceRequest = serde_json::from_value(json!({
-        "nodes": ["e1"], "begins_at": "2030-01-01T00:00:00Z", "ends_at": "2030-01-01T01:00:00Z",
-    }))
-    .unwrap();
+    let window = window();
     assert!(store.plan("w", &window).await.unwrap());
     // A fault that shows only when a statement has done all its work, as a full disk does.
     let mut faults = vec![

@@ -85,7 +85,7 @@ impl Engine<'_, '_> {
             return;
         }
         let now_ms = second as u64 * 1_000;
-        self.counts_from_ms = now_ms;
+        self.answered_ms = now_ms;
         let mut dice = Dice::new(self.accident_s as u64 ^ self.counted, 25);
         for node in self.victims.clone() {
             for selector in 0..self.scenario.selectors {
@@ -97,8 +97,11 @@ impl Engine<'_, '_> {
                     Accident::Drain if selector == 0 => (News::Drained, now_ms),
                     Accident::Drain => {
                         let told_ms = now_ms + self.way_ms(0, node) + GATHERED_MS + way_ms + again_ms;
-                        let receipt_ms = told_ms + way_ms + GATHERED_MS + self.way_ms(0, node);
-                        self.counts_from_ms = self.counts_from_ms.max(receipt_ms);
+                        let back_ms = self.way_ms(0, node);
+                        let back_again_ms =
+                            if dice.unit() < PACKET_LOST { SENT_AGAIN_MS + back_ms } else { 0 };
+                        let receipt_ms = told_ms + way_ms + GATHERED_MS + back_ms + back_again_ms;
+                        self.answered_ms = self.answered_ms.max(receipt_ms);
                         (News::Drained, told_ms)
                     }
                     _ => continue,
@@ -115,7 +118,7 @@ impl Engine<'_, '_> {
                 Accident::Storm => {}
             }
         }
-        self.outcome.answered_s = (self.counts_from_ms - now_ms) as f64 / 1_000.0;
+        self.outcome.answered_s = (self.answered_ms - now_ms) as f64 / 1_000.0;
         self.news.sort_by_key(|word| word.at_ms);
         self.probed_ms = now_ms;
     }
@@ -213,8 +216,10 @@ impl Engine<'_, '_> {
     /// Somebody is sent, or would be, where nobody should be any more.
     pub(super) fn sent_there(&mut self, now_ms: u64) {
         if !matches!(self.scenario.accident, Some(Accident::Storm)) {
-            let passed_ms = now_ms.saturating_sub(self.counts_from_ms);
-            self.outcome.to_dead_s = self.outcome.to_dead_s.max(passed_ms as f64 / 1_000.0);
+            let passed_s = |from_ms| now_ms.saturating_sub(from_ms) as f64 / 1_000.0;
+            let outcome = &mut self.outcome;
+            outcome.to_dead_s = outcome.to_dead_s.max(passed_s(self.accident_s as u64 * 1_000));
+            outcome.to_drained_s = outcome.to_drained_s.max(passed_s(self.answered_ms));
         }
     }
 }
