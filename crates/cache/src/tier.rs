@@ -192,8 +192,8 @@ impl<S: Source> Tier<S> {
                     count(&self.store.counters.failed);
                     Err(Failure::Unconfirmed(failure.to_string()))
                 }
-                // What it says of its trouble itself says more than we could.
-                _ if ask.web && failure.answered().is_some() => {
+                // What it says of its trouble itself says more than we could; one hears it for all.
+                _ if ask.web && leads && failure.answered().is_some() => {
                     self.pass(ask, first(), cause).await.map(Some)
                 }
                 _ => {
@@ -237,15 +237,20 @@ impl<S: Source> Tier<S> {
     }
 
     /// Forgets objects as [`invalidate`](Self::invalidate) does, because an unsafe request changed them (RFC 9111
-    /// §4.4), and returns when no restart brings back what the request undid. All are forgotten at once; a disk that
-    /// does not answer is waited for at most until it is taken out.
+    /// §4.4): all at once, whatever the disks do. Returns when no restart brings back what the request undid, or, where a
+    /// disk is out or too slow to say so, after a bounded time: then a process that is killed may find it again, which
+    /// the log tells.
     pub async fn undo(&self, keys: &[Key]) {
         let mut noted = false;
         for key in keys {
             noted |= self.invalidate(key);
         }
-        if let Some(disk) = self.store.disk.as_ref().filter(|_| noted) {
-            disk.flush().await;
+        if let Some(disk) = self.store.disk.as_ref().filter(|_| noted)
+            && !disk.forgotten().await
+        {
+            tracing::warn!(
+                "a cache disk is out or slow: what an unsafe request undid may be found again after a kill"
+            );
         }
     }
 

@@ -1,7 +1,8 @@
 //! The one way out: HTTP requests to shields, edges, selectors and sources.
 //!
 //! reqwest does HTTP and pooling; the deadlines are ours, because a segment of 10 GB may take hours while no
-//! single step of it may take more than seconds. Only this file names reqwest.
+//! single step of it may take more than seconds. Only this file names reqwest, and the origin's `bucket/fault.rs`, which
+//! finds its errors in the store's.
 
 use std::cell::Cell;
 use std::future::Future;

@@ -88,11 +88,15 @@ async fn a_shield_that_hangs_up_without_an_answer_costs_no_viewer_anything() {
 #[tokio::test]
 async fn a_shield_that_has_lost_its_power_is_passed_over() {
     // A queue that is full: who knocks hears nothing.
-    let socket = tokio::net::TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(1).unwrap();
+    let listen = |addr: &str, queue| {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(addr.parse().unwrap()).unwrap();
+        socket.listen(queue).unwrap()
+    };
+    let listener = listen("127.0.0.1:0", 1);
     let addr = listener.local_addr().unwrap();
-    let hasty = std::time::Duration::from_millis(300);
+    let hasty = std::time::Duration::from_secs(1);
     let mut knocked = Vec::new();
     while let Ok(stood) = tokio::time::timeout(hasty, tokio::net::TcpStream::connect(addr)).await {
         knocked.push(stood.unwrap());
@@ -104,6 +108,14 @@ async fn a_shield_that_has_lost_its_power_is_passed_over() {
     })
     .await;
     all_come_from(&alive, &site).await;
+    // For ten times as long nobody knocks there, though somebody would answer now.
+    drop((listener, knocked));
+    let back = listen(&addr.to_string(), 100);
+    for n in 20..40 {
+        assert_eq!(site.get(&site.signed(&format!("/stream/{n}.ts"))).await.text(), "media", "{n}");
+    }
+    let none = std::future::poll_fn(|cx| std::task::Poll::Ready(back.poll_accept(cx).is_pending())).await;
+    assert!(none, "it is knocked at again");
 }
 
 #[tokio::test]

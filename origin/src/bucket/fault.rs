@@ -1,4 +1,6 @@
-//! The store's errors in the tier's words. The store hides the HTTP status it saw; this file finds it again.
+//! The store's errors in the tier's words. The store hides the HTTP status it saw, and that nobody was there; this file
+//! finds both again, the latter as an error of the HTTP client below: reqwest has to be the store's own version here,
+//! or it is not found, and a test of what does not answer fails (`tests.rs`).
 
 use http::StatusCode;
 use kromka_cache::{SourceError, SourceFault};
@@ -26,7 +28,7 @@ pub(super) fn fault(error: &object_store::Error) -> SourceError {
             (SourceFault::Refused, "")
         }
         (_, Some(Timeout), _) => (SourceFault::TimedOut, ""),
-        (Some(_), ..) | (_, Some(Connect), _) => (SourceFault::Unreachable, ""),
+        (None, Some(Connect), _) => (SourceFault::Unreachable, ""),
         _ => (SourceFault::Broken, ""),
     };
     // A store does not say for how long: the tier's own rests grow until it is well.

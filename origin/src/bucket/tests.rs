@@ -299,6 +299,14 @@ async fn pin_and_validators_are_sent_and_understood() {
 }
 
 #[tokio::test]
+async fn a_store_in_trouble_is_not_away() {
+    for (_serving, bucket) in [s3(|_| answer(500, "")).await, s3(|_| answer(504, "")).await] {
+        let error = bucket.fetch("/a.ts", &want()).await.err().unwrap();
+        assert_eq!(error.kind, SourceFault::Broken, "{}", error.message);
+    }
+}
+
+#[tokio::test]
 async fn a_bucket_that_is_away_is_unreachable() {
     let (serving, bucket) = s3(|_| answer(200, "")).await;
     serving.drain(Duration::ZERO).await;

@@ -37,6 +37,8 @@ const QUEUE: usize = 64;
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Reads under way at once; more wait their turn.
 const READS: usize = 64;
+/// Who waits for the disk looks this often whether it is out.
+const LOOK: Duration = Duration::from_millis(100);
 /// A write that takes longer takes the disk out.
 pub(super) const STUCK: Duration = Duration::from_secs(10);
 /// Lock, folders, and what else the disk's own folder holds, bytes.
@@ -95,8 +97,8 @@ pub(super) struct Shared {
     pub ready: AtomicBool,
     circuit: Mutex<Circuit>,
     pub errors: AtomicU64,
-    /// When what is being written counts as stuck.
-    pub stuck_at: Mutex<Option<Instant>>,
+    /// Since when something is being written, and how long that may take before it counts as stuck.
+    pub stuck_after: Mutex<Option<(Instant, Duration)>>,
     /// Bytes of journal, ledger and folder that are in the budget.
     booked: AtomicU64,
     /// What the writer is to put into the ledger, by object; at most as many as are remembered.
@@ -123,11 +125,11 @@ impl Shared {
 
     /// A write takes longer than any should: asks for the disk to be taken out. Returns whether it does.
     pub(super) fn is_stuck(&self) -> bool {
-        let stuck = self.stuck_at.lock().is_some_and(|at| Instant::now() > at);
-        if stuck {
-            self.trip("a write takes longer than any should".to_owned());
+        let stuck = self.stuck_after.lock().filter(|(since, limit)| since.elapsed() > *limit);
+        if let Some((_, limit)) = stuck {
+            self.trip(format!("a write takes longer than {limit:?}"));
         }
-        stuck
+        stuck.is_some()
     }
 
     /// Asks for the disk to be taken out.
@@ -221,7 +223,7 @@ impl Disk {
             ready: AtomicBool::new(aside.is_empty()),
             circuit: Mutex::default(),
             errors: AtomicU64::new(0),
-            stuck_at: Mutex::new(None),
+            stuck_after: Mutex::new(None),
             booked: AtomicU64::new(0),
             notes: Mutex::default(),
         });
@@ -313,35 +315,40 @@ impl Disk {
         let _ = self.jobs.try_send(Job::Notes);
     }
 
-    /// Returns when everything handed in before is written, and what was forgotten is gone, or the disk is out.
-    pub(super) async fn flush(&self) {
-        self.flush_writer().await;
+    /// Returns when what was forgotten before is gone and noted so, and whether it is: not if the disk is out, or
+    /// takes longer than [`STUCK`] twice.
+    pub(super) async fn forgotten(&self) -> bool {
+        if !self.flush().await {
+            return false;
+        }
         let swept = self.shared.sweeping.swept();
         let out = async {
             while !self.shared.out.load(Ordering::Acquire) {
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(LOOK).await;
             }
         };
         tokio::select! {
-            // One that hangs here fails elsewhere, too, and is taken out for it.
-            _ = tokio::time::timeout(STUCK, swept) => {}
-            () = out => {}
+            swept = tokio::time::timeout(STUCK, swept) => swept.is_ok(),
+            () = out => false,
         }
     }
 
-    async fn flush_writer(&self) {
+    /// Returns when everything handed in before is written, and whether it is: not if the disk is out, or takes
+    /// longer than it may. What was forgotten may still be there.
+    pub(super) async fn flush(&self) -> bool {
         let (done, mut wait) = oneshot::channel();
         let job = Job::Flush(done);
         if !matches!(tokio::time::timeout(STUCK, self.jobs.send(job)).await, Ok(Ok(()))) {
-            return;
+            return false;
         }
         while !self.shared.out.load(Ordering::Acquire) {
-            if tokio::time::timeout(Duration::from_millis(100), &mut wait).await.is_ok()
-                || self.shared.is_stuck()
-            {
-                return;
+            match tokio::time::timeout(LOOK, &mut wait).await {
+                Ok(done) => return done.is_ok(),
+                Err(_) if self.shared.is_stuck() => return false,
+                Err(_) => {}
             }
         }
+        false
     }
 
     /// Writes what is queued and stops the threads.

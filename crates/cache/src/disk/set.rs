@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use kromka_config::{Admission, DiskConfig};
 use parking_lot::{Mutex, RwLock};
 
@@ -252,12 +253,30 @@ impl Disks {
         self.inner.shorten(&mut change)
     }
 
-    /// Returns when everything handed in before is written.
+    /// Returns when everything handed in before is written, on every disk that can.
     pub(crate) async fn flush(&self) {
+        join_all(self.inner.disks().map(|disk| async move { disk.flush().await })).await;
+    }
+
+    /// Returns when what was forgotten before is gone from every disk and noted so, and whether it is.
+    pub(crate) async fn forgotten(&self) -> bool {
+        let told = self.inner.disks().map(|disk| async move { disk.forgotten().await });
+        join_all(told).await.into_iter().all(|forgotten| forgotten)
+    }
+
+    /// Holds up whoever removes what is packed, until what is returned is dropped.
+    #[cfg(test)]
+    pub(crate) fn hold_packs(&self) -> mpsc::Sender<()> {
+        let (held, until) = mpsc::channel();
+        let (ready, locked) = mpsc::channel();
         let disks: Vec<_> = self.inner.disks().collect();
-        for disk in disks {
-            disk.flush().await;
-        }
+        std::thread::spawn(move || {
+            let _packs: Vec<_> = disks.iter().map(|disk| disk.shared.packs.lock()).collect();
+            drop(ready);
+            let _ = until.recv();
+        });
+        let _: std::result::Result<(), _> = locked.recv();
+        held
     }
 
     /// Writes what is queued and stops the threads.

@@ -109,8 +109,9 @@ impl Sweeping {
     }
 }
 
-/// Starts the thread. What was put aside goes first; then, after a process that was killed, files that nobody
-/// knows and that are numbered below `orphans`.
+/// Starts the thread. What the journal calls garbage goes first, then what was put aside; then, after a process that
+/// was killed, files that nobody knows and that are numbered below `orphans`. What is given up meanwhile does not wait
+/// for all of that.
 pub(super) fn start(
     shared: Arc<Shared>,
     aside: Vec<PathBuf>,
@@ -119,6 +120,7 @@ pub(super) fn start(
     let name = format!("kromka-sweep-{}", shared.number);
     std::thread::Builder::new().name(name).spawn(move || {
         let sweeper = Sweeper { shared };
+        sweeper.free_queued();
         sweeper.remove_aside(aside);
         if let Some(first) = orphans {
             sweeper.remove_orphans(first);
@@ -135,7 +137,7 @@ impl Sweeper {
     /// Waits for something to do and does it; `false` at the end.
     fn turn(&self) -> bool {
         let sweeping = &self.shared.sweeping;
-        let (queue, squeeze, queued) = {
+        let squeeze = {
             let mut state = sweeping.state.lock();
             if state.queue.is_empty() && state.squeeze == 0 && !state.stop && !self.is_tight() {
                 sweeping.wake.wait_for(&mut state, PAUSE);
@@ -150,15 +152,25 @@ impl Sweeper {
                 }
                 return false;
             }
-            (std::mem::take(&mut state.queue), std::mem::take(&mut state.squeeze), state.queued)
+            std::mem::take(&mut state.squeeze)
         };
-        queue.into_iter().for_each(|condemned| self.free(condemned));
-        sweeping.gone.send_replace(queued);
+        self.free_queued();
         if self.is_tight() || squeeze > 0 {
             let used = self.shared.budget.used();
             self.evict_to(self.shared.budget.low().min(used.saturating_sub(squeeze)));
         }
         true
+    }
+
+    /// Frees what is queued, and tells those who wait for it.
+    fn free_queued(&self) {
+        let sweeping = &self.shared.sweeping;
+        let (queue, queued) = {
+            let mut state = sweeping.state.lock();
+            (std::mem::take(&mut state.queue), state.queued)
+        };
+        queue.into_iter().for_each(|condemned| self.free(condemned));
+        sweeping.gone.send_if_modified(|gone| std::mem::replace(gone, queued) != queued);
     }
 
     fn is_tight(&self) -> bool {
@@ -224,6 +236,7 @@ impl Sweeper {
                 if self.shared.sweeping.state.lock().stop {
                     return;
                 }
+                self.free_queued();
                 for path in batch {
                     // What is left is tried again at the next start.
                     let _ = files::remove(path);
@@ -239,6 +252,7 @@ impl Sweeper {
     fn remove_orphans(&self, first: u64) {
         let shared = &self.shared;
         let knows = |name, id| {
+            self.free_queued();
             id >= first
                 || shared.index.lock().id(name) == Some(id)
                 || shared.sweeping.is_condemned(name, id)
@@ -252,9 +266,12 @@ impl Sweeper {
                 "removing files that a killed process left"
             );
         }
-        for path in orphans {
-            // Left over at worst; the file of a number that is never used again harms nobody.
-            let _ = files::remove(&path);
+        for batch in orphans.chunks(BATCH) {
+            self.free_queued();
+            for path in batch {
+                // Left over at worst; the file of a number that is never used again harms nobody.
+                let _ = files::remove(path);
+            }
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn start(
         while let Some(job) = queue.blocking_recv() {
             let shared = writer.shared.clone();
             let out = shared.out.load(Ordering::Acquire);
-            *shared.stuck_at.lock() = Some(Instant::now() + STUCK);
+            *shared.stuck_after.lock() = Some((Instant::now(), STUCK));
             match job {
                 Job::Store { generation, block, bytes, wait } => {
                     if !out {
@@ -82,7 +82,7 @@ pub(super) fn start(
             if !out {
                 writer.tidy();
             }
-            *shared.stuck_at.lock() = None;
+            *shared.stuck_after.lock() = None;
         }
     })
 }
@@ -420,7 +420,7 @@ impl Writer {
         shared.book();
         if shared.journal.is_long() {
             // A line for every object, and all of it made durable: long, and no sign yet of a disk that hangs.
-            *shared.stuck_at.lock() = Some(Instant::now() + COMPACTING);
+            *shared.stuck_after.lock() = Some((Instant::now(), COMPACTING));
             if let Err(error) = shared.journal.compact(&shared.index) {
                 self.failed(&error);
             }

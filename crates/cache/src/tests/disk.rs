@@ -231,3 +231,35 @@ async fn warming_brings_everything_and_a_second_time_nothing() {
     assert_eq!((missing.status, missing.stored), (StatusCode::NOT_FOUND, false));
     tier.close().await;
 }
+
+#[tokio::test]
+async fn what_is_warmed_does_not_wait_for_what_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let origin = Origin::new();
+    for path in ["/a", "/b"] {
+        origin.put(path, pattern(900, 1), "\"1\"", "max-age=600");
+    }
+    origin.put("/film.ts", pattern(70_000, 2), "\"1\"", "max-age=600");
+    let mut config = config();
+    config.disk = vec![kromka_config::DiskConfig {
+        path: folder.path().to_owned(),
+        size: ByteSize(10 << 20),
+        weight: 100,
+    }];
+    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    for path in ["/a", "/b"] {
+        tier.warm(key(path), |_| {}).await.unwrap();
+    }
+    let disk = tier.store.disk.as_ref().unwrap();
+    let held = disk.hold_packs();
+    let undone = [key("/a")];
+    tokio::select! {
+        biased;
+        () = tier.undo(&undone) => panic!("nothing can be removed"),
+        warmed = tier.warm(key("/film.ts"), |_| {}) => assert!(warmed.unwrap().stored),
+    }
+    drop(held);
+    tier.undo(&[key("/b")]).await;
+    assert!(disk.forgotten().await);
+    tier.close().await;
+}

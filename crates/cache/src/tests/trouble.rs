@@ -148,6 +148,31 @@ async fn what_one_page_says_of_being_busy_is_its_own_affair() {
 }
 
 #[tokio::test]
+async fn one_hears_of_the_trouble_with_a_stored_page_for_all() {
+    let origin = Origin::new();
+    origin.put("/a", pattern(10, 6), "\"1\"", "max-age=1");
+    let tier = tier(&origin).await;
+    get(&tier, "/a").web().whole().await;
+    origin.set(Mood::Says(500));
+    let ask = || get(&tier, "/a").web().later(Duration::from_secs(5)).ask();
+    let told = futures_util::future::join_all((0..20).map(|_| ask())).await;
+    let first_hand = told.iter().flatten().filter(|answer| answer.response.status() == 500).count();
+    let second_hand =
+        told.iter().filter(|told| matches!(told, Err(Failure::Answered(status)) if *status == 500));
+    assert_eq!((first_hand, second_hand.count()), (1, 19));
+    assert!(matches!(ask().await, Err(Failure::Answered(_))), "and for who comes a moment later");
+    assert_eq!(origin.asked(), 2);
+    origin.set(Mood::Good);
+    for _ in 0..500 {
+        if ask().await.is_ok_and(|answer| answer.verdict == Verdict::Revalidated) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it is not asked again");
+}
+
+#[tokio::test]
 async fn one_service_in_trouble_leaves_the_others_their_share() {
     let origin = Origin::new();
     for path in ["/a.ts", "/b.ts", "/c.ts"] {

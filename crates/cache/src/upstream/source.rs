@@ -96,11 +96,11 @@ impl SourceError {
 /// The kinds of trouble with a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceFault {
-    /// No connection.
+    /// No connection: nobody there heard the request.
     Unreachable,
     /// Connected, but the answer did not come in time.
     TimedOut,
-    /// The answer broke off.
+    /// The answer broke off, or is no answer: a store in trouble.
     Broken,
     /// It asks to be left alone (503 SlowDown, 429).
     Busy,
