@@ -265,6 +265,14 @@ impl Generation {
         self.fills.lock().iter().any(|fill| fill.brings(start, reach))
     }
 
+    /// Whether the byte at `position` comes by a fill that is not there yet, more than `bytes` after where it began.
+    pub(crate) fn comes_behind(&self, position: u64, bytes: u64) -> bool {
+        let begun = |fill: &Fill| blocks::start_of(fill.blocks().start, self.block);
+        let fills = self.fills.lock();
+        let coming = fills.iter().filter_map(|fill| Some((fill.distance(position)?, position - begun(fill))));
+        coming.min().is_some_and(|(distance, behind)| distance > 0 && behind > bytes)
+    }
+
     /// Whether another fill than this one brings its first byte.
     pub(crate) fn is_brought_besides(&self, fill: &Fill, ahead: u64) -> bool {
         let (start, reach) = (blocks::start_of(fill.blocks().start, self.block), self.reach(ahead));

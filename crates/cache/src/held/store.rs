@@ -53,6 +53,13 @@ pub(crate) struct Limits {
     pub disconnected: Duration,
 }
 
+impl Limits {
+    /// How much of what comes only once memory keeps, as far as one may count on, for those who read it later; bytes.
+    pub(crate) fn keeps(&self) -> u64 {
+        self.memory / 4
+    }
+}
+
 /// The purge fences of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {

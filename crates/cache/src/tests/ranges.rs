@@ -218,6 +218,26 @@ async fn a_crowd_that_seeks_in_one_film_leaves_the_others_their_share() {
 }
 
 #[tokio::test]
+async fn who_skips_much_of_what_comes_only_once_cuts_nobody_off() {
+    let origin = Origin::new();
+    let body = pattern(6_000_000, 9);
+    origin.put("/a.ts", body.clone(), "", "max-age=60");
+    origin.edit("/a.ts", |thing| thing.etag = None);
+    let mut config = config();
+    (config.read_ahead, config.memory) = (ByteSize(2 * BLOCK), ByteSize(4 << 20));
+    let tier = Tier::open("test", &config, origin.clone()).await.unwrap();
+    let mut front = get(&tier, "/a.ts").ask().await.unwrap().response.into_body();
+    let first = front.frame().await.unwrap().unwrap().into_data().unwrap();
+    for from in [900_000, 5_900_000, 2_000_000] {
+        let range = format!("bytes={from}-{}", from + 9);
+        let part = get(&tier, "/a.ts").with("range", &range).whole().await;
+        assert_eq!((part.status.as_u16(), part.body), (206, body.slice(from..from + 10)));
+    }
+    let rest = front.collect().await.unwrap().to_bytes();
+    assert_eq!([first, rest].concat(), body);
+}
+
+#[tokio::test]
 async fn a_range_beyond_the_end_is_416_cold_and_hot() {
     let origin = Origin::new();
     origin.put("/a.ts", pattern(1000, 3), "\"1\"", "max-age=60");
