@@ -94,7 +94,7 @@ impl Best {
         let mut by_distance: Vec<(f64, f64)> = Vec::new();
         for (period, viewers) in asked.seen.viewers.iter().enumerate() {
             let world = after.filter(|after| period >= after.from).map_or(whole, |after| &after.world);
-            free.solve(world, curve, &world.rtt_ms, viewers, &nobody);
+            let mut rests = free.solve(world, curve, &world.rtt_ms, viewers, &nobody);
             best.free_ms.push(free.cost_ms(world, curve));
             by_distance.extend(world.rtt_ms.iter().copied().zip(free.from.iter().copied()));
             if after.is_some_and(|after| after.lost) {
@@ -114,10 +114,11 @@ impl Best {
                 }
                 let mut fixed = vec![0.0; sites];
                 sticky.from.iter().enumerate().for_each(|(place, viewers)| fixed[place % sites] += viewers);
-                placed.solve(world, curve, &world.rtt_ms, &arrivals, &fixed);
+                rests &= placed.solve(world, curve, &world.rtt_ms, &arrivals, &fixed);
                 sticky.from.iter_mut().zip(&placed.from).for_each(|(all, new)| *all += new);
                 sticky.at.clone_from(&placed.at);
             }
+            debug_assert!(rests, "what is called the best is not");
             best.sticky_ms.push(sticky.cost_ms(world, curve));
         }
         by_distance.sort_by(|a, b| a.0.total_cmp(&b.0));

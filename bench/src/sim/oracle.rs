@@ -9,8 +9,11 @@ use super::{cost::Curve, world::World};
 /// Gap in milliseconds below which no more is moved.
 const GAP_MS: f64 = 0.02;
 
-/// Sweeps over all cities at most, or as many visits of some.
-const SWEEPS: usize = 400;
+/// Sweeps over all cities at most, or as many visits of some; full sites take a thousand.
+const SWEEPS: usize = 4_000;
+
+/// Halvings of a step at most.
+const HALVINGS: usize = 40;
 
 /// A flow from cities to sites in viewers.
 #[derive(Clone, Debug)]
@@ -30,8 +33,15 @@ impl Flow {
     }
 
     /// Sends `demand` viewers of each city where all together pay least, besides those of `fixed` who stay where
-    /// they are. Begins with the flow as it is, so that small changes are quick.
-    pub fn solve(&mut self, world: &World, curve: &Curve, rtt: &[f64], demand: &[f64], fixed: &[f64]) {
+    /// they are. Begins with the flow as it is, so that small changes are quick. Whether it has come to rest.
+    pub fn solve(
+        &mut self,
+        world: &World,
+        curve: &Curve,
+        rtt: &[f64],
+        demand: &[f64],
+        fixed: &[f64],
+    ) -> bool {
         self.scale(rtt, demand);
         self.at.copy_from_slice(fixed);
         for (place, viewers) in self.from.iter().enumerate() {
@@ -76,12 +86,13 @@ impl Flow {
             }
             // Most cities have one site that is the nearest by far: the others are let come to rest among themselves.
             match (moving.is_empty(), visited.len() == all.len()) {
-                (true, true) => return,
+                (true, true) => return true,
                 (true, false) => visited.clone_from(&all),
                 (false, _) => std::mem::swap(&mut visited, &mut moving),
             }
             moving.clear();
         }
+        false
     }
 
     /// How many viewers to move from one site to another so that both cost them the same; `nearer` is how many
@@ -95,9 +106,14 @@ impl Flow {
             return most;
         }
         let (mut low, mut high) = (0.0, most);
-        for _ in 0..16 {
+        // So near that it counts as equal: on the steep part of the curve a hundredth of a viewer does not.
+        for _ in 0..HALVINGS {
             let middle = 0.5 * (low + high);
-            if gap(middle) > 0.0 { low = middle } else { high = middle }
+            match gap(middle) {
+                close if close.abs() < GAP_MS / 4.0 => return middle,
+                wide if wide > 0.0 => low = middle,
+                _ => high = middle,
+            }
         }
         low
     }
@@ -132,13 +148,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn it_comes_to_rest_where_sites_are_full_too() {
+        let curve = Curve::new(Waiting::default());
+        for seed in 1..=5 {
+            let world = World::new(&Globe::synthetic(seed, 150), 12, 6_000.0, seed);
+            let mut flow = Flow::new(&world);
+            for viewers in [3_000.0, 5_400.0, 5_990.0, 6_100.0, 9_000.0, 100.0] {
+                let demand: Vec<f64> = world.weights.iter().map(|weight| weight * viewers).collect();
+                assert!(flow.solve(&world, &curve, &world.rtt_ms, &demand, &[0.0; 12]), "{seed}, {viewers}");
+            }
+        }
+    }
+
+    #[test]
     fn nobody_could_do_better_by_moving() {
         let globe = Globe::synthetic(3, 40);
         let world = World::new(&globe, 5, 1_000.0, 3);
         let curve = Curve::new(Waiting::default());
         let demand: Vec<f64> = world.weights.iter().map(|weight| weight * 750.0).collect();
         let mut flow = Flow::new(&world);
-        flow.solve(&world, &curve, &world.rtt_ms, &demand, &[0.0; 5]);
+        assert!(flow.solve(&world, &curve, &world.rtt_ms, &demand, &[0.0; 5]));
         let least = flow.cost_ms(&world, &curve);
         for (city, wanted) in demand.iter().enumerate() {
             let sent: f64 = flow.from[city * 5..city * 5 + 5].iter().sum();
